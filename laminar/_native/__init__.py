@@ -1,0 +1,1 @@
+"""Cython kernels: rows, state tables, rings, WAL framing, wire codecs."""

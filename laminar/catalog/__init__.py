@@ -1,0 +1,1 @@
+"""Objects, their dependencies and their place in LMDB; system relations."""

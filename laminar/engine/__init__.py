@@ -1,0 +1,1 @@
+"""The incremental engine: reactors, epochs, state, WAL, checkpoints, serving store."""

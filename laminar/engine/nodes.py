@@ -1,0 +1,164 @@
+"""The stream plan: what the reactors run, node by node, with derived properties.
+
+Pure data, made by ``laminar.sql.stream``, sent to reactors, turned into operators
+by ``laminar.engine.operators.build``. Columns are those of the logical plan plus
+hidden ones at the end (stream key, row watermark).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Union
+
+from laminar.sql.plan import Aggregate, Column, ColumnRef, Emit, Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What holds for every node's output.
+
+    Args:
+        columns: the output, hidden columns included.
+        key: column ids that identify a row; () when append-only and not needed.
+        append_only: weights are all +1 and nothing is ever taken back.
+        partitioning: column ids whose hash decides the reactor; None when arbitrary.
+        watermarks: ids of columns that carry a watermark.
+        row_watermark: id of the hidden int64 column with the watermark of the row's source
+            partition just before the row (its transaction); None behind the judging operator.
+    """
+
+    columns: tuple[Column, ...]
+    key: tuple[int, ...] = ()
+    append_only: bool = False
+    partitioning: tuple[int, ...] | None = None
+    watermarks: frozenset[int] = frozenset()
+    row_watermark: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Changes of a relation: a table, push source, connector source or another view.
+
+    ``attnums[i]`` is the relation's attribute behind column i; 0 is the hidden stream key
+    (int64 for stored relations), -1 the row watermark. ``filter`` may be used by the reader
+    to skip row groups and must be applied by it exactly.
+    """
+
+    id: int
+    relation: int
+    attnums: tuple[int, ...]
+    properties: Properties
+    filter: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Filter, then projection. Weights pass through."""
+
+    id: int
+    input: Node
+    filter: Expr | None
+    exprs: tuple[Expr, ...]
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One row per window that it lies in; adds window_start, window_end (HOP, CUMULATE)."""
+
+    id: int
+    input: Node
+    time: ColumnRef
+    kind: Literal["hop", "cumulate"]
+    step: int
+    size: int
+    offset: int
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Rows go to the reactor hash(keys) says; keys () means reactor 0."""
+
+    id: int
+    input: Node
+    keys: tuple[int, ...]
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAggregate:
+    """Keyed aggregation, retraction included; emits each touched group once per epoch.
+
+    Output columns: keys, then aggregates. ``window_end`` is the id of the key column that
+    judges lateness (row_watermark of the input >= value + lateness means late) and whose
+    watermark frees state; None when the grouping is not windowed. With ``emit.mode == 'close'``
+    fused in (``closes``), a group appears once, when W >= window_end + lateness.
+    Without keys there is always exactly one row.
+    """
+
+    id: int
+    input: Node
+    keys: tuple[int, ...]
+    aggregates: tuple[Aggregate, ...]
+    properties: Properties
+    window_end: int | None = None
+    emit: Emit | None = None
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HashJoin:
+    """Inner equi-join of two changing inputs; ``residual`` filters joined rows.
+
+    Output columns: left's, then right's.
+    """
+
+    id: int
+    left: Node
+    right: Node
+    left_keys: tuple[int, ...]
+    right_keys: tuple[int, ...]
+    residual: Expr | None
+    properties: Properties
+    #: key positions compared with IS NOT DISTINCT FROM
+    null_safe: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmitGate:
+    """Holds rows back until W >= end + lateness (EMIT ON WINDOW CLOSE where not fused)."""
+
+    id: int
+    input: Node
+    end: int
+    emit: Emit
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Materialize:
+    """The end of a dataflow: changes go to the serving store under ``relation``.
+
+    The view's visible columns come first, in order; ``properties.key`` names the stream key.
+    """
+
+    id: int
+    input: Node
+    relation: int
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """The end of a dataflow that feeds a connector sink."""
+
+    id: int
+    input: Node
+    relation: int
+    connector: str
+    options: tuple[tuple[str, str], ...]
+    properties: Properties
+
+
+Node = Union[Input, Linear, Hop, Exchange, GroupAggregate, HashJoin, EmitGate, Materialize, Sink]

@@ -1,0 +1,1 @@
+"""PostgreSQL's wire protocol: a state machine without policy."""

@@ -1,0 +1,148 @@
+"""What the protocol needs from the database: one Backend per session.
+
+The protocol module knows no SQL and no policy; the session (laminar.server.session)
+implements these. All errors are PgError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+from laminar.types import PgType
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A result column as RowDescription tells it."""
+
+    name: str
+    type: PgType
+    table_oid: int = 0
+    attnum: int = 0
+
+
+class CopySink(Protocol):
+    """Where the rows of COPY FROM STDIN go; all or nothing."""
+
+    #: column names (for error context), types in the order of the data, relation name
+    relation: str
+    names: Sequence[str]
+    types: Sequence[PgType]
+
+    async def write(self, batch: pa.RecordBatch) -> None:
+        """Take rows (storage types of ``types``); may wait (backpressure)."""
+
+    async def finish(self) -> str:
+        """Commit (unless in a transaction block); returns the command tag."""
+
+    async def abort(self, reason: str) -> None:
+        """Forget all of it (CopyFail, malformed row, disconnect)."""
+
+
+@dataclass(slots=True)
+class CopyOptions:
+    """Options of COPY, validated by the session (PostgreSQL, COPY)."""
+
+    format: Literal["text", "csv", "binary"] = "text"
+    delimiter: str = "\t"
+    null: str = "\\N"
+    header: Literal["false", "true", "match"] = "false"
+    quote: str = '"'
+    escape: str = '"'
+    force_quote: frozenset[int] | Literal["*"] = frozenset()
+    force_not_null: frozenset[int] = frozenset()
+    force_null: frozenset[int] = frozenset()
+    encoding: str = "UTF8"
+
+
+@dataclass(slots=True)
+class Result:
+    """What one statement gave.
+
+    Exactly one of these holds: ``rows`` (a row set, possibly endless as for SUBSCRIBE),
+    ``copy_in``, or neither (``tag`` alone). ``copy_out`` says that ``rows`` go out as COPY.
+    ``tag`` may be a function of the number of rows sent, for SELECT and COPY.
+    """
+
+    tag: str
+    fields: Sequence[Field] | None = None
+    rows: AsyncIterator[pa.RecordBatch] | None = None
+    copy_in: CopySink | None = None
+    copy_out: CopyOptions | None = None
+    copy_options: CopyOptions | None = None
+    #: append the row count to the tag when rows have been sent ("SELECT" -> "SELECT 5")
+    counts_rows: bool = False
+    notices: list[Notice] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    severity: Literal["DEBUG", "LOG", "INFO", "NOTICE", "WARNING"]
+    sqlstate: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+
+
+class Prepared(Protocol):
+    """A parsed and bound statement."""
+
+    #: oids of $1.. as inferred
+    param_types: Sequence[PgType]
+    #: None when it returns no rows
+    fields: Sequence[Field] | None
+
+
+class Backend(Protocol):
+    """One session of the database."""
+
+    #: session settings as PostgreSQL names them (DateStyle, TimeZone, IntervalStyle, ...);
+    #: those of REPORT kind are sent by the protocol as ParameterStatus when they change
+    settings: dict[str, str]
+
+    @property
+    def transaction_status(self) -> Literal["I", "T", "E"]:
+        """As ReadyForQuery reports it."""
+
+    def split(self, script: str) -> list[str]:
+        """Cut a simple-query string into statements; raises 42601. [] for an empty string."""
+
+    async def prepare(self, sql: str, param_types: Sequence[int]) -> Prepared:
+        """Parse and bind one statement; oid 0 means: infer."""
+
+    async def execute(self, prepared: Prepared, params: Sequence[pa.Scalar | None]) -> Result:
+        """Run it; params have the storage types of ``param_types``."""
+
+    async def begin_implicit(self) -> None:
+        """Start the implicit transaction of a simple-query string with several statements
+        or of an extended-protocol pipeline."""
+
+    async def sync(self) -> None:
+        """End it: commit, or roll back after an error."""
+
+    def fail(self) -> None:
+        """A statement failed: an open transaction block becomes failed."""
+
+    def cancel(self) -> None:
+        """Stop what runs (called from another connection's CancelRequest)."""
+
+    async def close(self) -> None:
+        """The client is gone: roll back, free everything."""
+
+
+class Authenticator(Protocol):
+    """Decides how a user is to prove itself."""
+
+    def method(self, user: str, database: str, peer: str, tls: bool) -> Literal["trust", "scram", "reject"]:
+        """For "reject" the protocol answers 28000."""
+
+    def scram_verifier(self, user: str) -> str | None:
+        """PostgreSQL's stored form ``SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey``, or None
+        (the exchange is then carried out against a made-up verifier, so that names don't leak)."""
+
+    async def open(self, user: str, database: str, options: dict[str, str], peer: str) -> Backend:
+        """Make the session; raises 3D000 for an unknown database, 53300 when full, ..."""

@@ -1,0 +1,1 @@
+"""The server process: sessions, statements, start and stop."""

@@ -1,0 +1,1 @@
+"""SQL text to typed logical plan, and from there to stream plans and DataFusion."""

@@ -1,0 +1,150 @@
+"""PostgreSQL's types and how Laminar stores each in Arrow.
+
+A :class:`PgType` is what the binder reasons with: an oid, a type modifier and,
+for numeric, the fixed precision and scale when they are known. ``storage`` is
+the Arrow type of a column of it; docs/types.md has the table and the reasons.
+
+Two equal values may have different storage (``1.0`` and ``1.00``, ``-0.0`` and
+``0.0``, ``1 month`` and ``30 days``). Whatever groups, joins, sorts or removes
+duplicates does so on :func:`laminar.sql.kernels.sort_key` of a value, for
+types where ``needs_sort_key`` says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+TIMESTAMP_INFINITY: Final = (1 << 63) - 1
+TIMESTAMP_NEG_INFINITY: Final = -(1 << 63)
+DATE_INFINITY: Final = (1 << 31) - 1
+DATE_NEG_INFINITY: Final = -(1 << 31)
+#: numeric(p,s) holds NaN as this unscaled value: it sorts above all others, as PostgreSQL's does.
+DECIMAL_NAN: Final = (1 << 127) - 1
+
+BOOL, BYTEA, CHAR, NAME, INT8, INT2, INT4, TEXT, OID = 16, 17, 18, 19, 20, 21, 23, 25, 26
+JSON, FLOAT4, FLOAT8, UNKNOWN, BPCHAR, VARCHAR = 114, 700, 701, 705, 1042, 1043
+DATE, TIME, TIMESTAMP, TIMESTAMPTZ, INTERVAL, NUMERIC = 1082, 1083, 1114, 1184, 1186, 1700
+REGCLASS, REGTYPE, REGPROC, UUID, RECORD, VOID, JSONB = 2205, 2206, 24, 2950, 2249, 2278, 3802
+
+#: interval: little-endian months int32, days int32, microseconds int64
+INTERVAL_STORAGE: Final = pa.binary(16)
+#: unconstrained numeric: order-preserving digits, then the display scale (docs/types.md)
+NUMERIC_STORAGE: Final = pa.binary()
+
+_STORAGE: Final[dict[int, pa.DataType]] = {
+    BOOL: pa.bool_(),
+    BYTEA: pa.binary(),
+    CHAR: pa.string(),
+    NAME: pa.string(),
+    INT8: pa.int64(),
+    INT2: pa.int16(),
+    INT4: pa.int32(),
+    TEXT: pa.string(),
+    OID: pa.uint32(),
+    JSON: pa.string(),
+    JSONB: pa.string(),
+    FLOAT4: pa.float32(),
+    FLOAT8: pa.float64(),
+    UNKNOWN: pa.string(),
+    BPCHAR: pa.string(),
+    VARCHAR: pa.string(),
+    DATE: pa.date32(),
+    TIME: pa.time64("us"),
+    TIMESTAMP: pa.timestamp("us"),
+    TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
+    INTERVAL: INTERVAL_STORAGE,
+    UUID: pa.binary(16),
+    REGCLASS: pa.uint32(),
+    REGTYPE: pa.uint32(),
+    REGPROC: pa.uint32(),
+    VOID: pa.string(),
+}
+
+#: element type -> its array type
+ARRAY_OF: Final[dict[int, int]] = {
+    BOOL: 1000,
+    BYTEA: 1001,
+    CHAR: 1002,
+    NAME: 1003,
+    INT2: 1005,
+    INT4: 1007,
+    TEXT: 1009,
+    BPCHAR: 1014,
+    VARCHAR: 1015,
+    INT8: 1016,
+    FLOAT4: 1021,
+    FLOAT8: 1022,
+    OID: 1028,
+    TIMESTAMP: 1115,
+    DATE: 1182,
+    TIME: 1183,
+    TIMESTAMPTZ: 1185,
+    INTERVAL: 1187,
+    NUMERIC: 1231,
+    JSON: 199,
+    JSONB: 3807,
+    UUID: 2951,
+    REGCLASS: 2210,
+    REGTYPE: 2211,
+    REGPROC: 1008,
+}
+ELEMENT_OF: Final[dict[int, int]] = {array: element for element, array in ARRAY_OF.items()}
+
+_SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB})
+
+
+@dataclass(frozen=True, slots=True)
+class PgType:
+    """A PostgreSQL type as an expression or column has it.
+
+    Args:
+        oid: pg_type.oid.
+        typmod: pg_attribute.atttypmod, -1 when there is none.
+        decimal: numeric only: (precision, scale) when every value is known to
+            have exactly this display scale and at most 38 digits. ``numeric(p,s)``
+            columns have it, and so have ``int8 * numeric(5,2)`` and the like.
+    """
+
+    oid: int
+    typmod: int = -1
+    decimal: tuple[int, int] | None = None
+
+    @property
+    def is_array(self) -> bool:
+        return self.oid in ELEMENT_OF
+
+    @property
+    def element(self) -> PgType:
+        """The element type of an array type (KeyError for others)."""
+        return PgType(ELEMENT_OF[self.oid], self.typmod)
+
+    @property
+    def storage(self) -> pa.DataType:
+        """The Arrow type of a column of this type."""
+        if self.oid == NUMERIC:
+            return pa.decimal128(*self.decimal) if self.decimal else NUMERIC_STORAGE
+        if self.is_array:
+            return pa.list_(self.element.storage)
+        return _STORAGE[self.oid]
+
+    @property
+    def needs_sort_key(self) -> bool:
+        """Whether equal values may differ in storage (see the module's text)."""
+        if self.is_array:
+            return True
+        return self.oid in _SORT_KEYED and self.decimal is None
+
+
+def numeric(precision: int, scale: int = 0) -> PgType:
+    """``numeric(precision, scale)`` with PostgreSQL's typmod; decimal128 storage when it fits."""
+    typmod = ((precision << 16) | (scale & 0x7FF)) + 4
+    fits = precision <= 38 and 0 <= scale <= precision
+    return PgType(NUMERIC, typmod, (precision, scale) if fits else None)
+
+
+def supported(oid: int) -> bool:
+    """Whether columns of the type can be stored."""
+    return oid == NUMERIC or oid in _STORAGE or oid in ELEMENT_OF

@@ -1,0 +1,38 @@
+"""Builds the Cython modules of laminar/_native; everything else is in pyproject.toml."""
+
+import os
+import platform
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+NATIVE = Path("laminar/_native")
+
+# SSE4.2 (crc32c, popcnt) is in every x86-64 server since 2010; LAMINAR_MARCH=native for this machine only.
+march = os.environ.get("LAMINAR_MARCH", "x86-64-v2" if platform.machine() == "x86_64" else "")
+flags = ["-O3", "-std=c++17", "-fno-strict-aliasing", "-Wno-unused-function", "-g1"]
+flags += [f"-march={march}"] if march else []
+
+extensions = [
+    Extension(
+        ".".join(source.with_suffix("").parts),
+        [str(source)],
+        language="c++",
+        extra_compile_args=flags,
+        include_dirs=[str(NATIVE)],
+        depends=[str(p) for p in NATIVE.glob("*.hpp")],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
+    )
+    for source in sorted(NATIVE.glob("*.pyx"))
+]
+
+setup(
+    ext_modules=cythonize(
+        extensions,
+        language_level=3,
+        compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True, "freethreading_compatible": False},
+    )
+    if extensions
+    else [],
+)
