@@ -19,7 +19,8 @@ class Properties:
 
     Args:
         columns: the output, hidden columns included.
-        key: column ids that identify a row; () when append-only and not needed.
+        key: column ids that identify a row; () when nothing less than the whole row does
+            (then equal rows are alike and a deletion takes any one of them).
         append_only: weights are all +1 and nothing is ever taken back.
         partitioning: column ids whose hash decides the reactor; None when arbitrary.
         watermarks: ids of columns that carry a watermark.
@@ -53,18 +54,27 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Filter, then projection. Weights pass through."""
+    """Filter, then projection. Weights pass through.
+
+    ``watermarks``: (output column, input column, shift in microseconds): the output's watermark is
+    the input column's plus the shift. Columns not named carry none.
+    """
 
     id: int
     input: Node
     filter: Expr | None
     exprs: tuple[Expr, ...]
     properties: Properties
+    watermarks: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One row per window that it lies in; adds window_start, window_end (HOP, CUMULATE)."""
+    """One row per window that it lies in; adds window_start, window_end (HOP, CUMULATE).
+
+    window_end carries the watermark of ``time``, window_start the same less the size. Rows whose
+    time is null or infinite lie in no window.
+    """
 
     id: int
     input: Node
@@ -92,7 +102,9 @@ class GroupAggregate:
 
     Output columns: keys, then aggregates. ``window_end`` is the id of the key column that
     judges lateness (row_watermark of the input >= value + lateness means late) and whose
-    watermark frees state; None when the grouping is not windowed. With ``emit.mode == 'close'``
+    watermark frees state; None when the grouping is not windowed, or when nothing is late
+    (``emit.lateness`` None and mode update). Without a row_watermark in the input nothing is judged,
+    only freed. With ``emit.mode == 'close'``
     fused in (``closes``), a group appears once, when W >= window_end + lateness.
     Without keys there is always exactly one row.
     """
