@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from typing import Any
 
 from laminar.sql.plan import (
     BoolOp,
@@ -48,7 +49,8 @@ def walk(expr: object) -> Iterator[Expr]:
 
 def columns_of(*exprs: object) -> set[int]:
     """Ids of the columns that the expressions read."""
-    return {node.id for expr in exprs if expr is not None for node in walk(expr) if isinstance(node, ColumnRef)}
+    nodes = (node for expr in exprs if expr is not None for node in walk(expr))
+    return {node.id for node in nodes if isinstance(node, ColumnRef)}
 
 
 def conjuncts(condition: Expr | None) -> list[Expr]:
@@ -85,9 +87,9 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
             return rewrite(item, change)  # type: ignore[arg-type]
         return item
 
-    updates = {}
+    updates: dict[str, Any] = {}
     for field in fields(expr):
-        old = getattr(expr, field.name)
+        old: object = getattr(expr, field.name)
         new = value(old)
         if new is not old:
             updates[field.name] = new

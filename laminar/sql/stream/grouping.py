@@ -1,0 +1,165 @@
+"""GROUP BY and DISTINCT as keyed aggregation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from laminar.engine.nodes import GroupAggregate, Node, Properties
+from laminar.errors import not_supported
+from laminar.sql import plan as logical
+from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
+from laminar.sql.stream import legality
+from laminar.sql.stream.sortkeys import key_type, sort_key
+from laminar.sql.stream.timewindow import WINDOW_END, interval_bytes
+from laminar.types import INTERVAL, PgType
+
+if TYPE_CHECKING:
+    from laminar.sql.stream.planner import Planner
+
+#: any one of a group's values; used for keys whose equal values differ in storage
+ANY_VALUE = Function(10012, "any_value", "any_value", True, "i")
+
+
+def group_by(planner: Planner, node: logical.GroupBy) -> Node:
+    """A GroupAggregate over what is needed of the input, behind an exchange by its keys."""
+    if len(node.sets) > 1:
+        raise not_supported(
+            "GROUPING SETS, ROLLUP and CUBE are not supported in materialized views yet",
+            hint="Create one view per grouping and combine them when reading.",
+        )
+    for aggregate in node.aggregates:
+        legality.check_aggregate(aggregate)
+    below = planner.build(node.input, row_watermark=planner.judges)
+    return _Grouping(planner, node, below).build()
+
+
+def distinct(planner: Planner, node: logical.DistinctOn) -> Node:
+    """SELECT DISTINCT: groups without aggregates."""
+    keys = tuple(ColumnRef(column.id, column.type) for column in node.columns)
+    grouped = logical.GroupBy(node.input, keys, (), node.columns, (tuple(range(len(keys))),))
+    return group_by(planner, grouped)
+
+
+class _Grouping:
+    """The steps from a logical GroupBy to its stream nodes."""
+
+    def __init__(self, planner: Planner, node: logical.GroupBy, below: Node) -> None:
+        self.planner = planner
+        self.node = node
+        self.below = below
+        self.window_end: int | None = None
+        #: key columns of the aggregate, in order, with the expression that computes each
+        self.keys: list[tuple[Column, Expr]] = []
+        self.representatives: list[Aggregate] = []
+        #: the logical key's expression over the aggregate's output
+        self.key_outputs: list[Expr] = []
+
+    def build(self) -> Node:
+        self._plan_keys()
+        aggregates = tuple(self.representatives) + self.node.aggregates
+        node = self._project_input(aggregates)
+        key_ids = tuple(column.id for column, _ in self.keys)
+        hidden = node.properties.row_watermark
+        node = self.planner.exchange(node, key_ids)
+        added = tuple(self.planner.column("representative", a.type) for a in self.representatives)
+        n_keys = len(self.node.keys)
+        results = self.node.columns[n_keys : n_keys + len(self.node.aggregates)]
+        carried = node.properties.watermarks & frozenset(key_ids)
+        emit = self.planner.emit
+        window_end = self.window_end if self.planner.judges else None
+        properties = Properties(
+            columns=(*(column for column, _ in self.keys), *added, *results),
+            key=key_ids,
+            append_only=False,
+            partitioning=node.properties.partitioning,
+            watermarks=carried,
+        )
+        assert hidden is None or node.properties.row_watermark == hidden
+        grouped = GroupAggregate(
+            self.planner.node_id(),
+            node,
+            key_ids,
+            aggregates,
+            properties,
+            window_end,
+            emit if window_end is not None else None,
+        )
+        return self._restore_keys(grouped, added, results)
+
+    def _plan_keys(self) -> None:
+        """Choose key columns: sort keys where equality is not storage, and the window's end."""
+        for index, key in enumerate(self.node.keys):
+            out = self.node.columns[index]
+            if key.type.needs_sort_key:
+                column = self.planner.column("sort_key", key_type(key.type))
+                self.keys.append((column, sort_key(key)))
+                self.representatives.append(Aggregate(ANY_VALUE, (key,), key.type))
+                self.key_outputs.append(ColumnRef(-len(self.representatives), key.type))
+            else:
+                column = next(c for c in self.below.properties.columns if c.id == key.id)
+                self.keys.append((column, ColumnRef(key.id, key.type)))
+                self.key_outputs.append(ColumnRef(key.id, out.type))
+        self._find_window_end()
+
+    def _find_window_end(self) -> None:
+        """The key by which groups close: window_end, or what stands for it."""
+        carried = self.below.properties.watermarks
+        bounds = [
+            (key, self.planner.windows[key.id])
+            for key in self.node.keys
+            if key.id in carried and key.id in self.planner.windows
+        ]
+        for key, role in bounds:
+            if role.bound == "end":
+                self.window_end = key.id
+                return
+        for key, role in bounds:
+            if role.size is not None:
+                size = Const(interval_bytes((0, 0, role.size)), PgType(INTERVAL))
+                self._add_hidden_end(Call(WINDOW_END, (key, size), key.type))
+                return
+        for key in self.node.keys:
+            if key.id in carried:
+                just_past = Const(interval_bytes((0, 0, 1)), PgType(INTERVAL))
+                self._add_hidden_end(Call(WINDOW_END, (key, just_past), key.type))
+                return
+
+    def _add_hidden_end(self, expr: Call) -> None:
+        column = self.planner.column("window_end", expr.type)
+        self.keys.append((column, expr))
+        self.window_end = column.id
+
+    def _project_input(self, aggregates: tuple[Aggregate, ...]) -> Node:
+        """Only the keys and what the aggregates read."""
+        from laminar.sql.expressions import columns_of
+
+        needed = columns_of(*aggregates) - {column.id for column, _ in self.keys}
+        outputs = list(self.keys)
+        outputs += [
+            (column, ColumnRef(column.id, column.type))
+            for column in self.below.properties.columns
+            if column.id in needed
+        ]
+        hidden_end = next((c for c, e in self.keys if c.id == self.window_end and isinstance(e, Call)), None)
+        if [c.id for c, _ in outputs] == [c.id for c in self.below.properties.columns] and hidden_end is None:
+            return self.below
+        return self.planner.project(self.below, outputs)
+
+    def _restore_keys(
+        self, grouped: GroupAggregate, added: tuple[Column, ...], results: tuple[Column, ...]
+    ) -> Node:
+        """Give the logical columns back: representatives for sort keys, no hidden end."""
+        outputs: list[tuple[Column, Expr]] = []
+        for column, key in zip(self.node.columns, self.key_outputs, strict=False):
+            expr = key
+            if isinstance(key, ColumnRef) and key.id < 0:
+                source = added[-key.id - 1]
+                expr = ColumnRef(source.id, source.type)
+            outputs.append((column, expr))
+            if isinstance(expr, ColumnRef) and expr.id in self.planner.windows:
+                self.planner.windows[column.id] = self.planner.windows[expr.id]
+        outputs += [(column, ColumnRef(column.id, column.type)) for column in results]
+        same = [c.id for c, _ in outputs] == [c.id for c in grouped.properties.columns]
+        if same and all(isinstance(e, ColumnRef) and e.id == c.id for c, e in outputs):
+            return grouped
+        return self.planner.project(grouped, outputs)

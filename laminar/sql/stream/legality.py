@@ -1,0 +1,87 @@
+"""What no view can be kept up to date with, said when it is created."""
+
+from __future__ import annotations
+
+from laminar.errors import PgError, not_supported
+from laminar.sql import plan as logical
+from laminar.sql.expressions import position_of, uses_now, volatile_call
+from laminar.sql.plan import Aggregate, Emit
+
+#: aggregates the incremental engine maintains, by name
+MAINTAINED = frozenset({"count", "sum", "avg", "min", "max", "bool_and", "bool_or", "every", "any_value"})
+
+
+def position(expr: object | None) -> int | None:
+    """Where an expression stands in the statement, if known."""
+    return None if expr is None else position_of(expr)
+
+
+def check_emit(emit: Emit) -> None:
+    """Refuse the EMIT modes that are not there yet."""
+    if emit.mode in ("update", "close"):
+        return
+    names = {"watermark": "AFTER WATERMARK", "final": "FINAL", "every": "EVERY"}
+    raise not_supported(
+        f"EMIT {names[emit.mode]} is not supported yet",
+        hint="EMIT ON UPDATE and EMIT ON WINDOW CLOSE are.",
+        position=emit.position or None,
+    )
+
+
+def check_expression(expr: object) -> None:
+    """Refuse the clock and volatile functions, whose answers would not be those of the query."""
+    clock = uses_now(expr)
+    if clock is not None:
+        raise not_supported(
+            f"{clock.function.name}() is not supported in materialized views yet",
+            hint="Filter by time when reading the view.",
+            position=clock.position or None,
+        )
+    volatile = volatile_call(expr)
+    if volatile is not None:
+        raise not_supported(
+            f"volatile function {volatile.function.name}() cannot be used in a materialized view",
+            hint="Its value would change between computations; compute it before the row is inserted.",
+            position=volatile.position or None,
+        )
+
+
+def check_aggregate(aggregate: Aggregate) -> None:
+    """Refuse aggregates that the engine does not maintain yet."""
+    check_expression(aggregate)
+    where = aggregate.position or None
+    if aggregate.distinct and aggregate.function.name not in ("min", "max"):
+        raise not_supported(
+            f"{aggregate.function.name}(DISTINCT ...) is not supported in materialized views yet",
+            hint="Aggregate over a subquery with SELECT DISTINCT.",
+            position=where,
+        )
+    if aggregate.function.name not in MAINTAINED:
+        known = ", ".join(sorted(MAINTAINED - {"any_value", "every"}))
+        raise not_supported(
+            f"aggregate {aggregate.function.name}() is not supported in materialized views yet",
+            hint=f"Maintained incrementally: {known}.",
+            position=where,
+        )
+
+
+_NAMES: dict[type, str] = {
+    logical.Values: "VALUES",
+    logical.ProjectSet: "a set-returning function in the select list",
+    logical.DistinctOn: "SELECT DISTINCT ON",
+    logical.SetOp: "a set operation",
+    logical.Limit: "LIMIT",
+    logical.Window: "a window function",
+    logical.TableFunction: "a function in FROM",
+}
+
+
+def unsupported(node: logical.Plan) -> PgError:
+    """The 0A000 for a plan node without a stream operator."""
+    name = _NAMES.get(type(node), type(node).__name__)
+    return not_supported(
+        f"{name} is not supported in materialized views yet",
+        hint="Filters, projections, GROUP BY, DISTINCT, TUMBLE, HOP and inner equi-joins are; "
+        "a plain SELECT over the view can do the rest.",
+        position=getattr(node, "position", 0) or None,
+    )

@@ -1,0 +1,261 @@
+"""Builds a view's stream plan from its logical plan.
+
+One method per logical node. What the plan cannot be kept up to date with is refused
+here, when the view is created, with what is missing in the hint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import count
+
+from laminar.engine.nodes import Exchange, Input, Linear, Materialize, Node, Properties, Sink
+from laminar.sql import plan as logical
+from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute
+from laminar.sql.plan import Column, ColumnRef, Emit, Expr, Plan
+from laminar.sql.stream import grouping, joining, legality, timewindow
+from laminar.sql.stream.emission import gate
+from laminar.sql.stream.shape import Shapes, WindowRole
+from laminar.sql.stream.watermarks import passed_on
+from laminar.types import INT8, PgType
+
+
+def plan_view(
+    relation: int, query: Plan, visible: tuple[Column, ...], emit: Emit, shapes: Shapes
+) -> Materialize:
+    """The dataflow that keeps ``relation`` equal to ``query``.
+
+    Args:
+        relation: the view's oid.
+        query: logical plan without Apply, Subquery or Outer.
+        visible: the view's columns, in order, out of ``query.columns``.
+        emit: the EMIT clause.
+        shapes: what is known of the inputs.
+
+    Raises:
+        PgError: 0A000 for what cannot be maintained or can never emit.
+    """
+    planner = Planner(query, emit, shapes)
+    node = planner.output(query, visible)
+    return Materialize(planner.node_id(), node, relation, node.properties)
+
+
+def plan_sink(
+    relation: int,
+    query: Plan,
+    visible: tuple[Column, ...],
+    emit: Emit,
+    shapes: Shapes,
+    connector: tuple[str, dict[str, str]],
+) -> Sink:
+    """The dataflow that feeds a connector sink with ``query``'s changes."""
+    planner = Planner(query, emit, shapes)
+    node = planner.output(query, visible)
+    name, options = connector
+    return Sink(planner.node_id(), node, relation, name, tuple(sorted(options.items())), node.properties)
+
+
+class Planner:
+    """One view's planning: numbering, and what is known of columns so far."""
+
+    def __init__(self, query: Plan, emit: Emit, shapes: Shapes) -> None:
+        self.emit = emit
+        self.shapes = shapes
+        self.windows: dict[int, WindowRole] = {}
+        self._node_ids = count(1)
+        self._column_ids = count(_highest_column(query) + 1)
+
+    # --- small makers -----------------------------------------------------------
+
+    def node_id(self) -> int:
+        return next(self._node_ids)
+
+    def column(self, name: str, type_: PgType) -> Column:
+        """A new hidden column."""
+        return Column(next(self._column_ids), name, type_)
+
+    @property
+    def judges(self) -> bool:
+        """Whether the view has a bound beyond which changes are late."""
+        return self.emit.mode in ("close", "final", "watermark") or self.emit.lateness is not None
+
+    def project(self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None = None) -> Node:
+        """Filter and projection over ``node``, merged into a Linear below when that costs nothing twice.
+
+        The hidden row watermark is kept without being asked for.
+        """
+        hidden = node.properties.row_watermark
+        if hidden is not None and all(column.id != hidden for column, _ in outputs):
+            column = next(c for c in node.properties.columns if c.id == hidden)
+            outputs = [*outputs, (column, ColumnRef(column.id, column.type))]
+        if isinstance(node, Linear) and _mergeable(node, outputs, condition):
+            below = dict(zip((c.id for c in node.properties.columns), node.exprs, strict=True))
+            outputs = [(column, substitute(expr, below)) for column, expr in outputs]
+            parts = conjuncts(node.filter) + [substitute(part, below) for part in conjuncts(condition)]
+            condition, node = conjunction(parts), node.input
+        return self._linear(node, outputs, condition)
+
+    def _linear(self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None) -> Linear:
+        inner = node.properties
+        passed = passed_on(outputs, inner.watermarks)
+        renamed: dict[int, int] = {}
+        for column, expr in outputs:
+            if isinstance(expr, ColumnRef):
+                renamed.setdefault(expr.id, column.id)
+                if expr.id in self.windows:
+                    self.windows[column.id] = self.windows[expr.id]
+        for bound, role in timewindow.roles(outputs).items():
+            self.windows.setdefault(bound, role)
+        properties = Properties(
+            columns=tuple(column for column, _ in outputs),
+            key=_renamed(inner.key, renamed) or (),
+            append_only=inner.append_only,
+            partitioning=_renamed(inner.partitioning, renamed) if inner.partitioning else inner.partitioning,
+            watermarks=frozenset(out for out, _, _ in passed),
+            row_watermark=None if inner.row_watermark is None else renamed[inner.row_watermark],
+        )
+        exprs = tuple(expr for _, expr in outputs)
+        return Linear(self.node_id(), node, condition, exprs, properties, passed)
+
+    def exchange(self, node: Node, keys: tuple[int, ...]) -> Node:
+        """Bring equal keys together; nothing to do when a subset of the keys already decides."""
+        have = node.properties.partitioning
+        if have is not None and (not have or set(have) <= set(keys)) and (bool(have) or not keys):
+            return node
+        return Exchange(self.node_id(), node, keys, replace(node.properties, partitioning=keys))
+
+    # --- the root ---------------------------------------------------------------
+
+    def output(self, query: Plan, visible: tuple[Column, ...]) -> Node:
+        """The node whose columns are the view's, EMIT applied."""
+        legality.check_emit(self.emit)
+        node = gate(self, self.build(query, row_watermark=self.judges))
+        by_id = {column.id: column for column in node.properties.columns}
+        outputs: list[tuple[Column, Expr]] = []
+        seen: set[int] = set()
+        for column in visible:
+            source = by_id[column.id]
+            target = column if column.id not in seen else self.column(column.name, column.type)
+            seen.add(column.id)
+            outputs.append((target, ColumnRef(source.id, source.type)))
+        same = [c.id for c in node.properties.columns] == [column.id for column, _ in outputs]
+        if not same:
+            node = self.drop_row_watermark(node, outputs)
+        return node
+
+    def drop_row_watermark(self, node: Node, outputs: list[tuple[Column, Expr]]) -> Node:
+        """Project without keeping the hidden row watermark: nobody above judges by it."""
+        if node.properties.row_watermark is None:
+            return self.project(node, outputs)
+        if isinstance(node, Linear) and _mergeable(node, outputs, None):
+            below = dict(zip((c.id for c in node.properties.columns), node.exprs, strict=True))
+            merged = [(column, substitute(expr, below)) for column, expr in outputs]
+            bare = node.input
+            condition = node.filter
+        else:
+            merged, bare, condition = outputs, node, None
+        linear = self._linear_without_row_watermark(bare, merged, condition)
+        return linear
+
+    def _linear_without_row_watermark(
+        self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None
+    ) -> Linear:
+        masked = replace(node.properties, row_watermark=None)
+        return self._linear(replace(node, properties=masked), outputs, condition)
+
+    # --- one method per logical node ---------------------------------------------
+
+    def build(self, node: Plan, row_watermark: bool) -> Node:
+        """The stream node for a logical one; ``row_watermark``: somebody above judges lateness."""
+        match node:
+            case logical.Scan():
+                return self.scan(node, row_watermark)
+            case logical.Filter():
+                return self.filter(node, row_watermark)
+            case logical.Project():
+                return self.projection(node, row_watermark)
+            case logical.Sort():
+                # A relation has no order; only LIMIT above would give it a meaning.
+                return self.build(node.input, row_watermark)
+            case logical.GroupBy():
+                return grouping.group_by(self, node)
+            case logical.DistinctOn() if {c.id for c in node.columns} == {c.id for c in node.on}:
+                return grouping.distinct(self, node)
+            case logical.Join():
+                return joining.join(self, node)
+            case logical.TimeWindow():
+                return timewindow.time_window(self, node, row_watermark)
+        raise legality.unsupported(node)
+
+    def scan(self, node: logical.Scan, row_watermark: bool) -> Node:
+        shape = self.shapes.shape(node.relation)
+        by_attnum = dict(zip(node.attnums, node.columns, strict=True))
+        columns, attnums = list(node.columns), list(node.attnums)
+        for attnum, column in by_attnum.items():
+            if attnum in shape.windows:
+                self.windows[column.id] = shape.windows[attnum]
+        hidden = None
+        if row_watermark and shape.row_watermarks:
+            column = self.column("laminar_row_watermark", PgType(INT8))
+            columns.append(column)
+            attnums.append(-1)
+            hidden = column.id
+        keyed = bool(shape.key) and all(attnum in by_attnum for attnum in shape.key)
+        properties = Properties(
+            columns=tuple(columns),
+            key=tuple(by_attnum[attnum].id for attnum in shape.key) if keyed else (),
+            append_only=shape.append_only,
+            watermarks=frozenset(c.id for attnum, c in by_attnum.items() if attnum in shape.watermarks),
+            row_watermark=hidden,
+        )
+        return Input(self.node_id(), node.relation, tuple(attnums), properties)
+
+    def filter(self, node: logical.Filter, row_watermark: bool) -> Node:
+        legality.check_expression(node.condition)
+        below = self.build(node.input, row_watermark)
+        outputs: list[tuple[Column, Expr]] = [
+            (column, ColumnRef(column.id, column.type)) for column in below.properties.columns
+        ]
+        return self.project(below, outputs, node.condition)
+
+    def projection(self, node: logical.Project, row_watermark: bool) -> Node:
+        for expr in node.exprs:
+            legality.check_expression(expr)
+        below = self.build(node.input, row_watermark)
+        return self.project(below, list(zip(node.columns, node.exprs, strict=True)))
+
+
+def _highest_column(plan: object) -> int:
+    """The largest column id in a plan."""
+    highest = 0
+    stack: list[object] = [plan]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Column):
+            highest = max(highest, item.id)
+        elif isinstance(item, tuple):
+            stack.extend(item)
+        elif hasattr(item, "__dataclass_fields__"):
+            stack.extend(getattr(item, name) for name in item.__dataclass_fields__)
+    return highest
+
+
+def _renamed(ids: tuple[int, ...] | None, renamed: dict[int, int]) -> tuple[int, ...] | None:
+    """Column ids after a projection; None when one of them is gone."""
+    if ids is None or any(i not in renamed for i in ids):
+        return None
+    return tuple(renamed[i] for i in ids)
+
+
+def _mergeable(below: Linear, outputs: list[tuple[Column, Expr]], condition: Expr | None) -> bool:
+    """Whether projecting straight from ``below``'s input computes nothing more than once."""
+    used: dict[int, int] = {}
+    exprs = [expr for _, expr in outputs] + conjuncts(condition)
+    for expr in exprs:
+        for read in columns_of(expr):
+            used[read] = used.get(read, 0) + 1
+    pairs = zip(below.properties.columns, below.exprs, strict=True)
+    return not any(
+        used.get(column.id, 0) > 1 and not isinstance(expr, ColumnRef | logical.Const) for column, expr in pairs
+    )
+

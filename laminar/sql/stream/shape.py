@@ -1,0 +1,45 @@
+"""What the planner knows of a stored relation as an input of a view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRole:
+    """A column that is a window's bound.
+
+    Args:
+        bound: which one.
+        size: microseconds between the bounds; None when the calendar decides.
+    """
+
+    bound: Literal["start", "end"]
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An input relation's properties, by attribute number.
+
+    Args:
+        key: attributes that identify a row, () for whole rows.
+        append_only: rows are never taken back.
+        watermarks: attributes that carry a watermark.
+        windows: attributes that are window bounds.
+        row_watermarks: whether rows come with the watermark of their source partition.
+    """
+
+    key: tuple[int, ...] = ()
+    append_only: bool = False
+    watermarks: frozenset[int] = frozenset()
+    windows: dict[int, WindowRole] = field(default_factory=dict)
+    row_watermarks: bool = False
+
+
+class Shapes(Protocol):
+    """Where shapes come from: the catalog and the plans of the views in it."""
+
+    def shape(self, relation: int) -> Shape:
+        """The shape of a relation; raises 0A000 for what no view can read."""

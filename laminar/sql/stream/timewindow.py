@@ -1,0 +1,119 @@
+"""TUMBLE and HOP: window bounds as expressions, and what is known of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from laminar.engine.nodes import Hop, Node
+from laminar.errors import not_supported
+from laminar.sql import plan as logical
+from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr, Function, Test
+from laminar.sql.stream.shape import WindowRole
+from laminar.sql.stream.watermarks import interval_microseconds
+from laminar.types import INT8, INTERVAL, PgType
+
+if TYPE_CHECKING:
+    from laminar.sql.stream.planner import Planner
+
+#: start of the tumbling window a time lies in: (time, size interval, offset microseconds)
+TUMBLE_START = Function(10010, "tumble_start", "laminar_tumble_start", True, "i")
+#: end of a tumbling window: (start, size interval)
+WINDOW_END = Function(10011, "window_end", "laminar_window_end", True, "i")
+
+
+def interval_bytes(span: tuple[int, int, int]) -> bytes:
+    """An interval's storage from (months, days, microseconds)."""
+    months, days, micros = span
+    return (
+        months.to_bytes(4, "little", signed=True)
+        + days.to_bytes(4, "little", signed=True)
+        + micros.to_bytes(8, "little", signed=True)
+    )
+
+
+def span_microseconds(span: tuple[int, int, int]) -> int | None:
+    """A span as microseconds; None when the calendar decides."""
+    return None if span[0] else span[1] * 86_400_000_000 + span[2]
+
+
+def tumble_bounds(node: logical.TimeWindow) -> tuple[Call, Call]:
+    """Expressions for window_start and window_end of a TUMBLE."""
+    size = Const(interval_bytes(node.spans[0]), PgType(INTERVAL))
+    offset = Const(node.offset, PgType(INT8))
+    start = Call(TUMBLE_START, (node.time, size, offset), node.added[0].type, node.position)
+    return start, Call(WINDOW_END, (start, size), node.added[1].type, node.position)
+
+
+def window_bound(expr: Expr) -> tuple[int, int] | None:
+    """(time column, shift of its watermark) when ``expr`` is a bound of a window of fixed size."""
+    role = _bound(expr)
+    if role is None or role[1].size is None:
+        return None
+    time, known = role
+    return time, 0 if known.bound == "end" else -(known.size or 0)
+
+
+def roles(outputs: list[tuple[Column, Expr]]) -> dict[int, WindowRole]:
+    """Which outputs of a projection are window bounds."""
+    found = {column.id: _bound(expr) for column, expr in outputs}
+    return {column: bound[1] for column, bound in found.items() if bound is not None}
+
+
+def _bound(expr: Expr) -> tuple[int, WindowRole] | None:
+    if not isinstance(expr, Call):
+        return None
+    first = expr.args[0] if expr.args else None
+    if expr.function.symbol == TUMBLE_START.symbol and isinstance(first, ColumnRef):
+        span = expr.args[1]
+        size = interval_microseconds(span.value) if isinstance(span, Const) else None
+        return first.id, WindowRole("start", size)
+    if expr.function.symbol == WINDOW_END.symbol and first is not None:
+        start = _bound(first)
+        return None if start is None else (start[0], replace(start[1], bound="end"))
+    return None
+
+
+def time_window(planner: Planner, node: logical.TimeWindow, row_watermark: bool) -> Node:
+    """The stream node of a windowing table function."""
+    below = planner.build(node.input, row_watermark)
+    columns = below.properties.columns
+    if node.kind == "tumble":
+        start, end = tumble_bounds(node)
+        outputs: list[tuple[Column, Expr]] = [(c, ColumnRef(c.id, c.type)) for c in columns]
+        outputs += [(node.added[0], start), (node.added[1], end)]
+        return planner.project(below, outputs, Test(node.time, "null", negated=True))
+    if node.kind != "hop":
+        raise not_supported(
+            f"{node.kind.upper()} windows are not supported in materialized views yet",
+            hint="TUMBLE and HOP are.",
+            position=node.position or None,
+        )
+    return _hop(planner, node, below)
+
+
+def _hop(planner: Planner, node: logical.TimeWindow, below: Node) -> Hop:
+    slide, size = (span_microseconds(span) for span in node.spans)
+    if slide is None or size is None:
+        raise not_supported(
+            "HOP windows cannot be measured in months",
+            hint="Use days or smaller units, or TUMBLE.",
+            position=node.position or None,
+        )
+    start, end = node.added
+    planner.windows[start.id] = WindowRole("start", size)
+    planner.windows[end.id] = WindowRole("end", size)
+    inner = below.properties
+    watermarks = inner.watermarks
+    if node.time.id in watermarks:
+        watermarks |= {start.id, end.id}
+    columns = list(inner.columns)
+    properties = replace(
+        inner,
+        columns=(*columns, start, end),
+        key=(*inner.key, start.id) if inner.key else (),
+        watermarks=watermarks,
+    )
+    return Hop(planner.node_id(), below, node.time, "hop", slide, size, node.offset, properties)
+
+

@@ -1,0 +1,46 @@
+"""How a projection passes watermarks on."""
+
+from __future__ import annotations
+
+from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr
+
+#: symbols of timestamp(tz) + interval and - interval
+_ADD = frozenset({"timestamp_pl_interval", "timestamptz_pl_interval"})
+_SUBTRACT = frozenset({"timestamp_mi_interval", "timestamptz_mi_interval"})
+
+
+def interval_microseconds(value: object) -> int | None:
+    """A constant interval as microseconds with 24-hour days; None when it has months."""
+    if not isinstance(value, bytes) or len(value) != 16:
+        return None
+    months = int.from_bytes(value[:4], "little", signed=True)
+    days = int.from_bytes(value[4:8], "little", signed=True)
+    micros = int.from_bytes(value[8:], "little", signed=True)
+    return None if months else days * 86_400_000_000 + micros
+
+
+def monotone(expr: Expr) -> tuple[int, int] | None:
+    """(column id, shift) when ``expr`` is a column plus a constant span, else None."""
+    if isinstance(expr, ColumnRef):
+        return expr.id, 0
+    if isinstance(expr, Call) and len(expr.args) == 2 and isinstance(expr.args[1], Const):
+        sign = 1 if expr.function.symbol in _ADD else -1 if expr.function.symbol in _SUBTRACT else 0
+        span = interval_microseconds(expr.args[1].value)
+        inner = monotone(expr.args[0])
+        if sign and span is not None and inner is not None:
+            return inner[0], inner[1] + sign * span
+    return None
+
+
+def passed_on(
+    outputs: list[tuple[Column, Expr]], watermarks: frozenset[int]
+) -> tuple[tuple[int, int, int], ...]:
+    """(output column, input column, shift) for every output that carries a watermark."""
+    from laminar.sql.stream.timewindow import window_bound
+
+    result = []
+    for column, expr in outputs:
+        found = monotone(expr) or window_bound(expr)
+        if found is not None and found[0] in watermarks:
+            result.append((column.id, found[0], found[1]))
+    return tuple(result)
