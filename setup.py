@@ -27,11 +27,20 @@ extensions = [
     for source in sorted(NATIVE.glob("*.pyx"))
 ]
 
+jobs = int(os.environ.get("LAMINAR_BUILD_JOBS", os.cpu_count() or 1))
+
 setup(
+    options={"build_ext": {"parallel": jobs}},
     ext_modules=cythonize(
         extensions,
         language_level=3,
-        compiler_directives={"boundscheck": False, "wraparound": False, "cdivision": True, "freethreading_compatible": False},
+        nthreads=jobs,
+        compiler_directives={
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "freethreading_compatible": False,
+        },
     )
     if extensions
     else [],

@@ -1,0 +1,47 @@
+# Needs Python >= 3.11 with venv and headers, a C++ compiler and make; everything else goes into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := $(wildcard laminar/_native/*.pyx laminar/_native/*.pxd laminar/_native/*.hpp)
+WORKERS ?= 2
+
+.PHONY: build test test-deps demo bench lint wheel clean
+
+build: $(VENV)/.native
+
+# The dependencies, and the package itself in editable form.
+$(VENV)/.deps: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Laminar needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+# The compiled modules: only those whose sources changed.
+$(VENV)/.native: $(VENV)/.deps setup.py $(NATIVE)
+	$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+test-deps:
+	tools/install_test_deps.sh
+
+# TESTS narrows: make test TESTS=tests/connectors
+test: build test-deps
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
+
+demo: build
+	$(BIN)/python -m examples.flights.demo
+
+# BENCH passes flags: make bench BENCH='--scale 0.1'
+bench: build
+	$(BIN)/python -m benchmarks.run $(BENCH)
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+wheel: build
+	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w dist .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .benchmarks
+	rm -f laminar/_native/*.so laminar/_native/*.cpp

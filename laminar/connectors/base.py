@@ -1,0 +1,233 @@
+"""The connector contract: what a source and a sink are to the engine.
+
+A source is described by a :class:`SourceSpec`, plain data that goes to the reactors.
+The server checks it when the statement is issued and enumerates its partitions;
+reactors open a :class:`SourceReader` over the partitions they were given. README.md
+in this folder has the rules a connector keeps.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+
+from laminar.connectors.options import Option, bad_option, type_label
+from laminar.errors import DATATYPE_MISMATCH, UNDEFINED_COLUMN, PgError
+from laminar.sql.plan import Expr
+from laminar.types import PgType
+
+#: connector name -> module with ``SOURCE`` and/or ``SINK``; imported when first used
+_MODULES: Final = {
+    "blackhole": "laminar.connectors.blackhole",
+    "datagen": "laminar.connectors.datagen",
+    "file": "laminar.connectors.file",
+    "nexmark": "laminar.connectors.nexmark",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """A physical column of a source, in the order of the relation's attributes."""
+
+    name: str
+    type: PgType
+    not_null: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A source as declared: WITH options, the FORMAT clause and the physical columns.
+
+    Computed columns are no business of connectors: leave them out.
+    ``watermark`` is the index in ``columns`` of the watermarked one, or None.
+    """
+
+    connector: str
+    options: tuple[tuple[str, str], ...]
+    columns: tuple[SourceColumn, ...] = ()
+    watermark: int | None = None
+    #: FORMAT … ENCODE … as ("plain", "json"); None when the clause is absent
+    format: tuple[str, str] | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([pa.field(c.name, c.type.storage) for c in self.columns])
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What a dataflow wants of a source.
+
+    Args:
+        columns: indexes into ``SourceSpec.columns``, in the order wanted.
+        filter: may be used to skip rows that cannot satisfy it; need not be applied exactly.
+        filter_columns: id of each ColumnRef in ``filter`` -> index into ``SourceSpec.columns``.
+    """
+
+    columns: tuple[int, ...]
+    filter: Expr | None = None
+    filter_columns: Mapping[int, int] = field(default_factory=dict)
+
+
+class SourceReader(Protocol):
+    """Reads partitions in one reactor; not thread-safe.
+
+    Reading is deterministic: from a position, always the same rows in the same order,
+    however they are cut into batches. Positions are plain JSON values and row-exact: after
+    ``read`` returned n rows, ``position`` is behind the n-th.
+    """
+
+    #: rows and bytes delivered since opening, rows lost by reason ("malformed", ...)
+    rows_read: int
+    bytes_read: int
+    dropped: dict[str, int]
+
+    def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
+        """Up to ``max_rows`` rows with the wanted columns in storage types.
+
+        None: nothing now (at the end, or more may come later). A batch of 0 rows: rows were
+        skipped, call again. Raises PgError when the source cannot be read or, with
+        ``on_error = 'fail'``, when a row is malformed.
+        """
+
+    def skipped(self, partition: str) -> int | None:
+        """The largest value (microseconds) of the watermark column among rows that the last
+        ``read`` jumped over *before* the rows it returned; None when there were none."""
+
+    def position(self, partition: str) -> Any:
+        """Where the next read starts."""
+
+    def seek(self, partition: str, position: Any) -> None:
+        """Continue from what ``position`` once gave; None is the start."""
+
+    def finished(self, partition: str) -> bool:
+        """Whether a bounded partition is at its end for good."""
+
+    def close(self) -> None:
+        """Release files and memory."""
+
+
+class SourceConnector(Protocol):
+    """A kind of source. Methods but ``open`` run in the server."""
+
+    options: Mapping[str, Option]
+
+    def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:
+        """The columns of a source declared without any, or when ``spec`` has some, those.
+
+        Raises PgError: an unknown option or a bad value (22023), a declared column that
+        the source does not have (42703) or has with another type (42804). This is the check
+        to run at CREATE SOURCE.
+        """
+
+    def partitions(self, spec: SourceSpec) -> list[str]:
+        """Names of the partitions there are now. Called again from time to time unless ``bounded``."""
+
+    def bounded(self, spec: SourceSpec) -> bool:
+        """Whether the list of partitions is complete and every partition ends."""
+
+    def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
+        """A reader; partitions start at their beginning unless ``seek`` says otherwise."""
+
+
+class SinkWriter(Protocol):
+    """Writes a dataflow's changes in one reactor."""
+
+    def write(self, batch: pa.RecordBatch, weights: Any | None) -> None:
+        """Take changes; ``weights`` is an int64 numpy array, None when all are +1."""
+
+    def barrier(self, epoch: int) -> None:
+        """The epoch's changes are all there."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters for ``laminar_catalog.sinks``; those of several reactors are combined by
+        ``SinkConnector.combine``."""
+
+    def state(self) -> bytes:
+        """What a checkpoint keeps."""
+
+    def restore(self, state: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SinkConnector(Protocol):
+    """A kind of sink."""
+
+    options: Mapping[str, Option]
+
+    def check(self, options: Mapping[str, str], columns: Sequence[SourceColumn]) -> None:
+        """Raises PgError 22023 for options that cannot be honoured. Run at CREATE SINK."""
+
+    def open(self, options: Mapping[str, str], columns: Sequence[SourceColumn]) -> SinkWriter:
+        """A writer for one reactor."""
+
+    def combine(self, stats: Sequence[dict[str, int]]) -> dict[str, int]:
+        """Counters of the whole sink from those of each reactor's writer."""
+
+
+def source_connector(name: str) -> SourceConnector:
+    """The source connector ``name``; 22023 when there is none."""
+    found: SourceConnector = _find(name, "SOURCE", "source")
+    return found
+
+
+def sink_connector(name: str) -> SinkConnector:
+    """The sink connector ``name``; 22023 when there is none."""
+    found: SinkConnector = _find(name, "SINK", "sink")
+    return found
+
+
+def _find(name: str, attribute: str, what: str) -> Any:
+    module = _MODULES.get(name.lower())
+    found = getattr(importlib.import_module(module), attribute, None) if module else None
+    if found is None:
+        known = [n for n, path in _MODULES.items() if hasattr(importlib.import_module(path), attribute)]
+        hint = f"{what.capitalize()} connectors: {', '.join(known)}."
+        raise bad_option(f'no {what} connector is named "{name}"', hint=hint)
+    return found
+
+
+def check_columns(declared: Sequence[SourceColumn], available: Sequence[SourceColumn], what: str) -> None:
+    """Each declared column exists in ``available`` with the same type; 42703, 42804."""
+    by_name = {c.name: c for c in available}
+    for column in declared:
+        actual = by_name.get(column.name)
+        if actual is None:
+            raise PgError(
+                UNDEFINED_COLUMN,
+                f'column "{column.name}" does not exist in {what}',
+                hint=f"Columns: {', '.join(by_name)}.",
+            )
+        if actual.type.oid != column.type.oid:
+            raise type_mismatch(column, type_label(actual.type), what)
+
+
+def type_mismatch(column: SourceColumn, actual: str, what: str) -> PgError:
+    """42804 for a declared column whose data is of another type."""
+    return PgError(
+        DATATYPE_MISMATCH,
+        f'column "{column.name}" is of type {type_label(column.type)} but {what} has {actual}',
+    )
+
+
+__all__ = [
+    "Option",
+    "ScanRequest",
+    "SinkConnector",
+    "SinkWriter",
+    "SourceColumn",
+    "SourceConnector",
+    "SourceReader",
+    "SourceSpec",
+    "bad_option",
+    "check_columns",
+    "sink_connector",
+    "source_connector",
+    "type_label",
+    "type_mismatch",
+]
