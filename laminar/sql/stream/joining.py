@@ -132,8 +132,17 @@ def _with_keys(planner: Planner, node: Node, keys: list[Expr]) -> tuple[Node, tu
 
 #: pg_proc symbols of = for types where equal values have equal sort keys
 EQUALITIES = frozenset(
-    {f"{name}eq" for name in ("bool", "int2", "int4", "int8", "int24", "int42", "int28", "int82", "int48", "int84")}
-    | {f"{name}eq" for name in ("float4", "float8", "float48", "float84", "text", "name", "bpchar", "char", "oid")}
-    | {f"{name}_eq" for name in ("numeric", "date", "time", "timestamp", "interval", "uuid", "jsonb", "array")}
+    {
+        f"{name}eq"
+        for name in ("bool", "int2", "int4", "int8", "int24", "int42", "int28", "int82", "int48", "int84")
+    }
+    | {
+        f"{name}eq"
+        for name in ("float4", "float8", "float48", "float84", "text", "name", "bpchar", "char", "oid")
+    }
+    | {
+        f"{name}_eq"
+        for name in ("numeric", "date", "time", "timestamp", "interval", "uuid", "jsonb", "array")
+    }
     | {"nameeqtext", "texteqname", "byteaeq"}
 )

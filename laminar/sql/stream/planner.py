@@ -154,8 +154,7 @@ class Planner:
             condition = node.filter
         else:
             merged, bare, condition = outputs, node, None
-        linear = self._linear_without_row_watermark(bare, merged, condition)
-        return linear
+        return self._linear_without_row_watermark(bare, merged, condition)
 
     def _linear_without_row_watermark(
         self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None
@@ -256,6 +255,6 @@ def _mergeable(below: Linear, outputs: list[tuple[Column, Expr]], condition: Exp
             used[read] = used.get(read, 0) + 1
     pairs = zip(below.properties.columns, below.exprs, strict=True)
     return not any(
-        used.get(column.id, 0) > 1 and not isinstance(expr, ColumnRef | logical.Const) for column, expr in pairs
+        used.get(column.id, 0) > 1 and not isinstance(expr, ColumnRef | logical.Const)
+        for column, expr in pairs
     )
-

@@ -115,5 +115,3 @@ def _hop(planner: Planner, node: logical.TimeWindow, below: Node) -> Hop:
         watermarks=watermarks,
     )
     return Hop(planner.node_id(), below, node.time, "hop", slide, size, node.offset, properties)
-
-

@@ -1,0 +1,198 @@
+"""The catalog in memory: names, dependencies, and one durable write per DDL statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from laminar.catalog.objects import KIND_NAMES, Role, StoredRelation
+from laminar.catalog.store import CatalogStore
+from laminar.errors import (
+    DEPENDENT_OBJECTS,
+    DUPLICATE_OBJECT,
+    DUPLICATE_SCHEMA,
+    DUPLICATE_TABLE,
+    UNDEFINED_OBJECT,
+    UNDEFINED_SCHEMA,
+    WRONG_OBJECT_TYPE,
+    PgError,
+)
+
+#: PostgreSQL gives user objects oids from here on
+FIRST_OID = 16384
+SUPERUSER = "laminar"
+DATABASE = "laminar"
+SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "laminar_catalog")
+
+
+class Catalog:
+    """Objects by oid and by name. All changes are durable when a method returns."""
+
+    def __init__(self, directory: Path) -> None:
+        self._store = CatalogStore(directory)
+        relations, schemas, roles, next_oid = self._store.load()
+        self.relations: dict[int, StoredRelation] = {r.oid: r for r in relations}
+        self._names: dict[tuple[str, str], int] = {(r.schema, r.name): r.oid for r in relations}
+        self.schemas: set[str] = set(schemas)
+        self.roles: dict[str, Role] = {role.name: role for role in roles}
+        self._next_oid = max(next_oid, FIRST_OID)
+        #: counts DDL statements: plans bound under another version are stale
+        self.version = 0
+        if self._store.is_new:
+            self._bootstrap()
+
+    def _bootstrap(self) -> None:
+        self.schemas = {"public"}
+        self.roles = {SUPERUSER: Role(SUPERUSER, superuser=True)}
+        self._write(add_schemas=("public",), put_roles=tuple(self.roles.values()))
+
+    def _write(self, **changes: tuple[object, ...]) -> None:
+        self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
+        self.version += 1
+
+    def new_oid(self) -> int:
+        """An oid nobody has had; durable with the next write."""
+        oid = self._next_oid
+        self._next_oid += 1
+        return oid
+
+    # --- relations ----------------------------------------------------------------
+
+    def find(self, schema: str, name: str) -> StoredRelation | None:
+        """The relation of that name, or None."""
+        oid = self._names.get((schema, name))
+        return None if oid is None else self.relations[oid]
+
+    def check_free(self, schema: str, name: str, position: int | None = None) -> None:
+        """Raise 3F000 for an unknown schema, 42501 for a system one, 42P07 for a taken name."""
+        self.check_schema(schema, position)
+        if (schema, name) in self._names:
+            raise PgError(DUPLICATE_TABLE, f'relation "{name}" already exists', position=position)
+
+    def create(self, relation: StoredRelation) -> None:
+        """Add a relation whose name is free."""
+        self._write(put=(relation,))
+        self.relations[relation.oid] = relation
+        self._names[relation.schema, relation.name] = relation.oid
+
+    def drop(self, oids: Iterable[int]) -> None:
+        """Remove relations (dependents included by the caller)."""
+        gone = tuple(oids)
+        self._write(remove=gone)
+        for oid in gone:
+            relation = self.relations.pop(oid)
+            del self._names[relation.schema, relation.name]
+
+    def dependents(self, oid: int) -> list[StoredRelation]:
+        """Relations that read ``oid`` directly."""
+        return [r for r in self.relations.values() if oid in r.depends_on]
+
+    def to_drop(self, targets: Iterable[StoredRelation], cascade: bool) -> list[StoredRelation]:
+        """Targets and, with CASCADE, what needs them; dependents first.
+
+        Raises:
+            PgError: 2BP01 without CASCADE when others need a target.
+        """
+        wanted = {relation.oid: relation for relation in targets}
+        found: dict[int, StoredRelation] = {}
+        needing: list[tuple[StoredRelation, StoredRelation]] = []
+
+        def visit(relation: StoredRelation) -> None:
+            for dependent in self.dependents(relation.oid):
+                if dependent.oid not in wanted:
+                    needing.append((dependent, relation))
+                if dependent.oid not in found:
+                    visit(dependent)
+            found.setdefault(relation.oid, relation)
+
+        for relation in wanted.values():
+            if relation.oid not in found:
+                visit(relation)
+        if needing and not cascade:
+            first = next(iter(wanted.values()))
+            raise PgError(
+                DEPENDENT_OBJECTS,
+                f"cannot drop {describe(first)} because other objects depend on it",
+                detail="\n".join(f"{describe(a)} depends on {describe(b)}" for a, b in needing),
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )
+        return list(found.values())
+
+    def in_creation_order(self) -> Iterator[StoredRelation]:
+        """Relations so that what one reads comes before it."""
+        return iter(sorted(self.relations.values(), key=lambda r: r.oid))
+
+    # --- schemas ------------------------------------------------------------------
+
+    def check_schema(self, schema: str, position: int | None = None) -> None:
+        """Raise unless users may create things in ``schema``."""
+        if schema in SYSTEM_SCHEMAS:
+            raise PgError("42501", f"permission denied for schema {schema}", position=position)
+        if schema not in self.schemas:
+            raise PgError(UNDEFINED_SCHEMA, f'schema "{schema}" does not exist', position=position)
+
+    def create_schema(self, name: str) -> None:
+        """Add a schema."""
+        if name in self.schemas or name in SYSTEM_SCHEMAS:
+            raise PgError(DUPLICATE_SCHEMA, f'schema "{name}" already exists')
+        if name.startswith("pg_"):
+            raise PgError(
+                "42939",
+                f'unacceptable schema name "{name}"',
+                detail='The prefix "pg_" is reserved for system schemas.',
+            )
+        self._write(add_schemas=(name,))
+        self.schemas.add(name)
+
+    def drop_schema(self, name: str) -> None:
+        """Remove an empty schema."""
+        self._write(drop_schemas=(name,))
+        self.schemas.discard(name)
+
+    def in_schema(self, name: str) -> list[StoredRelation]:
+        """The relations of a schema."""
+        return [r for r in self.relations.values() if r.schema == name]
+
+    # --- roles --------------------------------------------------------------------
+
+    def put_role(self, role: Role, *, replace: bool = False) -> None:
+        """Add a role, or change one."""
+        if (role.name in self.roles) != replace:
+            what = "does not exist" if replace else "already exists"
+            raise PgError(UNDEFINED_OBJECT if replace else DUPLICATE_OBJECT, f'role "{role.name}" {what}')
+        self._write(put_roles=(role,))
+        self.roles[role.name] = role
+
+    def drop_role(self, name: str) -> None:
+        """Remove a role that owns nothing."""
+        if name not in self.roles:
+            raise PgError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
+        owned = [r for r in self.relations.values() if r.owner == name]
+        if owned or name == SUPERUSER:
+            raise PgError(
+                DEPENDENT_OBJECTS,
+                f'role "{name}" cannot be dropped because some objects depend on it',
+                detail="\n".join(f"owner of {describe(r)}" for r in owned) or None,
+            )
+        self._write(drop_roles=(name,))
+        del self.roles[name]
+
+    def close(self) -> None:
+        """Release the store."""
+        self._store.close()
+
+
+def describe(relation: StoredRelation) -> str:
+    """``materialized view v``, as messages name a relation."""
+    name = relation.name if relation.schema == "public" else f"{relation.schema}.{relation.name}"
+    return f"{KIND_NAMES[relation.kind]} {name}"
+
+
+def wrong_kind(relation: StoredRelation, wanted: str, hint_kind: str | None = None) -> PgError:
+    """42809: the object is there, but is something else."""
+    kind = KIND_NAMES[relation.kind]
+    return PgError(
+        WRONG_OBJECT_TYPE,
+        f'"{relation.name}" is not a {wanted}',
+        hint=f"Use DROP {(hint_kind or kind).upper()} to remove a {kind}.",
+    )

@@ -1,0 +1,99 @@
+"""What the catalog stores: relations, schemas, roles."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from laminar.types import PgType
+
+Kind = Literal["table", "source", "mview", "view", "sink"]
+
+#: how each kind is called in messages
+KIND_NAMES: dict[str, str] = {
+    "table": "table",
+    "source": "source",
+    "mview": "materialized view",
+    "view": "view",
+    "sink": "sink",
+    "system": "table",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredColumn:
+    """A column; its attribute number is its place in the relation, from 1.
+
+    ``default`` and ``generated`` are expressions as SQL text; ``include`` names what of a
+    message the column is taken from (offset, partition, …).
+    """
+
+    name: str
+    type: PgType
+    not_null: bool = False
+    default: str | None = None
+    generated: str | None = None
+    include: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRelation:
+    """A table, source, view, materialized view or sink.
+
+    Args:
+        sql: the statement that made it.
+        query: views and sinks: text of the SELECT, EMIT left out.
+        search_path: schemas under which ``query`` was bound.
+        primary_key: attribute numbers.
+        watermark: (attribute, delay in microseconds).
+        checks: (constraint name, expression as SQL text).
+        connector: name and options of a source or sink; None for a push source.
+        depends_on: oids of the relations it reads.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: Kind
+    owner: str
+    columns: tuple[StoredColumn, ...]
+    sql: str
+    query: str | None = None
+    search_path: tuple[str, ...] = ()
+    primary_key: tuple[int, ...] = ()
+    watermark: tuple[int, int] | None = None
+    checks: tuple[tuple[str, str], ...] = ()
+    append_only: bool = False
+    on_conflict: str = "error"
+    connector: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    emit: dict[str, Any] = field(default_factory=dict)
+    depends_on: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for :func:`relation_from_json`."""
+        return asdict(self)
+
+
+def relation_from_json(data: dict[str, Any]) -> StoredRelation:
+    """The relation that :meth:`StoredRelation.to_json` described."""
+    columns = tuple(StoredColumn(**{**c, "type": _type(c["type"])}) for c in data["columns"])
+    tuples = {name: tuple(data[name]) for name in ("search_path", "primary_key", "depends_on")}
+    watermark = tuple(data["watermark"]) if data["watermark"] else None
+    checks = tuple((name, text) for name, text in data["checks"])
+    return StoredRelation(**{**data, **tuples, "columns": columns, "watermark": watermark, "checks": checks})
+
+
+def _type(data: dict[str, Any]) -> PgType:
+    decimal = data["decimal"]
+    return PgType(data["oid"], data["typmod"], tuple(decimal) if decimal else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A user. ``verifier`` is PostgreSQL's stored SCRAM form, None when it has no password."""
+
+    name: str
+    superuser: bool = False
+    login: bool = True
+    verifier: str | None = None

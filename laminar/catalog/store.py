@@ -1,0 +1,103 @@
+"""The catalog's durable form: one LMDB environment, one transaction per DDL statement."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lmdb
+
+from laminar.catalog.objects import Role, StoredRelation, relation_from_json
+from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
+
+FORMAT = 1
+#: room for some hundred thousand objects; address space, not memory
+_MAP_SIZE = 1 << 30
+
+
+class CatalogStore:
+    """Objects by oid, schemas, roles and the next oid.
+
+    Raises:
+        PgError: XX001 when the directory holds something else, 53100 or 58030 when a write fails.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=4, sync=True, metasync=True)
+            self._relations = self._env.open_db(b"relations")
+            self._schemas = self._env.open_db(b"schemas")
+            self._roles = self._env.open_db(b"roles")
+            self._meta = self._env.open_db(b"meta")
+        except lmdb.Error as error:
+            raise PgError(DATA_CORRUPTED, f'cannot open the catalog in "{directory}": {error}') from error
+        stored = self._get_meta("format")
+        if stored is not None and stored != FORMAT:
+            raise PgError(
+                DATA_CORRUPTED,
+                f"the catalog has format {stored}, this server reads {FORMAT}",
+                hint="Start the version of Laminar that wrote it, or restore a backup.",
+            )
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has been stored yet."""
+        return self._get_meta("format") is None
+
+    def load(self) -> tuple[list[StoredRelation], list[str], list[Role], int]:
+        """All relations, schemas and roles, and the next free oid."""
+        with self._env.begin() as txn:
+            relations = [relation_from_json(json.loads(v)) for _, v in txn.cursor(self._relations)]
+            schemas = [k.decode() for k, _ in txn.cursor(self._schemas)]
+            roles = [Role(**json.loads(v)) for _, v in txn.cursor(self._roles)]
+        return relations, schemas, roles, int(self._get_meta("next_oid") or 0)
+
+    def write(
+        self,
+        *,
+        next_oid: int,
+        put: tuple[StoredRelation, ...] = (),
+        remove: tuple[int, ...] = (),
+        add_schemas: tuple[str, ...] = (),
+        drop_schemas: tuple[str, ...] = (),
+        put_roles: tuple[Role, ...] = (),
+        drop_roles: tuple[str, ...] = (),
+    ) -> None:
+        """Make all the changes durable, or none."""
+        try:
+            with self._env.begin(write=True) as txn:
+                txn.put(b"format", json.dumps(FORMAT).encode(), db=self._meta)
+                txn.put(b"next_oid", json.dumps(next_oid).encode(), db=self._meta)
+                for relation in put:
+                    txn.put(_key(relation.oid), json.dumps(relation.to_json()).encode(), db=self._relations)
+                for oid in remove:
+                    txn.delete(_key(oid), db=self._relations)
+                for schema in add_schemas:
+                    txn.put(schema.encode(), b"{}", db=self._schemas)
+                for schema in drop_schemas:
+                    txn.delete(schema.encode(), db=self._schemas)
+                for role in put_roles:
+                    txn.put(role.name.encode(), json.dumps(asdict(role)).encode(), db=self._roles)
+                for name in drop_roles:
+                    txn.delete(name.encode(), db=self._roles)
+        except (lmdb.DiskError, lmdb.MapFullError) as error:
+            raise PgError(DISK_FULL, f"could not write the catalog: {error}") from error
+        except lmdb.Error as error:
+            full = "No space left" in str(error)
+            raise PgError(DISK_FULL if full else IO_ERROR, f"could not write the catalog: {error}") from error
+
+    def close(self) -> None:
+        """Release the environment."""
+        self._env.close()
+
+    def _get_meta(self, name: str) -> Any:
+        with self._env.begin(db=self._meta) as txn:
+            value = txn.get(name.encode())
+        return None if value is None else json.loads(value)
+
+
+def _key(oid: int) -> bytes:
+    return oid.to_bytes(8, "big")
