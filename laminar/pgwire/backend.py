@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import pyarrow as pa
 
+from laminar.errors import PgError
 from laminar.types import PgType
 
 
@@ -88,6 +89,22 @@ class Notice:
     hint: str | None = None
 
 
+class Client(Protocol):
+    """The other way: what the session may tell its client at any time."""
+
+    #: as pg_backend_pid() and pg_stat_activity show it
+    process_id: int
+
+    def notice(self, notice: Notice) -> None:
+        """Send a notice now (those of a finished statement belong into its Result)."""
+
+    def notify(self, process_id: int, channel: str, payload: str) -> None:
+        """Send what LISTEN waits for."""
+
+    def terminate(self, error: PgError) -> None:
+        """End the connection: at once when it is idle, else after the statement that runs is cancelled."""
+
+
 class Prepared(Protocol):
     """A parsed and bound statement."""
 
@@ -101,7 +118,8 @@ class Backend(Protocol):
     """One session of the database."""
 
     #: session settings as PostgreSQL names them (DateStyle, TimeZone, IntervalStyle, ...);
-    #: those of REPORT kind are sent by the protocol as ParameterStatus when they change
+    #: those of REPORT kind (constants.REPORTED_SETTINGS: server_version among them) are sent by the
+    #: protocol as ParameterStatus at start-up and when they change
     settings: dict[str, str]
 
     @property
@@ -119,16 +137,20 @@ class Backend(Protocol):
 
     async def begin_implicit(self) -> None:
         """Start the implicit transaction of a simple-query string with several statements
-        or of an extended-protocol pipeline."""
+        or of an extended-protocol pipeline (before its first Execute). Inside a transaction
+        block it changes nothing."""
 
     async def sync(self) -> None:
-        """End it: commit, or roll back after an error."""
+        """End it: commit, or roll back after an error (:meth:`fail`). A transaction block stays open.
+        Raises PgError when the commit fails."""
 
     def fail(self) -> None:
         """A statement failed: an open transaction block becomes failed."""
 
     def cancel(self) -> None:
-        """Stop what runs (called from another connection's CancelRequest)."""
+        """Stop what runs: ``execute`` or the rows of its result then raise 57014 soon. Called from
+        another connection's CancelRequest, when the client has gone, and at shutdown; nothing
+        happens when nothing runs."""
 
     async def close(self) -> None:
         """The client is gone: roll back, free everything."""
@@ -144,5 +166,11 @@ class Authenticator(Protocol):
         """PostgreSQL's stored form ``SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey``, or None
         (the exchange is then carried out against a made-up verifier, so that names don't leak)."""
 
-    async def open(self, user: str, database: str, options: dict[str, str], peer: str) -> Backend:
-        """Make the session; raises 3D000 for an unknown database, 53300 when full, ..."""
+    async def open(
+        self, user: str, database: str, options: dict[str, str], peer: str, client: Client
+    ) -> Backend:
+        """Make the session; raises 3D000 for an unknown database, 53300 when full, ...
+
+        ``options`` are the settings the client asked for at start-up (``application_name``,
+        ``client_encoding``, those of ``options=-c name=value``); unknown ones are the session's to refuse.
+        """

@@ -1,0 +1,158 @@
+"""What simple and extended query share: the wire, the backend, settings, errors, results."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+from laminar import errors
+from laminar._native.pgcodec import CopyEncoder, RowEncoder
+from laminar.errors import PgError
+from laminar.pgwire import constants as c
+from laminar.pgwire import messages as m
+from laminar.pgwire.copyin import copy_in
+from laminar.pgwire.rows import RowSender, close_rows, expand_formats, tag_with_count
+from laminar.pgwire.wire import ConnectionClosed
+
+if TYPE_CHECKING:
+    from laminar.pgwire.backend import Backend, Notice, Result
+    from laminar.pgwire.wire import Wire
+
+log = logging.getLogger(__name__)
+
+
+class Session:
+    """A logged-in connection; the :class:`~laminar.pgwire.backend.Client` of its backend."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.process_id = 0
+        self.backend: Backend = cast("Backend", None)
+        self._reported: dict[str, str] = {}
+        self._termination: PgError | None = None
+
+    # --- Client ---
+
+    def notice(self, notice: Notice) -> None:
+        self.wire.write(m.notice_response(notice))
+
+    def notify(self, process_id: int, channel: str, payload: str) -> None:
+        self.wire.write(m.notification(process_id, channel, payload))
+
+    def terminate(self, error: PgError) -> None:
+        error.severity = "FATAL"
+        self._termination = error
+        if not self.wire.interrupt(error):
+            self.cancel()
+
+    # --- messages ---
+
+    def cancel(self) -> None:
+        """Stop the statement that runs."""
+        if self.backend is not None:
+            self.backend.cancel()
+
+    async def next_message(self) -> tuple[int, bytes]:
+        """The client's next message; raises the termination instead when there is one."""
+        if self._termination is not None:
+            raise self._termination
+        return await self.wire.read_message()
+
+    def ready(self) -> None:
+        """ReadyForQuery, after the settings that changed."""
+        self.report_settings()
+        self.wire.write(m.ready_for_query(self.backend.transaction_status))
+        self.wire.flush()
+
+    def report_settings(self) -> None:
+        """ParameterStatus for each reported setting whose value the client doesn't know yet."""
+        settings, reported = self.backend.settings, self._reported
+        for name in c.REPORTED_SETTINGS:
+            value = settings.get(name)
+            if value is not None and reported.get(name) != value:
+                reported[name] = value
+                self.wire.write(m.parameter_status(name, value))
+
+    def fail(self, error: Exception) -> None:
+        """A statement failed: tell the backend and the client.
+
+        Errors that end the connection (FATAL, the client gone) are raised again.
+        """
+        if isinstance(error, ConnectionClosed) or (isinstance(error, PgError) and error.severity != "ERROR"):
+            raise error
+        self.backend.fail()
+        self.wire.write(m.error_response(_as_pg_error(error)))
+
+    async def sync(self) -> None:
+        """End the implicit transaction; its commit may fail."""
+        try:
+            await self.backend.sync()
+        except Exception as error:
+            self.fail(error)
+
+    # --- results ---
+
+    async def send_result(self, result: Result) -> None:
+        """All of a result as simple query shows it, RowDescription included."""
+        self.send_notices(result)
+        if result.rows is None or result.copy_out is not None or result.copy_in is not None:
+            await self.send_rowless(result)
+            return
+        fields = result.fields or ()
+        self.wire.write(m.row_description(fields, ()))
+        sender = self.row_sender(result, ())
+        try:
+            await sender.send(self.wire)
+        finally:
+            await sender.close()
+        self.wire.write(tag_with_count(result.tag, result.counts_rows, sender.sent))
+
+    async def send_rowless(self, result: Result) -> None:
+        """A result that is no row set for DataRow messages: a tag alone, or COPY either way."""
+        if result.copy_in is not None:
+            tag = await copy_in(self, result)
+            self.wire.write(m.command_complete(tag))
+        elif result.copy_out is not None:
+            await self._copy_out(result)
+        else:
+            self.wire.write(m.command_complete(result.tag))
+
+    def send_notices(self, result: Result) -> None:
+        for notice in result.notices:
+            self.notice(notice)
+
+    def row_sender(self, result: Result, formats: Sequence[int]) -> RowSender:
+        """Whatever sends the result's rows as DataRow messages."""
+        assert result.rows is not None
+        fields = result.fields or ()
+        types = [field.type for field in fields]
+        encoder = RowEncoder(types, expand_formats(formats, len(types)), self.backend.settings)
+        return RowSender(result.rows, encoder)
+
+    async def _copy_out(self, result: Result) -> None:
+        options, fields = result.copy_out, result.fields or ()
+        assert options is not None and result.rows is not None
+        try:
+            encoder = CopyEncoder(
+                [f.type for f in fields], [f.name for f in fields], options, self.backend.settings
+            )
+            self.wire.write(m.copy_response(b"H", options.format == "binary", len(fields)))
+            if header := encoder.header():
+                self.wire.write(m.copy_data(header))
+            sender = RowSender(result.rows, encoder)
+            await sender.send(self.wire)
+            if trailer := encoder.trailer():
+                self.wire.write(m.copy_data(trailer))
+        finally:
+            await close_rows(result.rows)
+        self.wire.write(m.COPY_DONE)
+        self.wire.write(tag_with_count(result.tag, result.counts_rows, sender.sent))
+
+
+def _as_pg_error(error: Exception) -> PgError:
+    """Whatever a statement raised as what the client is told; surprises are logged."""
+    if isinstance(error, PgError):
+        return error
+    log.error("statement failed unexpectedly", exc_info=error)
+    return PgError(errors.INTERNAL_ERROR, f"internal error: {type(error).__name__}: {error}")
