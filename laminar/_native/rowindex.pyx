@@ -1,0 +1,183 @@
+# distutils: language = c++
+"""Hash index from key columns to row ids of Arrow chunks, and hashes of whole rows."""
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
+from libcpp.vector cimport vector
+
+import numpy as np
+import pyarrow as pa
+
+
+cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
+    cdef struct KeyColumn:
+        const uint8_t* valid
+        const uint8_t* data
+        const int32_t* offsets
+        int64_t start
+        int width
+
+    ctypedef vector[KeyColumn] KeyColumns
+    void hash_column(const KeyColumn&, int64_t, uint64_t*)
+    void hash_lists(const KeyColumn&, const uint64_t*, int64_t, uint64_t*)
+
+    cdef cppclass CRowIndex "laminar::RowIndex":
+        void set_chunk(uint64_t, const KeyColumns&) except +
+        int64_t insert(uint64_t, const uint64_t*, int64_t, const uint8_t*) except +
+        void find(const KeyColumns&, const uint64_t*, int64_t, int64_t*)
+        int64_t erase(const uint64_t*, const int64_t*, int64_t)
+        int64_t move(const uint64_t*, const int64_t*, const int64_t*, int64_t)
+        uint64_t size()
+        uint64_t bytes()
+
+
+cdef const uint8_t* _address(object buffer):
+    return <const uint8_t*><uintptr_t>buffer.address if buffer is not None else NULL
+
+
+cdef KeyColumn _column(object array) except *:
+    cdef KeyColumn column
+    kind = array.type
+    buffers = array.buffers()
+    column.valid = _address(buffers[0]) if array.null_count else NULL
+    column.start = array.offset
+    column.offsets = NULL
+    column.data = NULL
+    column.width = -1
+    if pa.types.is_boolean(kind):
+        column.width = 0
+        column.data = _address(buffers[1])
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        column.offsets = <const int32_t*>_address(buffers[1])
+        column.data = _address(buffers[2])
+    elif pa.types.is_list(kind):
+        column.offsets = <const int32_t*>_address(buffers[1])
+    elif pa.types.is_primitive(kind) or pa.types.is_decimal128(kind) or pa.types.is_fixed_size_binary(kind):
+        column.width = kind.bit_width // 8
+        column.data = _address(buffers[1])
+    else:
+        raise TypeError(f"no key of storage type {kind}")
+    return column
+
+
+cdef uint64_t[::1] _hash(list arrays, int64_t rows, uint64_t seed):
+    cdef uint64_t[::1] hashes = np.full(rows, seed, dtype=np.uint64)
+    cdef uint64_t[::1] elements
+    cdef KeyColumn column
+    if rows == 0:
+        return hashes
+    for array in arrays:
+        if len(array) != rows:
+            raise ValueError("key columns of different lengths")
+        column = _column(array)
+        if pa.types.is_list(array.type):
+            values = array.values
+            elements = _hash([values], len(values), seed)
+            hash_lists(column, &elements[0] if len(values) else NULL, rows, &hashes[0])
+        else:
+            with nogil:
+                hash_column(column, rows, &hashes[0])
+    return hashes
+
+
+def hash_rows(list arrays not None, uint64_t seed=0):
+    """uint64 hash of each row over all columns; any storage type, null equal to null."""
+    return np.asarray(_hash(arrays, len(arrays[0]) if arrays else 0, seed))
+
+
+cdef class RowIndex:
+    """Key columns -> row id (chunk << 32 | offset). Keeps the chunks' key columns alive."""
+
+    cdef CRowIndex* index
+    cdef uint64_t seed
+    cdef dict columns
+
+    def __cinit__(self, uint64_t seed=0):
+        self.index = new CRowIndex()
+        self.seed = seed
+        self.columns = {}
+
+    def __dealloc__(self):
+        del self.index
+
+    def __len__(self):
+        return self.index.size()
+
+    @property
+    def nbytes(self):
+        return self.index.bytes()
+
+    def set_chunk(self, uint64_t chunk, list arrays not None):
+        """Tell where the chunk's key columns are (again, when they moved)."""
+        cdef KeyColumns columns
+        for array in arrays:
+            columns.push_back(_column(array))
+        self.index.set_chunk(chunk, columns)
+        self.columns[chunk] = arrays
+
+    def drop_chunk(self, uint64_t chunk):
+        """Let go of a chunk's columns; its rows must have been erased or moved."""
+        cdef KeyColumns nothing
+        if self.columns.pop(chunk, None) is not None:
+            self.index.set_chunk(chunk, nothing)
+
+    def insert(self, uint64_t chunk, const uint8_t[::1] live=None):
+        """Insert a chunk's (live) rows. Returns the offset of the first duplicate key, or -1."""
+        arrays = self.columns[chunk]
+        cdef int64_t rows = len(arrays[0])
+        cdef uint64_t[::1] hashes = _hash(arrays, rows, self.seed)
+        cdef int64_t duplicate
+        cdef const uint8_t* bits = &live[0] if live is not None and rows else NULL
+        if rows == 0:
+            return -1
+        with nogil:
+            duplicate = self.index.insert(chunk, &hashes[0], rows, bits)
+        return duplicate
+
+    def find(self, list keys not None):
+        """int64 row ids of the keys, -1 where there is none."""
+        cdef int64_t rows = len(keys[0])
+        found = np.empty(rows, dtype=np.int64)
+        cdef int64_t[::1] out = found
+        cdef uint64_t[::1] hashes = _hash(keys, rows, self.seed)
+        cdef KeyColumns columns
+        if rows == 0:
+            return found
+        for array in keys:
+            columns.push_back(_column(array))
+        with nogil:
+            self.index.find(columns, &hashes[0], rows, &out[0])
+        return found
+
+    def erase(self, list keys not None, const int64_t[::1] rows not None):
+        """Remove the rows with these keys and ids; returns how many were there."""
+        cdef uint64_t[::1] hashes = _hash(keys, rows.shape[0], self.seed)
+        cdef int64_t removed
+        if rows.shape[0] == 0:
+            return 0
+        with nogil:
+            removed = self.index.erase(&hashes[0], &rows[0], rows.shape[0])
+        return removed
+
+    def move(self, list keys not None, const int64_t[::1] rows not None, const int64_t[::1] moved not None):
+        """Rows with these keys and ids have new ids; returns how many were there."""
+        cdef uint64_t[::1] hashes = _hash(keys, rows.shape[0], self.seed)
+        cdef int64_t done
+        if rows.shape[0] == 0:
+            return 0
+        with nogil:
+            done = self.index.move(&hashes[0], &rows[0], &moved[0], rows.shape[0])
+        return done
+
+
+def clear_bits(uint8_t[::1] bits not None, const int64_t[::1] positions not None):
+    """Clear the bits at these positions; returns how many were set."""
+    cdef int64_t i, at, cleared = 0
+    cdef int64_t size = bits.shape[0] * 8
+    for i in range(positions.shape[0]):
+        at = positions[i]
+        if at < 0 or at >= size:
+            raise IndexError(at)
+        if bits[at >> 3] >> (at & 7) & 1:
+            bits[at >> 3] &= ~(1 << (at & 7))
+            cleared += 1
+    return cleared

@@ -1,0 +1,219 @@
+// Columns of Arrow arrays as key parts: hashing and equality of rows, null equal to null.
+#pragma once
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace laminar {
+
+// One column's buffers. width: bytes of a fixed-width value, 0 for bits, -1 for 32-bit offsets + bytes.
+struct KeyColumn {
+    const uint8_t* valid;   // null: no nulls
+    const uint8_t* data;
+    const int32_t* offsets;
+    int64_t start;          // Arrow's array offset
+    int width;
+
+    bool is_valid(int64_t row) const {
+        int64_t i = row + start;
+        return valid == nullptr || ((valid[i >> 3] >> (i & 7)) & 1);
+    }
+};
+
+inline uint64_t mix(uint64_t a, uint64_t b) {
+    __uint128_t product = static_cast<__uint128_t>(a) * b;
+    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+constexpr uint64_t K0 = 0xa0761d6478bd642fULL, K1 = 0xe7037ed1a0b428dbULL, K2 = 0x8ebc6af09c88c6e3ULL;
+
+inline uint64_t load_tail(const uint8_t* p, int64_t n) {
+    uint64_t word = 0;
+    memcpy(&word, p, static_cast<size_t>(n));
+    return word;
+}
+
+// wyhash-like: one 64x64->128 multiplication per 16 bytes.
+inline uint64_t hash_bytes(const uint8_t* p, int64_t n, uint64_t seed) {
+    uint64_t h = seed ^ K0;
+    int64_t left = n;
+    while (left > 16) {
+        uint64_t a, b;
+        memcpy(&a, p, 8);
+        memcpy(&b, p + 8, 8);
+        h = mix(a ^ K1, b ^ h);
+        p += 16;
+        left -= 16;
+    }
+    uint64_t a = left > 8 ? load_tail(p, 8) : load_tail(p, left);
+    uint64_t b = left > 8 ? load_tail(p + 8, left - 8) : 0;
+    return mix(K2 ^ static_cast<uint64_t>(n), mix(a ^ K1, b ^ h));
+}
+
+inline uint64_t hash_value(const KeyColumn& c, int64_t row, uint64_t h) {
+    if (!c.is_valid(row)) return mix(h ^ K2, K1);
+    int64_t i = row + c.start;
+    switch (c.width) {
+        case 0: return mix(h ^ ((c.data[i >> 3] >> (i & 7)) & 1) ^ K0, K1);
+        case -1: return hash_bytes(c.data + c.offsets[i], c.offsets[i + 1] - c.offsets[i], h);
+        case 4: { uint32_t v; memcpy(&v, c.data + 4 * i, 4); return mix(h ^ v ^ K0, K1); }
+        case 8: { uint64_t v; memcpy(&v, c.data + 8 * i, 8); return mix(h ^ v ^ K0, K1 ^ (v >> 32)); }
+        default: return hash_bytes(c.data + static_cast<int64_t>(c.width) * i, c.width, h);
+    }
+}
+
+inline void hash_column(const KeyColumn& c, int64_t rows, uint64_t* hashes) {
+    for (int64_t row = 0; row < rows; row++) hashes[row] = hash_value(c, row, hashes[row]);
+}
+
+// Hash of each list from the hashes of its elements.
+inline void hash_lists(const KeyColumn& c, const uint64_t* elements, int64_t rows, uint64_t* hashes) {
+    for (int64_t row = 0; row < rows; row++) {
+        uint64_t h = hashes[row];
+        if (!c.is_valid(row)) { hashes[row] = mix(h ^ K2, K1); continue; }
+        int32_t from = c.offsets[row + c.start], to = c.offsets[row + c.start + 1];
+        h = mix(h ^ static_cast<uint64_t>(to - from) ^ K0, K2);
+        for (int32_t i = from; i < to; i++) h = mix(h ^ elements[i], K1);
+        hashes[row] = h;
+    }
+}
+
+inline bool equal_value(const KeyColumn& a, int64_t i, const KeyColumn& b, int64_t j) {
+    bool valid = a.is_valid(i);
+    if (valid != b.is_valid(j)) return false;
+    if (!valid) return true;
+    i += a.start;
+    j += b.start;
+    if (a.width == 0) return ((a.data[i >> 3] >> (i & 7)) & 1) == ((b.data[j >> 3] >> (j & 7)) & 1);
+    if (a.width > 0) return memcmp(a.data + a.width * i, b.data + b.width * j, static_cast<size_t>(a.width)) == 0;
+    int32_t n = a.offsets[i + 1] - a.offsets[i];
+    return n == b.offsets[j + 1] - b.offsets[j] &&
+           memcmp(a.data + a.offsets[i], b.data + b.offsets[j], static_cast<size_t>(n)) == 0;
+}
+
+using KeyColumns = std::vector<KeyColumn>;
+
+inline bool equal_row(const KeyColumns& a, int64_t i, const KeyColumns& b, int64_t j) {
+    for (size_t k = 0; k < a.size(); k++)
+        if (!equal_value(a[k], i, b[k], j)) return false;
+    return true;
+}
+
+// Hash of a key -> row id = chunk << 32 | offset. Linear probing, at most 5/8 full, backward-shift deletion.
+// Keys are compared in the chunks' own columns, so a slot is 16 bytes whatever the key.
+class RowIndex {
+  public:
+    static constexpr uint64_t EMPTY = ~0ULL;
+
+    RowIndex() : slots_(1024, Slot{0, EMPTY}) {}
+
+    void set_chunk(uint64_t chunk, const KeyColumns& columns) {
+        if (chunk >= chunks_.size()) chunks_.resize(chunk + 1);
+        chunks_[chunk] = columns;
+    }
+
+    // Inserts rows of a chunk; returns the first offset whose key is already there, else -1.
+    // Rows before it have been inserted.
+    int64_t insert(uint64_t chunk, const uint64_t* hashes, int64_t rows, const uint8_t* live) {
+        reserve(static_cast<uint64_t>(rows));
+        const KeyColumns& columns = chunks_[chunk];
+        for (int64_t row = 0; row < rows; row++) {
+            if (live != nullptr && !((live[row >> 3] >> (row & 7)) & 1)) continue;
+            if (row + 8 < rows) __builtin_prefetch(&slots_[hashes[row + 8] & mask()]);
+            uint64_t at = probe(columns, row, hashes[row]);
+            if (slots_[at].row != EMPTY) return row;
+            slots_[at] = Slot{hashes[row], chunk << 32 | static_cast<uint64_t>(row)};
+            used_++;
+        }
+        return -1;
+    }
+
+    // Row id of each probed key, -1 where there is none.
+    void find(const KeyColumns& keys, const uint64_t* hashes, int64_t rows, int64_t* found) const {
+        for (int64_t row = 0; row < rows; row++) {
+            if (row + 8 < rows) __builtin_prefetch(&slots_[hashes[row + 8] & mask()]);
+            found[row] = static_cast<int64_t>(slots_[probe(keys, row, hashes[row])].row);
+        }
+    }
+
+    // Removes row ids; returns how many were there.
+    int64_t erase(const uint64_t* hashes, const int64_t* rows, int64_t n) {
+        int64_t removed = 0;
+        for (int64_t i = 0; i < n; i++) {
+            uint64_t at = hashes[i] & mask();
+            while (slots_[at].row != EMPTY && slots_[at].row != static_cast<uint64_t>(rows[i])) at = (at + 1) & mask();
+            if (slots_[at].row == EMPTY) continue;
+            close_gap(at);
+            used_--;
+            removed++;
+        }
+        return removed;
+    }
+
+    // Rows of one chunk have moved: moved[i] is the new id of the row with old id rows[i].
+    int64_t move(const uint64_t* hashes, const int64_t* rows, const int64_t* moved, int64_t n) {
+        int64_t done = 0;
+        for (int64_t i = 0; i < n; i++) {
+            uint64_t at = hashes[i] & mask();
+            while (slots_[at].row != EMPTY && slots_[at].row != static_cast<uint64_t>(rows[i])) at = (at + 1) & mask();
+            if (slots_[at].row == EMPTY) continue;
+            slots_[at].row = static_cast<uint64_t>(moved[i]);
+            done++;
+        }
+        return done;
+    }
+
+    uint64_t size() const { return used_; }
+    uint64_t bytes() const { return slots_.size() * sizeof(Slot); }
+
+  private:
+    struct Slot { uint64_t hash, row; };
+    std::vector<Slot> slots_;
+    std::vector<KeyColumns> chunks_;
+    uint64_t used_ = 0;
+
+    uint64_t mask() const { return slots_.size() - 1; }
+
+    // Slot that holds the key, or the empty one where it belongs.
+    uint64_t probe(const KeyColumns& keys, int64_t row, uint64_t hash) const {
+        uint64_t at = hash & mask();
+        while (slots_[at].row != EMPTY) {
+            if (slots_[at].hash == hash) {
+                uint64_t id = slots_[at].row;
+                if (equal_row(keys, row, chunks_[id >> 32], static_cast<int64_t>(id & 0xffffffffULL))) return at;
+            }
+            at = (at + 1) & mask();
+        }
+        return at;
+    }
+
+    void close_gap(uint64_t gap) {
+        uint64_t at = gap;
+        while (true) {
+            at = (at + 1) & mask();
+            if (slots_[at].row == EMPTY) break;
+            uint64_t home = slots_[at].hash & mask();
+            if (((at - home) & mask()) >= ((at - gap) & mask())) {
+                slots_[gap] = slots_[at];
+                gap = at;
+            }
+        }
+        slots_[gap].row = EMPTY;
+    }
+
+    void reserve(uint64_t more) {
+        uint64_t size = slots_.size();
+        while ((used_ + more) * 8 > size * 5) size *= 2;
+        if (size == slots_.size()) return;
+        std::vector<Slot> old(size, Slot{0, EMPTY});
+        old.swap(slots_);
+        for (const Slot& slot : old) {
+            if (slot.row == EMPTY) continue;
+            uint64_t at = slot.hash & mask();
+            while (slots_[at].row != EMPTY) at = (at + 1) & mask();
+            slots_[at] = slot;
+        }
+    }
+};
+
+}  // namespace laminar

@@ -1,0 +1,67 @@
+"""What a stored relation's rows look like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pyarrow as pa
+
+from laminar.types import PgType
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Columns of a stored relation, hidden ones included, and which of them identify a row.
+
+    Args:
+        attnums: attribute number of each column; 0 is the hidden stream key, other hidden
+            columns have negative numbers. No number twice.
+        types: PostgreSQL type of each column.
+        key: positions (not attribute numbers) of the key columns. () when nothing less than
+            the whole row identifies it: then equal rows are alike, a deletion takes any one.
+    """
+
+    attnums: tuple[int, ...]
+    types: tuple[PgType, ...]
+    key: tuple[int, ...]
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Arrow schema; columns are named by attribute number."""
+        return pa.schema([pa.field(str(a), t.storage) for a, t in zip(self.attnums, self.types, strict=True)])
+
+    @cached_property
+    def position(self) -> dict[int, int]:
+        """Attribute number to column position."""
+        return {attnum: i for i, attnum in enumerate(self.attnums)}
+
+    @cached_property
+    def key_types(self) -> tuple[PgType, ...]:
+        return tuple(self.types[i] for i in self.key)
+
+    def key_arrays(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """The key columns of rows in this layout, in the form in which equal keys are equal bytes."""
+        if not self.key:
+            return list(batch.columns)
+        return self.comparable([batch.column(i) for i in self.key])
+
+    def comparable(self, keys: Sequence[pa.Array]) -> list[pa.Array]:
+        """Key values in the form in which equal keys are equal bytes (kernels.sort_key)."""
+        if [a.type for a in keys] != [t.storage for t in self.key_types]:
+            raise TypeError(f"keys of {[str(a.type) for a in keys]} for {self.key_types}")
+        if not any(t.needs_sort_key for t in self.key_types):
+            return list(keys)
+        from laminar.sql.kernels import sort_key
+
+        return [sort_key(a, t) if t.needs_sort_key else a for a, t in zip(keys, self.key_types, strict=True)]
+
+    def conform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch under this layout's column names; TypeError when storage types differ."""
+        schema = self.schema
+        if batch.schema.types != schema.types:
+            raise TypeError(f"rows of {batch.schema.types} do not fit {schema.types}")
+        if batch.schema.names == schema.names:
+            return batch
+        return pa.RecordBatch.from_arrays(batch.columns, schema=schema)
