@@ -121,7 +121,7 @@ def parse_options(text: str) -> dict[str, str]:
     for word in words:
         if word == "-c":
             assignment = next(words, "")
-        elif word.startswith("-c") or word.startswith("--"):
+        elif word.startswith(("-c", "--")):
             assignment = word[2:]
         else:
             raise _bad_option(word)
