@@ -1,0 +1,72 @@
+"""Reads the facts of PostgreSQL's catalogs that name resolution rests on.
+
+    python tools/read_facts.py "host=127.0.0.1 port=5432 user=postgres dbname=template1"
+
+writes ``laminar/sql/facts/*.json`` from a running PostgreSQL 15: names, oids,
+signatures, casts, preferred types. One row per line, so that a newer PostgreSQL
+shows as a readable diff.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import psycopg
+
+FACTS = Path(__file__).resolve().parent.parent / "laminar" / "sql" / "facts"
+
+#: file name -> query. Built-in objects only (oid < 16384), in oid order.
+QUERIES = {
+    "types": """
+        select oid::int, typname, typlen::int, typbyval, typtype, typcategory, typispreferred, typdelim,
+               typelem::int, typarray::int, typinput::oid::int, typoutput::oid::int, typreceive::oid::int,
+               typsend::oid::int, typmodin::oid::int, typmodout::oid::int, typalign, typstorage, typcollation::int
+        from pg_type where typnamespace = 'pg_catalog'::regnamespace and typrelid = 0 and oid < 16384
+          and (typelem = 0 or typelem in (select oid from pg_type where typrelid = 0)) order by oid""",
+    # A function written in SQL has no C symbol: it is keyed by its signature, as aggregates are.
+    "functions": """
+        select p.oid::int, proname,
+               case when l.lanname = 'internal' and prokind <> 'a' then prosrc
+                    else proname || '(' || coalesce((select string_agg(case when t.typname like '\\_%%'
+                            and t.typcategory = 'A' then substr(t.typname, 2) || '[]' else t.typname end, ',' order by n)
+                         from unnest(proargtypes) with ordinality a(ty, n) join pg_type t on t.oid = a.ty), '') || ')'
+               end as symbol,
+               prokind, proretset, proisstrict, provolatile, prorettype::int,
+               proargtypes::int[], provariadic::int, proargnames, proargmodes::text[], proallargtypes::int[],
+               case when pronargdefaults > 0 then (select array_agg(pg_get_function_arg_default(p.oid, n) order by n)
+                    from generate_series(pronargs - pronargdefaults + 1, pronargs) n) end as defaults,
+               prosupport::oid::int, proleakproof, procost
+        from pg_proc p join pg_language l on l.oid = prolang
+        where pronamespace = 'pg_catalog'::regnamespace and lanname in ('internal', 'sql') and p.oid < 16384
+        order by p.oid""",
+    "operators": """
+        select oid::int, oprname, oprleft::int, oprright::int, oprresult::int, oprcode::oid::int,
+               oprcom::int, oprnegate::int, oprcanmerge, oprcanhash
+        from pg_operator where oid < 16384 order by oid""",
+    "casts": """
+        select oid::int, castsource::int, casttarget::int, castfunc::int, castcontext, castmethod
+        from pg_cast where oid < 16384 order by oid""",
+    "aggregates": """
+        select aggfnoid::oid::int, aggkind, aggnumdirectargs::int, aggtransfn::text, aggfinalfn::text,
+               aggsortop::int, aggtranstype::int, agginitval
+        from pg_aggregate where aggfnoid::oid < 16384 order by aggfnoid::oid""",
+}
+
+
+def main(conninfo: str) -> None:
+    with psycopg.connect(conninfo) as connection:
+        if connection.info.server_version // 10000 != 15:
+            raise SystemExit("PostgreSQL 15 is wanted")
+        for name, query in QUERIES.items():
+            cursor = connection.execute(query.replace("%%", "%"))
+            columns = [column.name for column in cursor.description or ()]
+            rows = [json.dumps(row, separators=(",", ":"), ensure_ascii=False) for row in cursor.fetchall()]
+            text = '{"columns":' + json.dumps(columns) + ',\n"rows":[\n' + ",\n".join(rows) + "\n]}\n"
+            (FACTS / f"{name}.json").write_text(text)
+            print(f"{name}: {len(rows)} rows, {len(text)} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
