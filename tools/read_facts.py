@@ -22,20 +22,24 @@ QUERIES = {
     "types": """
         select oid::int, typname, typlen::int, typbyval, typtype, typcategory, typispreferred, typdelim,
                typelem::int, typarray::int, typinput::oid::int, typoutput::oid::int, typreceive::oid::int,
-               typsend::oid::int, typmodin::oid::int, typmodout::oid::int, typalign, typstorage, typcollation::int
+               typsend::oid::int, typmodin::oid::int, typmodout::oid::int, typalign, typstorage,
+               typcollation::int
         from pg_type where typnamespace = 'pg_catalog'::regnamespace and typrelid = 0 and oid < 16384
           and (typelem = 0 or typelem in (select oid from pg_type where typrelid = 0)) order by oid""",
     # A function written in SQL has no C symbol: it is keyed by its signature, as aggregates are.
     "functions": """
         select p.oid::int, proname,
                case when l.lanname = 'internal' and prokind <> 'a' then prosrc
-                    else proname || '(' || coalesce((select string_agg(case when t.typname like '\\_%%'
-                            and t.typcategory = 'A' then substr(t.typname, 2) || '[]' else t.typname end, ',' order by n)
-                         from unnest(proargtypes) with ordinality a(ty, n) join pg_type t on t.oid = a.ty), '') || ')'
+                    else proname || '(' || coalesce((
+                        select string_agg(case when t.typname like '\\_%%' and t.typcategory = 'A'
+                            then substr(t.typname, 2) || '[]' else t.typname end, ',' order by n)
+                        from unnest(proargtypes) with ordinality a(ty, n)
+                        join pg_type t on t.oid = a.ty), '') || ')'
                end as symbol,
                prokind, proretset, proisstrict, provolatile, prorettype::int,
                proargtypes::int[], provariadic::int, proargnames, proargmodes::text[], proallargtypes::int[],
-               case when pronargdefaults > 0 then (select array_agg(pg_get_function_arg_default(p.oid, n) order by n)
+               case when pronargdefaults > 0 then (
+                    select array_agg(pg_get_function_arg_default(p.oid, n) order by n)
                     from generate_series(pronargs - pronargdefaults + 1, pronargs) n) end as defaults,
                prosupport::oid::int, proleakproof, procost
         from pg_proc p join pg_language l on l.oid = prolang

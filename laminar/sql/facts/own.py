@@ -9,5 +9,5 @@ from laminar.types import TIMESTAMPTZ
 
 #: PROCTIME(): the time at which a row's epoch runs (SQL.md)
 OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
-    ProcFact(10001, "proctime", "laminar_proctime", "f", False, True, "s", TIMESTAMPTZ, (), 0, (), (), (), ()),
+    ProcFact(10001, "proctime", "proctime", "f", False, True, "s", TIMESTAMPTZ, (), 0, (), (), (), ()),
 )

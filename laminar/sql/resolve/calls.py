@@ -14,11 +14,14 @@ from laminar.sql.resolve.decimals import result as decimal_result
 from laminar.sql.resolve.names import oid_name
 from laminar.types import NUMERIC, UNKNOWN, PgType
 
-_NO_FUNCTION = "No function matches the given name and argument types. You might need to add explicit type casts."
-_MANY_FUNCTIONS = "Could not choose a best candidate function. You might need to add explicit type casts."
-_NO_OPERATOR = "No operator matches the given name and argument types. You might need to add explicit type casts."
-_NO_PREFIX = "No operator matches the given name and argument type. You might need to add an explicit type cast."
-_MANY_OPERATORS = "Could not choose a best candidate operator. You might need to add explicit type casts."
+_ADD_CASTS = "You might need to add explicit type casts."
+_NO_FUNCTION = f"No function matches the given name and argument types. {_ADD_CASTS}"
+_MANY_FUNCTIONS = f"Could not choose a best candidate function. {_ADD_CASTS}"
+_NO_OPERATOR = f"No operator matches the given name and argument types. {_ADD_CASTS}"
+_NO_PREFIX = (
+    "No operator matches the given name and argument type. You might need to add an explicit type cast."
+)
+_MANY_OPERATORS = f"Could not choose a best candidate operator. {_ADD_CASTS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,9 @@ def _shapes(
     return []
 
 
-def _named_order(fact: facts.ProcFact, positional: int, names: Sequence[str | None]) -> tuple[int, ...] | None:
+def _named_order(
+    fact: facts.ProcFact, positional: int, names: Sequence[str | None]
+) -> tuple[int, ...] | None:
     """MatchNamedCall: which argument each parameter takes, None if the names don't fit."""
     parameters = fact.arg_names
     if len(parameters) != len(fact.args) or len(names) > len(parameters):

@@ -74,7 +74,7 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
         return Cast(Const(text, PgType(TEXT)), PgType(target.oid), "io", position=position or 0)
     if not supported(target.oid):
         raise PgError("0A000", f"type {oid_name(target.oid)} is not supported", position=position)
-    from laminar._native import textio
+    from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]
 
     bare = PgType(target.oid, target.typmod if target.oid == INTERVAL else -1)
     try:
@@ -167,7 +167,7 @@ def common_type(exprs: Sequence[Expr], position: int | None, what: str) -> PgTyp
         what: the construct's name as the message has it, e.g. ``"UNION"``, ``"CASE"``.
 
     Raises:
-        PgError: 42804 their categories differ.
+        PgError: 42804 their categories differ, 42846 one of them has no implicit cast to the chosen type.
     """
     chosen = exprs[0].type.oid
     for expr in exprs[1:]:
@@ -178,6 +178,11 @@ def common_type(exprs: Sequence[Expr], position: int | None, what: str) -> PgTyp
         chosen = UNKNOWN if chosen == expr.type.oid == UNKNOWN else both
     if chosen == UNKNOWN:
         return PgType(TEXT)
+    for expr in exprs:
+        if expr.type.oid != UNKNOWN and not rules.can_coerce([expr.type.oid], [chosen], "implicit"):
+            label = "CASE/WHEN" if what == "CASE" else what
+            names = f"{oid_name(expr.type.oid)} to {oid_name(chosen)}"
+            raise PgError(CANNOT_COERCE, f"{label} could not convert type {names}", position=position)
     typmods = {e.type.typmod if e.type.oid == chosen else -1 for e in exprs}
     typmod = typmods.pop() if len(typmods) == 1 else -1
     if chosen != NUMERIC:

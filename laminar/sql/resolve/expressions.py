@@ -92,7 +92,7 @@ def result_type(resolved: ResolvedCall, bound: Sequence[Expr]) -> PgType:
 
 def _default(text: str, target: PgType) -> Expr:
     """A default from pg_proc: a number, a boolean or a quoted literal."""
-    value = text.split("::")[0].strip("'")
+    value = text.split("::", maxsplit=1)[0].strip("'")
     if target.oid == BOOL:
         return Const(value == "true", target)
     if target.oid in (INT4, INT8):
@@ -186,7 +186,8 @@ def make_in(left: Expr, items: Sequence[Expr], negated: bool, position: int | No
     for item in [*constant, *rest]:
         call = make_operator(symbol, left, item, position)
         if call.type.oid != BOOL:
-            raise PgError(DATATYPE_MISMATCH, f"argument of IN must be type boolean, not type {oid_name(call.type.oid)}")
+            message = f"argument of IN must be type boolean, not type {oid_name(call.type.oid)}"
+            raise PgError(DATATYPE_MISMATCH, message, position=position)
         parts.append(call)
     if len(parts) == 1:
         return parts[0]
@@ -198,9 +199,7 @@ def _in_type(exprs: Sequence[Expr]) -> PgType | None:
     chosen = rules.common_oid([e.type.oid for e in exprs])
     if chosen is None or not rules.array_type(chosen):
         return None
-    fits = all(
-        e.type.oid == UNKNOWN or rules.can_coerce([e.type.oid], [chosen], "implicit") for e in exprs
-    )
+    fits = all(e.type.oid == UNKNOWN or rules.can_coerce([e.type.oid], [chosen], "implicit") for e in exprs)
     return PgType(chosen) if fits else None
 
 

@@ -167,11 +167,11 @@ def _float(typmods: Sequence[int], position: int | None) -> PgType:
     if not typmods:
         return PgType(FLOAT8)
     if typmods[0] < 1:
-        raise PgError(INVALID_PARAMETER_VALUE, "precision for type float must be at least 1 bit", position=position)
+        message = "precision for type float must be at least 1 bit"
+        raise PgError(INVALID_PARAMETER_VALUE, message, position=position)
     if typmods[0] > 53:
-        raise PgError(
-            INVALID_PARAMETER_VALUE, "precision for type float must be less than 54 bits", position=position
-        )
+        message = "precision for type float must be less than 54 bits"
+        raise PgError(INVALID_PARAMETER_VALUE, message, position=position)
     return PgType(FLOAT4 if typmods[0] <= 24 else FLOAT8)
 
 
@@ -197,9 +197,8 @@ def _modified(oid: int, typmods: Sequence[int], position: int | None) -> PgType:
         if mask == _INTERVAL_FULL_RANGE and precision == _INTERVAL_FULL_PRECISION:
             return PgType(oid)
         if precision < 0:
-            raise PgError(
-                INVALID_PARAMETER_VALUE, f"INTERVAL({precision}) precision must not be negative", position=position
-            )
+            message = f"INTERVAL({precision}) precision must not be negative"
+            raise PgError(INVALID_PARAMETER_VALUE, message, position=position)
         if precision != _INTERVAL_FULL_PRECISION:
             precision = min(precision, 6)
         return PgType(oid, (mask & _INTERVAL_FULL_RANGE) << 16 | precision)
@@ -228,7 +227,8 @@ def _length(oid: int, typmods: Sequence[int], position: int | None) -> int:
     if len(typmods) != 1:
         raise PgError(INVALID_PARAMETER_VALUE, "invalid type modifier", position=position)
     if typmods[0] < 1:
-        raise PgError(INVALID_PARAMETER_VALUE, f"length for type {word} must be at least 1", position=position)
+        message = f"length for type {word} must be at least 1"
+        raise PgError(INVALID_PARAMETER_VALUE, message, position=position)
     if typmods[0] > 10485760:
         message = f"length for type {word} cannot exceed 10485760"
         raise PgError(INVALID_PARAMETER_VALUE, message, position=position)

@@ -27,6 +27,7 @@ _ELEMENTS: Final = frozenset({ANYELEMENT, ANYNONARRAY, ANYENUM})
 _COMPATIBLES: Final = frozenset({ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY})
 POLYMORPHIC: Final = _ELEMENTS | _COMPATIBLES | {ANYARRAY, ANYCOMPATIBLEARRAY} | _RANGES
 _RANK: Final = {"i": 0, "a": 1, "e": 2, "implicit": 0, "assignment": 1, "explicit": 2}
+#: int2vector and oidvector are arrays that nothing converts to
 _VECTORS: Final = frozenset({22, 30})
 
 
@@ -65,11 +66,9 @@ def pathway(source: int, target: int, context: Context) -> tuple[Pathway, int] |
             return "function", cast.function
         return ("io", 0) if cast.method == "i" else ("relabel", 0)
     source_element, target_element = element_type(source), element_type(target)
-    if source_element and target_element:
+    if source_element and target_element and target not in _VECTORS:
         inner = pathway(source_element, target_element, context)
         return ("array", inner[1]) if inner is not None else None
-    if source_element == 0 and source in _VECTORS and target_element:
-        return None
     if _RANK[context] >= 1 and category(target) == "S":
         return "io", 0
     if _RANK[context] >= 2 and category(source) == "S":
@@ -81,7 +80,7 @@ def can_coerce(sources: Sequence[int], targets: Sequence[int], context: Context)
     """Whether arguments of these types are accepted for parameters of those types."""
     generic = False
     for source, target in zip(sources, targets, strict=True):
-        if source == target or target == ANY:
+        if target in (source, ANY):
             continue
         if target in POLYMORPHIC:
             generic = True
@@ -97,10 +96,10 @@ def _generic_consistent(actual: Sequence[int], declared: Sequence[int]) -> bool:
     element = array = 0
     compatible: list[int] = []
     for have, want in zip(actual, declared, strict=True):
-        if want in _RANGES:
-            return False
         if have == UNKNOWN:
             continue
+        if want in _RANGES:
+            return False
         if want in _ELEMENTS:
             if element and element != have:
                 return False
@@ -125,10 +124,15 @@ def _generic_consistent(actual: Sequence[int], declared: Sequence[int]) -> bool:
     if ANYENUM in declared and category(element) != "E":
         return False
     if compatible:
-        common = common_oid(compatible)
+        common = _verified_common(compatible)
         if common is None or (ANYCOMPATIBLENONARRAY in declared and element_type(common)):
             return False
     return True
+
+
+def _verified_common(oids: Sequence[int]) -> int | None:
+    common = common_oid(oids)
+    return common if common and all(pathway(oid, common, "implicit") for oid in oids) else None
 
 
 def settle_generic(
@@ -160,11 +164,11 @@ def settle_generic(
     if first_family and not element:
         message = "could not determine polymorphic type because input has type unknown"
         raise PgError(DATATYPE_MISMATCH, message, position=position)
-    common = common_oid(compatible) if compatible else TEXT
+    common = _verified_common(compatible) if compatible else TEXT
     if common is None:
         message = "arguments of anycompatible family cannot be cast to a common type"
         raise PgError(DATATYPE_MISMATCH, message, position=position)
-    replace = {t: element for t in _ELEMENTS} | {t: common for t in _COMPATIBLES}
+    replace = dict.fromkeys(_ELEMENTS, element) | dict.fromkeys(_COMPATIBLES, common)
     for generic, inner in ((ANYARRAY, element), (ANYCOMPATIBLEARRAY, common)):
         if generic in declared or generic == result:
             replace[generic] = array_type(inner)
@@ -221,8 +225,9 @@ def select_candidate(actual: Sequence[int], candidates: Sequence[Sequence[int]])
     alive = _best(
         alive,
         candidates,
-        lambda i, t: actual[i] != UNKNOWN
-        and (t == actual[i] or (category(t) == category(actual[i]) and preferred(t))),
+        lambda i, t: (
+            actual[i] != UNKNOWN and (t == actual[i] or (category(t) == category(actual[i]) and preferred(t)))
+        ),
         len(actual),
     )
     if len(alive) == 1:
