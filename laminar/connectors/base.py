@@ -81,10 +81,17 @@ class SourceReader(Protocol):
     ``read`` returned n rows, ``position`` is behind the n-th.
     """
 
-    #: rows and bytes delivered since opening, rows lost by reason ("malformed", ...)
-    rows_read: int
-    bytes_read: int
-    dropped: dict[str, int]
+    @property
+    def rows_read(self) -> int:
+        """Rows delivered since opening."""
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the source that they took, as stored there."""
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Rows lost by reason ("malformed", "not_null")."""
 
     def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
         """Up to ``max_rows`` rows with the wanted columns in storage types.

@@ -1,0 +1,9 @@
+import numpy as np
+import numpy.typing as npt
+
+class Generator:
+    def __init__(self, seed: int, base_us: int, events_per_second: float) -> None: ...
+    def numbers(self, events: npt.NDArray[np.int64], only: int, what: int) -> npt.NDArray[np.int64]: ...
+    def texts(
+        self, events: npt.NDArray[np.int64], only: int, what: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]: ...

@@ -1,0 +1,131 @@
+"""CSV files: values are read by PostgreSQL's input functions; an unquoted empty field is null."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from laminar.connectors.base import ScanRequest, SourceColumn, bad_option
+from laminar.connectors.file.columns import find_field
+from laminar.connectors.file.convert import OnError, convert_batch, make_batch, text_converter
+from laminar.connectors.file.text import TextBlocks
+from laminar.errors import BAD_COPY_FILE_FORMAT, PgError
+
+_QUOTE = ord('"')
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    delimiter: str
+    header: bool
+    null: str
+
+    @classmethod
+    def of(cls, delimiter: str, header: bool, null: str) -> Dialect:
+        """Raises 22023 for a delimiter that is not one ASCII character that CSV leaves free."""
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n':
+            raise bad_option('option "csv.delimiter" must be one ASCII character, not a quote or a newline')
+        return cls(delimiter, header, null)
+
+
+class CsvRows:
+    """The rows of one file; a position is a byte offset, with a header behind it at the start."""
+
+    def __init__(
+        self,
+        path: str,
+        columns: Sequence[SourceColumn],
+        request: ScanRequest,
+        on_error: OnError,
+        dialect: Dialect,
+    ) -> None:
+        self._blocks = TextBlocks(path, _QUOTE)
+        self._dialect = dialect
+        self._columns = columns
+        self._request = request
+        self._on_error = on_error
+        self.dropped: dict[str, int] = {}
+        self.bytes_read = 0
+        self._fields = [c.name for c in columns]
+        if dialect.header:
+            self._fields = self._header(path)
+        self._start = self._blocks.offset
+        # fields are numbered: their names may repeat, and only positions count
+        schema = pa.schema([pa.field(name, pa.string()) for name in self._fields])
+        at = [find_field(schema, columns[i].name, f'file "{path}"') for i in request.columns]
+        self._picked = [str(i) for i in at]
+        self._converters = [text_converter(columns[i]) for i in request.columns]
+
+    def _header(self, path: str) -> list[str]:
+        first = self._blocks.next(1)
+        if first is None:
+            raise PgError(BAD_COPY_FILE_FORMAT, f'file "{path}" has no header')
+        names = self._parse(first, ncolumns=None)
+        return [name.as_py() or "" for name in (column[0] for column in names.columns)]
+
+    def read(self, max_rows: int) -> pa.RecordBatch | None:
+        data = self._blocks.next(max_rows)
+        if data is None:
+            return None
+        self.bytes_read += len(data)
+        table = self._parse(data, ncolumns=len(self._fields))
+        rows = table.num_rows
+        texts = [table.column(name).combine_chunks() for name in self._picked]
+        arrays, keep = convert_batch(texts, self._converters, self._on_error, self.dropped)
+        kept = rows if keep is None else int(keep.sum())
+        return make_batch(self._columns, self._request.columns, arrays, kept)
+
+    def _parse(self, data: bytes, ncolumns: int | None) -> pa.Table:
+        """All columns as text, named by number. Rows with too few or many fields go."""
+        names = [str(i) for i in range(ncolumns)] if ncolumns else None
+        picked = self._picked or names[:1] if names else []
+        if not data.strip(b"\r\n"):
+            return pa.table({name: pa.array([], pa.string()) for name in picked})
+        return pa_csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pa_csv.ReadOptions(
+                use_threads=False,
+                block_size=len(data) + 1,
+                column_names=names,
+                autogenerate_column_names=names is None,
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self._dialect.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=self._invalid if ncolumns else None,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types={name: pa.string() for name in picked},
+                include_columns=picked,
+                check_utf8=False,  # row by row, when converting
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=[self._dialect.null],
+            ),
+        )
+
+    def _invalid(self, row: pa_csv.InvalidRow) -> str:
+        if self._on_error == "fail":
+            raise PgError(
+                BAD_COPY_FILE_FORMAT,
+                f"expected {row.expected_columns} fields, found {row.actual_columns}",
+                detail=f"Row: {row.text}",
+            )
+        self.dropped["malformed"] = self.dropped.get("malformed", 0) + 1
+        return "skip"
+
+    def skipped(self) -> int | None:
+        return None
+
+    @property
+    def position(self) -> int:
+        return self._blocks.offset
+
+    def seek(self, position: int | None) -> None:
+        self._blocks.offset = max(position or 0, self._start)
+
+    def close(self) -> None:
+        self._blocks.close()

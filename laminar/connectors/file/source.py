@@ -1,0 +1,232 @@
+"""The connector ``file``: options, the list of files, and the choice of a reader per format."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+import pyarrow as pa
+
+from laminar.connectors.base import (
+    ScanRequest,
+    SourceColumn,
+    SourceReader,
+    SourceSpec,
+    bad_option,
+)
+from laminar.connectors.file import arrow, csv, json, parquet
+from laminar.connectors.file.convert import OnError
+from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_options
+from laminar.errors import IO_ERROR, PgError
+
+T = TypeVar("T")
+FORMATS: Final = ("parquet", "arrow", "csv", "json")
+_EXTENSIONS: Final = {
+    ".parquet": "parquet", ".pq": "parquet",
+    ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
+    ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json",
+}  # fmt: skip
+OPTIONS: Final[Mapping[str, Option]] = {
+    **SOURCE_OPTIONS,
+    "path": Option(required=True),
+    "format": Option("choice", choices=FORMATS),
+    "mode": Option("choice", "bounded", choices=("bounded", "watch")),
+    "csv.delimiter": Option(default=","),
+    "csv.header": Option("bool", False),
+    "csv.null": Option(default=""),
+}
+
+
+class FileRows(Protocol):
+    """The rows of one file; ``SourceReader`` for one partition."""
+
+    #: rows lost by reason
+    dropped: dict[str, int]
+    bytes_read: int
+
+    def read(self, max_rows: int) -> pa.RecordBatch | None: ...
+    def skipped(self) -> int | None: ...
+    @property
+    def position(self) -> Any: ...
+    def seek(self, position: Any) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FileConfig:
+    """The options, read."""
+
+    path: str
+    format: str
+    watch: bool
+    on_error: OnError
+    dialect: csv.Dialect
+
+    @classmethod
+    def of(cls, spec: SourceSpec) -> FileConfig:
+        values = parse_options(spec.options, OPTIONS, "connector file")
+        return cls(
+            path=values["path"],
+            format=_format(values["format"], values["path"], spec.format),
+            watch=values["mode"] == "watch",
+            on_error=values["on_error"],
+            dialect=csv.Dialect.of(values["csv.delimiter"], values["csv.header"], values["csv.null"]),
+        )
+
+    def files(self) -> list[str]:
+        """Paths that match now, sorted."""
+        if glob.has_magic(self.path):
+            return sorted(p for p in glob.glob(self.path, recursive=True) if os.path.isfile(p))
+        return [self.path] if os.path.isfile(self.path) else []
+
+
+def _format(option: str | None, path: str, clause: tuple[str, str] | None) -> str:
+    encoded = None
+    if clause is not None:
+        shape, encoded = clause[0].lower(), clause[1].lower()
+        if shape != "plain" or encoded not in FORMATS:
+            raise bad_option(
+                f"connector file does not read FORMAT {clause[0].upper()} ENCODE {clause[1].upper()}",
+                hint="Known: FORMAT PLAIN ENCODE PARQUET, ARROW, CSV or JSON.",
+            )
+    if option and encoded and option != encoded:
+        raise bad_option(f'option "format" is {option}, but the FORMAT clause says {encoded}')
+    found = option or encoded or _EXTENSIONS.get(os.path.splitext(path)[1].lower())
+    if found is None:
+        raise bad_option(
+            f'cannot tell the format of "{path}" from its name',
+            hint=f"Add the option format = one of {', '.join(FORMATS)}.",
+        )
+    return found
+
+
+class FileReader:
+    """Reads the files given to one reactor; each is opened when first read."""
+
+    def __init__(self, open_: Callable[[str], FileRows]) -> None:
+        self._open = open_
+        self._files: dict[str, FileRows] = {}
+        self._finished: dict[str, Any] = {}
+        self._skipped: dict[str, int | None] = {}
+        self._done_bytes = 0
+        self.rows_read = 0
+        self.dropped: dict[str, int] = {}
+
+    @property
+    def bytes_read(self) -> int:
+        return self._done_bytes + sum(f.bytes_read for f in self._files.values())
+
+    def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
+        if partition in self._finished:
+            return None
+        rows = self._rows(partition)
+        before = dict(rows.dropped)
+        batch = _io(partition, lambda: rows.read(max_rows))
+        self._skipped[partition] = rows.skipped()
+        for reason, count in rows.dropped.items():
+            lost = count - before.get(reason, 0)
+            if lost:
+                self.dropped[reason] = self.dropped.get(reason, 0) + lost
+        if batch is None:
+            self._finished[partition] = rows.position
+            self._done_bytes += rows.bytes_read
+            self._files.pop(partition).close()
+            return None
+        self.rows_read += batch.num_rows
+        return batch
+
+    def skipped(self, partition: str) -> int | None:
+        return self._skipped.get(partition)
+
+    def position(self, partition: str) -> Any:
+        if partition in self._finished:
+            return self._finished[partition]
+        return self._rows(partition).position
+
+    def seek(self, partition: str, position: Any) -> None:
+        self._finished.pop(partition, None)
+        rows = self._rows(partition)
+        _io(partition, lambda: rows.seek(position))
+
+    def finished(self, partition: str) -> bool:
+        return partition in self._finished
+
+    def close(self) -> None:
+        for rows in self._files.values():
+            rows.close()
+        self._files.clear()
+
+    def _rows(self, partition: str) -> FileRows:
+        rows = self._files.get(partition)
+        if rows is None:
+            rows = self._files[partition] = _io(partition, lambda: self._open(partition))
+        return rows
+
+
+def _io(path: str, action: Callable[[], T]) -> T:
+    """``action``, with what Arrow and the system raise turned into 58030."""
+    try:
+        return action()
+    except PgError as error:
+        if error.detail is None:
+            error.detail = f'While reading "{path}".'
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise PgError(IO_ERROR, f'could not read file "{path}": {error}') from error
+
+
+class FileSource:
+    options: Mapping[str, Option] = OPTIONS
+
+    def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:
+        config = FileConfig.of(spec)
+        files = config.files()
+        if not files and not config.watch:
+            hint = "Paths are the server's, not the client's."
+            raise bad_option(f'no file matches "{config.path}"', hint=hint)
+        columns = spec.columns
+        if not columns:
+            if config.format not in ("parquet", "arrow") or not files:
+                raise bad_option(
+                    f"a source of {config.format} files needs its columns declared",
+                    hint="Only Parquet and Arrow files say what their columns are.",
+                )
+            columns = _io(files[0], lambda: _inferred(config, files[0]))
+        every = ScanRequest(tuple(range(len(columns))))
+        for path in files:
+            open_ = _opener(config, columns, spec.watermark, every)
+            _io(path, lambda path=path, open_=open_: open_(path).close())  # type: ignore[misc]
+        return columns
+
+    def partitions(self, spec: SourceSpec) -> list[str]:
+        return FileConfig.of(spec).files()
+
+    def bounded(self, spec: SourceSpec) -> bool:
+        return not FileConfig.of(spec).watch
+
+    def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
+        return FileReader(_opener(FileConfig.of(spec), spec.columns, spec.watermark, request))
+
+
+def _inferred(config: FileConfig, path: str) -> tuple[SourceColumn, ...]:
+    return parquet.columns(path) if config.format == "parquet" else arrow.columns(path)
+
+
+def _opener(
+    config: FileConfig, columns: tuple[SourceColumn, ...], watermark: int | None, request: ScanRequest
+) -> Callable[[str], FileRows]:
+    match config.format:
+        case "parquet":
+            return lambda path: parquet.ParquetRows(path, columns, watermark, request, config.on_error)
+        case "arrow":
+            return lambda path: arrow.ArrowRows(path, columns, request, config.on_error)
+        case "csv":
+            return lambda path: csv.CsvRows(path, columns, request, config.on_error, config.dialect)
+        case _:
+            return lambda path: json.JsonRows(path, columns, request, config.on_error)
+
+
+SOURCE = FileSource()
