@@ -1,0 +1,125 @@
+"""Cast functions among numbers, booleans and the text types."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError
+from laminar.sql.kernels.arithmetic import out_of_range
+from laminar.sql.kernels.comparison import trimmed
+from laminar.sql.kernels.registry import kernel
+
+
+def _widen(symbol: str, type_: pa.DataType) -> None:
+    def run(_env: object, x: Any) -> Any:
+        return x.cast(type_, safe=False)
+
+    kernel(symbol, total=True)(run)
+
+
+for _symbol, _type in {
+    "int48": pa.int64(),
+    "int28": pa.int64(),
+    "i2toi4": pa.int32(),
+    "i2tof": pa.float32(),
+    "i4tof": pa.float32(),
+    "i8tof": pa.float32(),
+    "i2tod": pa.float64(),
+    "i4tod": pa.float64(),
+    "i8tod": pa.float64(),
+    "ftod": pa.float64(),
+    "oidtoi8": pa.int64(),
+}.items():
+    _widen(_symbol, _type)
+
+
+def _narrow(symbol: str, type_: pa.DataType) -> None:
+    """To a smaller integer type, or from float rounding half to even."""
+
+    def run(_env: object, x: Any) -> Any:
+        if pa.types.is_floating(x.type):
+            x = pc.round(x, ndigits=0, round_mode="half_to_even")
+        try:
+            return x.cast(type_)
+        except pa.ArrowInvalid:
+            raise out_of_range(type_) from None
+
+    kernel(symbol)(run)
+
+
+for _symbol, _type in {
+    "int82": pa.int16(),
+    "int84": pa.int32(),
+    "i4toi2": pa.int16(),
+    "ftoi2": pa.int16(),
+    "ftoi4": pa.int32(),
+    "ftoi8": pa.int64(),
+    "dtoi2": pa.int16(),
+    "dtoi4": pa.int32(),
+    "dtoi8": pa.int64(),
+}.items():
+    _narrow(_symbol, _type)
+
+_FLOAT4_MAX: Final = pa.scalar(3.4028235677973366e38)
+
+
+@kernel("dtof")
+def _float8_float4(_env: object, x: Any) -> Any:
+    """Rounds to float4; a finite value must stay finite, a non-zero one non-zero."""
+    result = x.cast(pa.float32(), safe=False)
+    if pc.any(pc.and_(pc.is_inf(result), pc.is_finite(x))).as_py():
+        raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
+    zero = pa.scalar(0.0)
+    if pc.any(pc.and_(pc.equal(result, zero), pc.not_equal(x, zero))).as_py():
+        raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow")
+    return result
+
+
+@kernel("i8tooid")
+def _int8_oid(_env: object, x: Any) -> Any:
+    try:
+        return x.cast(pa.uint32())
+    except pa.ArrowInvalid:
+        raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, "OID out of range") from None
+
+
+@kernel("int4_bool", total=True)
+def _int4_bool(_env: object, x: Any) -> Any:
+    return pc.not_equal(x, pa.scalar(0, pa.int32()))
+
+
+@kernel("bool_int4", total=True)
+def _bool_int4(_env: object, x: Any) -> Any:
+    return x.cast(pa.int32())
+
+
+@kernel("rtrim1", total=True)
+def _bpchar_text(_env: object, x: Any) -> Any:
+    """bpchar to text, and rtrim(text): trailing blanks go."""
+    return trimmed(x)
+
+
+@kernel("name_text", "char_text", "name_bpchar", "char_bpchar", total=True)
+def _same(_env: object, x: Any) -> Any:
+    return x
+
+
+_NAME_BYTES: Final = 63
+
+
+@kernel("text_name", "bpchar_name", total=True)
+def _text_name(_env: object, x: Any) -> Any:
+    """Identifiers hold 63 bytes; a character is not cut in two."""
+    if pc.max(pc.binary_length(x)).as_py() in (None, *range(_NAME_BYTES + 1)):
+        return x
+    cut = [v if v is None else v.encode()[:_NAME_BYTES].decode(errors="ignore") for v in x.to_pylist()]
+    return pa.array(cut, pa.string())
+
+
+@kernel("text_char", total=True)
+def _text_char(_env: object, x: Any) -> Any:
+    """text to "char": the first byte, as far as it is a character."""
+    return pc.utf8_slice_codeunits(x, 0, 1)

@@ -1,0 +1,101 @@
+"""Comparisons of all types whose storage orders as the type does, and of floats and padded text.
+
+numeric, interval, jsonb and arrays compare on their sort keys (see :mod:`.sortkeys`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laminar.sql.kernels.arithmetic import binary
+from laminar.sql.kernels.registry import kernel
+
+_OPS: Final = {"eq": "=", "ne": "!", "lt": "<", "gt": ">", "le": "l", "ge": "g"}
+_ARROW: Final = {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "gt": "greater",
+    "le": "less_equal",
+    "ge": "greater_equal",
+}
+_INTS: Final = {"2": pa.int16(), "4": pa.int32(), "8": pa.int64()}
+
+for _word, _op in _OPS.items():
+    for _a, _left in _INTS.items():
+        for _b, _right in _INTS.items():
+            binary(f"int{_a if _a == _b else _a + _b}{_word}", _op, _left, _right, total=True)
+    binary(f"float4{_word}", _op, pa.float32(), pa.float32(), total=True)
+    binary(f"float8{_word}", _op, pa.float64(), pa.float64(), total=True)
+    binary(f"float48{_word}", _op, pa.float32(), pa.float64(), total=True)
+    binary(f"float84{_word}", _op, pa.float64(), pa.float32(), total=True)
+
+
+def _plain(family: str, words: dict[str, str]) -> None:
+    for word, name in words.items():
+        _arrow(f"{family}{word}", name)
+
+
+def _arrow(symbol: str, name: str) -> None:
+    function = pc.get_function(name)
+
+    def run(_env: object, a: Any, b: Any) -> Any:
+        return function.call([a, b])
+
+    kernel(symbol, total=True)(run)
+
+
+for _family in ("bool", "oid", "date_", "timestamp_", "time_", "uuid_", "bytea", "char", "name"):
+    _plain(_family, _ARROW)
+# timestamptz shares timestamp's functions; text's are named irregularly
+for _symbol, _name in {
+    "texteq": "equal",
+    "textne": "not_equal",
+    "text_lt": "less",
+    "text_le": "less_equal",
+    "text_gt": "greater",
+    "text_ge": "greater_equal",
+    "text_pattern_lt": "less",
+    "text_pattern_le": "less_equal",
+    "text_pattern_gt": "greater",
+    "text_pattern_ge": "greater_equal",
+}.items():
+    _plain(_symbol, {"": _name})
+for _pair in ("nametext", "textname"):
+    _plain(_pair, _ARROW)
+
+
+def trimmed(x: Any) -> Any:
+    """character(n) as it compares: without its padding."""
+    return pc.ascii_rtrim(x, characters=" ")
+
+
+def _padded(symbol: str, name: str) -> None:
+    function = pc.get_function(name)
+
+    def run(_env: object, a: Any, b: Any) -> Any:
+        return function.call([trimmed(a), trimmed(b)])
+
+    kernel(symbol, total=True)(run)
+
+
+for _word, _name in _ARROW.items():
+    _padded(f"bpchar{_word}", _name)
+
+
+def _picks(symbol: str, name: str) -> None:
+    """The larger or smaller of two: greatest's and max's helpers."""
+    function = pc.get_function(name)
+
+    def run(_env: object, a: Any, b: Any) -> Any:
+        return pc.if_else(function.call([a, b]), a, b)
+
+    kernel(symbol, total=True)(run)
+
+
+for _t in ("int2", "int4", "int8", "date_", "timestamp_", "time_", "text_", "oid"):
+    _picks(f"{_t}larger", "greater_equal")
+    _picks(f"{_t}smaller", "less_equal")

@@ -1,0 +1,117 @@
+"""The registry of kernels: C symbol of pg_proc.prosrc -> how to compute it on Arrow columns.
+
+A kernel is called ``run(env, *columns)``; each column is a ``pa.Array`` or, for a value
+that is the same in every row, a ``pa.Scalar`` (never all of them: the evaluator makes
+arrays of one row then). It returns an array of the call's storage type. For strict
+functions the evaluator deals with null scalars; nulls inside arrays are the kernel's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+from laminar.errors import UNDEFINED_FUNCTION, PgError
+from laminar.sql.plan import Function
+from laminar.types import PgType
+
+Run = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a kernel is built for."""
+
+    symbol: str
+    args: tuple[PgType, ...]
+    result: PgType
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """
+    Args:
+        build: makes the callable for a signature.
+        total: it never raises, so it may run for rows that do not need it.
+        rows: called ``run(env, n, *columns)``: it has no columns, or cares how many rows there are.
+        native: takes :class:`laminar._native.scalars.Constant` in place of a scalar.
+    """
+
+    build: Callable[[Signature], Run]
+    total: bool = False
+    rows: bool = False
+    native: bool = False
+
+
+_KERNELS: Final[dict[str, Kernel]] = {}
+#: modules that register kernels when imported
+_MODULES: Final = ("arithmetic", "comparison", "booleans", "casts")
+
+
+def kernel(*symbols: str, total: bool = False, rows: bool = False) -> Callable[[Run], Run]:
+    """Registers ``run(env, *columns)`` under these symbols."""
+
+    def register(run: Run) -> Run:
+        for symbol in symbols:
+            add(symbol, Kernel(lambda _signature: run, total, rows))
+        return run
+
+    return register
+
+
+def builder(
+    *symbols: str, total: bool = False, rows: bool = False, native: bool = False
+) -> Callable[[Callable[[Signature], Run]], Callable[[Signature], Run]]:
+    """Registers a function that makes the kernel for given argument and result types."""
+
+    def register(build: Callable[[Signature], Run]) -> Callable[[Signature], Run]:
+        for symbol in symbols:
+            add(symbol, Kernel(build, total, rows, native))
+        return build
+
+    return register
+
+
+def add(symbol: str, entry: Kernel) -> None:
+    if symbol in _KERNELS:
+        raise ValueError(f"two kernels for {symbol}")
+    _KERNELS[symbol] = entry
+
+
+@cache
+def _load() -> None:
+    for module in _MODULES:
+        import_module(f"laminar.sql.kernels.{module}")
+
+
+def find(symbol: str) -> Kernel | None:
+    """The kernel of a symbol, None when the function is not implemented."""
+    _load()
+    return _KERNELS.get(symbol)
+
+
+def registered() -> frozenset[str]:
+    _load()
+    return frozenset(_KERNELS)
+
+
+def bind(
+    function: Function, args: tuple[PgType, ...], result: PgType, position: int = 0
+) -> tuple[Kernel, Run]:
+    """The kernel of a resolved function, built for these types.
+
+    Raises:
+        PgError: 42883, the function is known to PostgreSQL but not implemented here.
+    """
+    found = find(function.symbol)
+    if found is None:
+        from laminar.sql.resolve import oid_name
+
+        shown = f"{function.name}({', '.join(oid_name(a.oid) for a in args)})"
+        message = f"function {shown} is not supported"
+        hint = "PostgreSQL has this function, Laminar does not yet."
+        raise PgError(UNDEFINED_FUNCTION, message, hint=hint, position=position or None)
+    return found, found.build(Signature(function.symbol, args, result))
