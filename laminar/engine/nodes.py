@@ -152,13 +152,15 @@ class EmitGate:
 class Materialize:
     """The end of a dataflow: changes go to the serving store under ``relation``.
 
-    The view's visible columns come first, in order; ``properties.key`` names the stream key.
+    The columns are the view's, in order; ``properties.key`` names the stream key. ``windows``
+    tells which columns bound windows: (column id, "start" or "end", size in microseconds or None).
     """
 
     id: int
     input: Node
     relation: int
     properties: Properties
+    windows: tuple[tuple[int, Literal["start", "end"], int | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

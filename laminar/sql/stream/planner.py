@@ -37,7 +37,12 @@ def plan_view(
     """
     planner = Planner(query, emit, shapes)
     node = planner.output(query, visible)
-    return Materialize(planner.node_id(), node, relation, node.properties)
+    windows = tuple(
+        (column.id, role.bound, role.size)
+        for column in node.properties.columns
+        if (role := planner.windows.get(column.id)) is not None
+    )
+    return Materialize(planner.node_id(), node, relation, node.properties, windows)
 
 
 def plan_sink(
