@@ -139,8 +139,9 @@ def test_precision_and_fields(pg: psycopg.Connection) -> None:
         "1 year 2 mons 3 days 04:05:06.789",
         "-3:04.5",
     ]
-    for fields in ("year", "month", "day", "hour", "minute", "second", "year to month", "day to hour", "day to minute", "day to second",
-                   "hour to minute", "hour to second", "minute to second"):  # fmt: skip
+    spans = "year, month, day, hour, minute, second, year to month, day to hour, day to minute, day to second, "
+    spans += "hour to minute, hour to second, minute to second"
+    for fields in spans.split(", "):
         order = ["year", "month", "day", "hour", "minute", "second"]
         first, _, last = fields.partition(" to ")
         mask = sum(1 << bits[f] for f in order[order.index(first) : order.index(last or first) + 1])
