@@ -7,12 +7,12 @@ import random
 import psycopg
 import pyarrow as pa
 import pytest
-from oracle import ask, check, texts_of
-from test_textio import read_and_print
 
 from laminar import types as t
 from laminar._native.textio import FormatSettings, decode_binary, encode_binary, format_text, parse_text
 from laminar.types import PgType
+from tests.native.oracle import ask, check, texts_of
+from tests.native.test_textio import read_and_print
 
 DATES = texts_of("dates")
 
@@ -139,8 +139,8 @@ def test_precision_and_fields(pg: psycopg.Connection) -> None:
         "1 year 2 mons 3 days 04:05:06.789",
         "-3:04.5",
     ]
-    spans = "year, month, day, hour, minute, second, year to month, day to hour, day to minute, day to second, "
-    spans += "hour to minute, hour to second, minute to second"
+    spans = "year, month, day, hour, minute, second, year to month, day to hour, day to minute, "
+    spans += "day to second, hour to minute, hour to second, minute to second"
     for fields in spans.split(", "):
         order = ["year", "month", "day", "hour", "minute", "second"]
         first, _, last = fields.partition(" to ")

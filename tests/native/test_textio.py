@@ -7,7 +7,6 @@ import pickle
 import psycopg
 import pyarrow as pa
 import pytest
-from oracle import ask, check, texts_of, told
 
 from laminar import types as t
 from laminar._native.textio import (
@@ -20,6 +19,7 @@ from laminar._native.textio import (
 )
 from laminar.errors import PgError
 from laminar.types import PgType, numeric
+from tests.native.oracle import ask, check, texts_of, told
 
 NUMBERS = texts_of("numbers")
 MISC = texts_of("booleans")
