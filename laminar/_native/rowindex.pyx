@@ -18,6 +18,9 @@ cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
 
     ctypedef vector[KeyColumn] KeyColumns
     void hash_column(const KeyColumn&, int64_t, uint64_t*)
+    int64_t c_group_rows "laminar::group_rows"(
+        const KeyColumns&, const uint64_t*, int64_t, int64_t*, vector[int64_t]&
+    ) except +
     void hash_lists(const KeyColumn&, const uint64_t*, int64_t, uint64_t*)
 
     cdef cppclass CRowIndex "laminar::RowIndex":
@@ -82,6 +85,33 @@ cdef uint64_t[::1] _hash(list arrays, int64_t rows, uint64_t seed):
 def hash_rows(list arrays not None, uint64_t seed=0):
     """uint64 hash of each row over all columns; any storage type, null equal to null."""
     return np.asarray(_hash(arrays, len(arrays[0]) if arrays else 0, seed))
+
+
+def group_rows(list arrays not None):
+    """Number the distinct rows: (group of each row, first row of each group), int64 both.
+
+    Groups are numbered by first appearance; null equals null. Not for list columns.
+    """
+    cdef int64_t rows = len(arrays[0])
+    cdef uint64_t[::1] hashes = _hash(arrays, rows, 0)
+    cdef KeyColumns columns
+    cdef vector[int64_t] firsts
+    cdef int64_t i
+    groups = np.empty(rows, dtype=np.int64)
+    cdef int64_t[::1] out = groups
+    if rows == 0:
+        return groups, np.empty(0, dtype=np.int64)
+    for array in arrays:
+        if pa.types.is_list(array.type):
+            raise TypeError("lists are grouped by their sort key")
+        columns.push_back(_column(array))
+    with nogil:
+        c_group_rows(columns, &hashes[0], rows, &out[0], firsts)
+    result = np.empty(firsts.size(), dtype=np.int64)
+    cdef int64_t[::1] first = result
+    for i in range(<int64_t>firsts.size()):
+        first[i] = firsts[i]
+    return groups, result
 
 
 cdef class RowIndex:

@@ -99,6 +99,35 @@ inline bool equal_row(const KeyColumns& a, int64_t i, const KeyColumns& b, int64
     return true;
 }
 
+// Numbers the distinct rows in order of first appearance: groups[row] is the row's number,
+// firsts[number] the row that showed it first. Returns how many there are.
+inline int64_t group_rows(const KeyColumns& columns, const uint64_t* hashes, int64_t rows, int64_t* groups,
+                          std::vector<int64_t>& firsts) {
+    struct Slot { uint64_t hash; int64_t group; };
+    std::vector<Slot> slots(1024, Slot{0, -1});
+    for (int64_t row = 0; row < rows; row++) {
+        if (firsts.size() * 2 > slots.size()) {
+            std::vector<Slot> old(slots.size() * 2, Slot{0, -1});
+            old.swap(slots);
+            for (const Slot& slot : old) {
+                if (slot.group < 0) continue;
+                uint64_t at = slot.hash & (slots.size() - 1);
+                while (slots[at].group >= 0) at = (at + 1) & (slots.size() - 1);
+                slots[at] = slot;
+            }
+        }
+        uint64_t mask = slots.size() - 1, at = hashes[row] & mask;
+        while (slots[at].group >= 0 && !(slots[at].hash == hashes[row] &&
+               equal_row(columns, row, columns, firsts[static_cast<size_t>(slots[at].group)]))) at = (at + 1) & mask;
+        if (slots[at].group < 0) {
+            slots[at] = Slot{hashes[row], static_cast<int64_t>(firsts.size())};
+            firsts.push_back(row);
+        }
+        groups[row] = slots[at].group;
+    }
+    return static_cast<int64_t>(firsts.size());
+}
+
 // Hash of a key -> row id = chunk << 32 | offset. Linear probing, at most 5/8 full, backward-shift deletion.
 // Keys are compared in the chunks' own columns, so a slot is 16 bytes whatever the key.
 class RowIndex {

@@ -53,7 +53,7 @@ class Layout:
             raise TypeError(f"keys of {[str(a.type) for a in keys]} for {self.key_types}")
         if not any(t.needs_sort_key for t in self.key_types):
             return list(keys)
-        from laminar.sql.kernels import sort_key  # type: ignore[import-not-found,unused-ignore]
+        from laminar.sql.kernels.sortkeys import sort_key
 
         return [sort_key(a, t) if t.needs_sort_key else a for a, t in zip(keys, self.key_types, strict=True)]
 

@@ -1,0 +1,322 @@
+"""Runs a logical plan, node by node, over snapshots.
+
+Filters and projections are evaluated batch by batch as rows pass; joins and large sorts are DataFusion's;
+grouping, windows and set operations number rows by their keys and work a column at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from laminar.engine.serving import Snapshot
+from laminar.errors import INTERNAL_ERROR, OUT_OF_MEMORY, QUERY_CANCELED, PgError, not_supported
+from laminar.sql import plan as logical
+from laminar.sql.adhoc import batches, calls, grouping, setops, sorting, tablefunctions, windows
+from laminar.sql.adhoc.relational import Relational
+from laminar.sql.evaluator import Env
+from laminar.sql.plan import Column, ColumnRef, Expr, Plan, SortItem
+
+Batches = Iterator[pa.RecordBatch]
+#: (relation oid, attribute numbers) -> its rows
+Sources = Callable[[int, tuple[int, ...]], Snapshot]
+#: up to this many rows are sorted here rather than in DataFusion
+SORT_HERE: Final = 100_000
+OUTPUT_ROWS: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one query: bytes of one intermediate result, and of DataFusion's memory."""
+
+    memory: int = 1 << 30
+
+
+@dataclass(slots=True)
+class Execution:
+    """One run of one plan. Used by one thread; ``cancelled`` may be set by any."""
+
+    sources: Sources
+    env: Env
+    limits: Limits = field(default_factory=Limits)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, plan: Plan) -> Batches:
+        """The plan's rows; columns by position."""
+        handler = _HANDLERS.get(type(plan))
+        if handler is None:
+            raise PgError(INTERNAL_ERROR, f"no execution for {type(plan).__name__}")
+        for batch in handler(self, plan):
+            if self.cancelled.is_set():
+                raise PgError(QUERY_CANCELED, "canceling statement due to user request")
+            yield batch
+
+    def collect(self, plan: Plan) -> list[pa.RecordBatch]:
+        """All rows, kept in memory; 53200 beyond the limit."""
+        kept, size = [], 0
+        for batch in self.run(plan):
+            size += batch.nbytes
+            if size > self.limits.memory:
+                raise PgError(
+                    OUT_OF_MEMORY,
+                    "out of memory",
+                    detail=f"An intermediate result is larger than the limit of {self.limits.memory} bytes.",
+                )
+            kept.append(batch)
+        return kept
+
+    def whole(self, plan: Plan) -> pa.RecordBatch:
+        """All rows in one batch."""
+        return batches.concat(self.collect(plan), plan.columns)
+
+    def evaluate(
+        self, exprs: Sequence[Expr], columns: Sequence[Column], batch: pa.RecordBatch
+    ) -> list[pa.Array]:
+        program = calls.compiled(tuple(exprs), tuple(c.id for c in columns))
+        result: list[pa.Array] = program(batch, self.env)
+        return result
+
+    def constant(self, expr: Expr) -> Any:
+        """The value of an expression without columns."""
+        return self.evaluate((expr,), (), batches.make([], 1))[0][0].as_py()
+
+
+def _scan(run: Execution, plan: logical.Scan) -> Batches:
+    snapshot = run.sources(plan.relation, plan.attnums)
+    if not plan.attnums:
+        yield batches.make([], snapshot.num_rows)
+        return
+    yield from snapshot.batches(plan.attnums)
+
+
+def _values(run: Execution, plan: logical.Values) -> Batches:
+    rows = batches.make([], 1)
+    flat = [expr for row in plan.rows for expr in row]
+    values = run.evaluate(flat, (), rows) if flat else []
+    width = len(plan.columns)
+    columns = [
+        pa.concat_arrays(values[i::width]) if plan.rows else pa.array([], c.type.storage)
+        for i, c in enumerate(plan.columns)
+    ]
+    yield batches.make(columns, len(plan.rows))
+
+
+def _filter(run: Execution, plan: logical.Filter) -> Batches:
+    for batch in run.run(plan.input):
+        mask = run.evaluate((plan.condition,), plan.input.columns, batch)[0]
+        if batch.num_columns:
+            kept = batch.filter(mask)
+        else:
+            kept = batches.make([], int(mask.true_count))
+        if kept.num_rows:
+            yield kept
+
+
+def _project(run: Execution, plan: logical.Project) -> Batches:
+    inputs = plan.input.columns
+    positions = {c.id: i for i, c in enumerate(inputs)}
+    if all(isinstance(e, ColumnRef) for e in plan.exprs):
+        picked = [positions[e.id] for e in plan.exprs if isinstance(e, ColumnRef)]
+        for batch in run.run(plan.input):
+            yield batches.make([batch.column(i) for i in picked], batch.num_rows)
+        return
+    for batch in run.run(plan.input):
+        yield batches.make(run.evaluate(plan.exprs, inputs, batch), batch.num_rows)
+
+
+def _join(run: Execution, plan: logical.Join) -> Batches:
+    if plan.temporal is not None or plan.asof is not None:
+        raise not_supported("temporal and ASOF joins in ad-hoc queries are not supported yet")
+
+    def stream(part: Plan) -> Batches:
+        return iter(run.collect(part))
+
+    return Relational(stream, run.env, run.limits.memory).join(plan)
+
+
+def _group_by(run: Execution, plan: logical.GroupBy) -> Batches:
+    return grouping.group_by(plan, run.whole(plan.input), run.env)
+
+
+def _distinct(run: Execution, plan: logical.DistinctOn) -> Batches:
+    rows = run.whole(plan.input)
+    on = run.evaluate([sorting.key(ref) for ref in plan.on], plan.columns, rows)
+    if plan.order_by:
+        keys = run.evaluate([sorting.key(i.expr) for i in plan.order_by], plan.columns, rows)
+        order = sorting.sort_indices(keys, plan.order_by)
+        rows = batches.take(rows, order)
+        on = [array.take(pa.array(order)) for array in on]
+    _, first = setops.number_rows(on, rows.num_rows)
+    yield batches.take(rows, first)
+
+
+def _set_op(run: Execution, plan: logical.SetOp) -> Batches:
+    if plan.op == "union" and plan.all:
+        yield from run.run(plan.left)
+        yield from run.run(plan.right)
+        return
+    left = run.whole(plan.left)
+    right = run.whole(plan.right)
+    both = batches.concat([left, right], plan.columns)
+    refs = [ColumnRef(c.id, c.type) for c in plan.columns]
+    keys = run.evaluate([sorting.key(ref) for ref in refs], plan.columns, both) if refs else []
+    groups, first = setops.number_rows(keys, both.num_rows)
+    if plan.op == "union":
+        yield batches.take(both, first)
+        return
+    yield batches.take(left, setops.combine(plan.op, plan.all, groups, left.num_rows))
+
+
+def _sort(run: Execution, plan: logical.Sort) -> Batches:
+    return _sorted(run, plan, None)
+
+
+def _sorted(run: Execution, plan: logical.Sort, limit: int | None) -> Batches:
+    rows = run.collect(plan.input)
+    total = sum(b.num_rows for b in rows)
+    if not plan.keys or total <= 1:
+        yield from rows
+    elif total > SORT_HERE and plan.columns:
+        yield from Relational(run.run, run.env, run.limits.memory).sort(rows, plan.keys, plan, limit)
+    else:
+        one = batches.concat(rows, plan.columns)
+        keys = run.evaluate([sorting.key(i.expr) for i in plan.keys], plan.columns, one)
+        yield batches.take(one, sorting.sort_indices(keys, plan.keys)[:limit])
+
+
+def _limit(run: Execution, plan: logical.Limit) -> Batches:
+    count = None if plan.count is None else run.constant(plan.count)
+    offset = None if plan.offset is None else run.constant(plan.offset)
+    if count is not None and count < 0:
+        raise PgError("2201W", "LIMIT must not be negative")
+    if offset is not None and offset < 0:
+        raise PgError("2201X", "OFFSET must not be negative")
+    skip = offset or 0
+    if plan.with_ties and count is not None:
+        return _with_ties(run, plan, skip, count)
+    if isinstance(plan.input, logical.Sort) and count is not None:
+        rows = _sorted(run, plan.input, skip + count)
+    elif isinstance(plan.input, logical.Project):
+        # rows beyond the limit are not evaluated: they may fail
+        below = logical.Limit(plan.input.input, plan.count, plan.offset)
+        return _project(run, logical.Project(below, plan.input.exprs, plan.input.columns))
+    else:
+        rows = run.run(plan.input)
+    return _slice(rows, skip, count)
+
+
+def _slice(rows: Batches, skip: int, count: int | None) -> Batches:
+    if count == 0:
+        return
+    left = count
+    for batch in rows:
+        if skip >= batch.num_rows:
+            skip -= batch.num_rows
+            continue
+        part = batch.slice(skip, left)
+        skip = 0
+        yield part
+        if left is not None:
+            left -= part.num_rows
+            if left <= 0:
+                return
+
+
+def _with_ties(run: Execution, plan: logical.Limit, skip: int, count: int) -> Batches:
+    """FETCH FIRST n ROWS WITH TIES: as many more rows as sort equal to the last one."""
+    below = plan.input
+    if not isinstance(below, logical.Sort):
+        raise PgError(INTERNAL_ERROR, "WITH TIES without a sort below")
+    rows = run.whole(below)
+    stop = min(skip + count, rows.num_rows)
+    if count and stop > skip and stop < rows.num_rows:
+        keys = run.evaluate([sorting.key(i.expr) for i in below.keys], below.columns, rows)
+        groups, _ = setops.number_rows(keys, rows.num_rows)
+        stop = int(np.searchsorted(groups, groups[stop - 1], side="right"))
+    if stop > skip and count:
+        yield rows.slice(skip, stop - skip)
+
+
+def _window(run: Execution, plan: logical.Window) -> Batches:
+    rows = run.whole(plan.input)
+    added = windows.window(plan, rows, run.env)
+    yield batches.make([*rows.columns, *added], rows.num_rows)
+
+
+def _table_function(run: Execution, plan: logical.TableFunction) -> Batches:
+    args = run.evaluate(plan.args, (), batches.make([], 1))
+    types = [a.type for a in plan.args]
+    values = tablefunctions.results(plan.function, args, types, plan.columns[0].type, run.env)[0]
+    columns = [values]
+    if plan.ordinality:
+        columns.append(pa.array(np.arange(1, len(values) + 1)))
+    yield batches.make(columns, len(values))
+
+
+def _project_set(run: Execution, plan: logical.ProjectSet) -> Batches:
+    """Set-returning functions in the select list: rows in lock-step, shorter results padded with nulls."""
+    for batch in run.run(plan.input):
+        results: dict[int, list[pa.Array]] = {}
+        for i, expr in enumerate(plan.exprs):
+            if _returns_set(expr):
+                assert isinstance(expr, logical.Call)
+                args = run.evaluate(expr.args, plan.input.columns, batch)
+                types = [a.type for a in expr.args]
+                results[i] = tablefunctions.results(expr.function, args, types, expr.type, run.env)
+        plain = [(i, e) for i, e in enumerate(plan.exprs) if i not in results]
+        values = dict(
+            zip(
+                [i for i, _ in plain],
+                run.evaluate([e for _, e in plain], plan.input.columns, batch) if plain else [],
+                strict=True,
+            )
+        )
+        lengths = np.max([[len(a) for a in column] for column in results.values()], axis=0).astype(np.int64)
+        rows = pa.array(np.repeat(np.arange(batch.num_rows), lengths))
+        columns = [
+            _padded(results[i], lengths, e.type.storage) if i in results else values[i].take(rows)
+            for i, e in enumerate(plan.exprs)
+        ]
+        yield batches.make(columns, len(rows))
+
+
+def _returns_set(expr: Expr) -> bool:
+    return isinstance(expr, logical.Call) and tablefunctions.returns_set(expr.function)
+
+
+def _padded(values: list[pa.Array], lengths: Any, storage: pa.DataType) -> pa.Array:
+    parts = []
+    for array, length in zip(values, lengths.tolist(), strict=True):
+        parts.append(array)
+        if len(array) < length:
+            parts.append(pa.nulls(length - len(array), storage))
+    return pa.concat_arrays(parts) if parts else pa.array([], storage)
+
+
+def _time_window(run: Execution, plan: logical.TimeWindow) -> Batches:
+    raise not_supported("TUMBLE, HOP, SESSION and CUMULATE in ad-hoc queries are not supported yet")
+
+
+_HANDLERS: Final[dict[type, Callable[[Execution, Any], Batches]]] = {
+    logical.Scan: _scan,
+    logical.Values: _values,
+    logical.Filter: _filter,
+    logical.Project: _project,
+    logical.ProjectSet: _project_set,
+    logical.Join: _join,
+    logical.GroupBy: _group_by,
+    logical.DistinctOn: _distinct,
+    logical.SetOp: _set_op,
+    logical.Sort: _sort,
+    logical.Limit: _limit,
+    logical.Window: _window,
+    logical.TableFunction: _table_function,
+    logical.TimeWindow: _time_window,
+}
+
+__all__ = ["Execution", "Limits", "SortItem", "Sources"]

@@ -1,0 +1,67 @@
+"""The way in: asynchronous for sessions, synchronous for whoever is in a thread of his own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import pyarrow as pa
+
+from laminar.sql import plan as logical
+from laminar.sql.adhoc import batches
+from laminar.sql.adhoc.execute import OUTPUT_ROWS, Execution, Limits, Sources
+from laminar.sql.evaluator import Env
+from laminar.sql.plan import Column, Plan
+
+#: queries that compute at the same time; more wait
+_WORKERS: Final = ThreadPoolExecutor(4, thread_name_prefix="adhoc")
+
+
+async def run(
+    plan: Plan, columns: Sequence[Column], sources: Sources, env: Env, limits: Limits | None = None
+) -> AsyncIterator[pa.RecordBatch]:
+    """The rows of a query, ``columns`` by position, at most 65,536 per batch.
+
+    Work is done in worker threads, a batch at a time as the caller asks for it. Closing the iterator
+    or cancelling the task stops the query at its next batch.
+
+    Raises:
+        PgError: of a failing expression, 53200 beyond the memory limit, 57014 when cancelled.
+    """
+    execution = Execution(sources, env, limits or Limits())
+    rows = _output(execution, plan, columns)
+    if _constant(plan):
+        for batch in rows:
+            yield batch
+        return
+    loop = asyncio.get_running_loop()
+    try:
+        while (batch := await loop.run_in_executor(_WORKERS, next, rows, None)) is not None:
+            yield batch
+    finally:
+        execution.cancelled.set()
+
+
+def run_sync(
+    plan: Plan, columns: Sequence[Column], sources: Sources, env: Env, limits: Limits | None = None
+) -> Iterator[pa.RecordBatch]:
+    """As :func:`run`, in the calling thread."""
+    return _output(Execution(sources, env, limits or Limits()), plan, columns)
+
+
+def _output(execution: Execution, plan: Plan, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+    ids = [c.id for c in plan.columns]
+    wanted = [ids.index(c.id) for c in columns]
+    same = wanted == list(range(len(ids)))
+    for batch in execution.run(plan):
+        out = batch if same else batches.make([batch.column(i) for i in wanted], batch.num_rows)
+        yield from batches.split(out, OUTPUT_ROWS)
+
+
+def _constant(plan: Plan) -> bool:
+    """Whether the plan reads no relation and is done in no time (SELECT 1)."""
+    while isinstance(plan, logical.Project | logical.Filter):
+        plan = plan.input
+    return isinstance(plan, logical.Values) and len(plan.rows) <= 100
