@@ -286,8 +286,9 @@ def test_malformed_csv_rows_are_counted(tmp_path: Path) -> None:
     rows = read_all(reader, str(path))
     assert rows == [{"id": 1, "name": "a"}, {"id": 4, "name": 'q "d"'}, {"id": 7, "name": ""}]
     assert reader.dropped == {"malformed": 3, "not_null": 1}
-    with pytest.raises(PgError):
+    with pytest.raises(PgError, match="expected 2 fields, found 1") as error:
         read_all(open_(spec(path, columns, csv_header="true", on_error="fail")), str(path))
+    assert error.value.sqlstate == "22P04"
 
 
 def test_json_falls_back_to_line_by_line(tmp_path: Path) -> None:

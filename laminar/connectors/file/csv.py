@@ -49,6 +49,7 @@ class CsvRows:
         self._on_error = on_error
         self.dropped: dict[str, int] = {}
         self.bytes_read = 0
+        self._failure: PgError | None = None
         self._fields = [c.name for c in columns]
         if dialect.header:
             self._fields = self._header(path)
@@ -71,7 +72,10 @@ class CsvRows:
         if data is None:
             return None
         self.bytes_read += len(data)
-        table = self._parse(data, ncolumns=len(self._fields))
+        try:
+            table = self._parse(data, ncolumns=len(self._fields))
+        except pa.ArrowInvalid as error:
+            raise self._failure or PgError(BAD_COPY_FILE_FORMAT, f"malformed CSV: {error}") from error
         rows = table.num_rows
         texts = [table.column(name).combine_chunks() for name in self._picked]
         arrays, keep = convert_batch(texts, self._converters, self._on_error, self.dropped)
@@ -109,11 +113,10 @@ class CsvRows:
 
     def _invalid(self, row: pa_csv.InvalidRow) -> str:
         if self._on_error == "fail":
-            raise PgError(
-                BAD_COPY_FILE_FORMAT,
-                f"expected {row.expected_columns} fields, found {row.actual_columns}",
-                detail=f"Row: {row.text}",
-            )
+            # Arrow swallows what a handler raises: say that the block is in error, and why later
+            message = f"expected {row.expected_columns} fields, found {row.actual_columns}"
+            self._failure = PgError(BAD_COPY_FILE_FORMAT, message, detail=f"Row: {row.text}")
+            return "error"
         self.dropped["malformed"] = self.dropped.get("malformed", 0) + 1
         return "skip"
 
