@@ -24,7 +24,10 @@ cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
     void hash_lists(const KeyColumn&, const uint64_t*, int64_t, uint64_t*)
 
     cdef cppclass CRowIndex "laminar::RowIndex":
-        void set_chunk(uint64_t, const KeyColumns&) except +
+        CRowIndex(bint)
+        void set_chunk(uint64_t, const KeyColumns&, int64_t) except +
+        void drop_chunk(uint64_t)
+        void take(const KeyColumns&, const uint64_t*, int64_t, int64_t*)
         int64_t insert(uint64_t, const uint64_t*, int64_t, const uint8_t*) except +
         void find(const KeyColumns&, const uint64_t*, int64_t, int64_t*)
         int64_t erase(const uint64_t*, const int64_t*, int64_t)
@@ -115,14 +118,17 @@ def group_rows(list arrays not None):
 
 
 cdef class RowIndex:
-    """Key columns -> row id (chunk << 32 | offset). Keeps the chunks' key columns alive."""
+    """Key columns -> row id (chunk << 32 | offset). Keeps the chunks' key columns alive.
+
+    A ``multiset`` index may hold a key many times.
+    """
 
     cdef CRowIndex* index
     cdef uint64_t seed
     cdef dict columns
 
-    def __cinit__(self, uint64_t seed=0):
-        self.index = new CRowIndex()
+    def __cinit__(self, uint64_t seed=0, bint multiset=False):
+        self.index = new CRowIndex(multiset)
         self.seed = seed
         self.columns = {}
 
@@ -141,17 +147,17 @@ cdef class RowIndex:
         cdef KeyColumns columns
         for array in arrays:
             columns.push_back(_column(array))
-        self.index.set_chunk(chunk, columns)
+        self.index.set_chunk(chunk, columns, len(arrays[0]))
         self.columns[chunk] = arrays
 
     def drop_chunk(self, uint64_t chunk):
         """Let go of a chunk's columns; its rows must have been erased or moved."""
-        cdef KeyColumns nothing
         if self.columns.pop(chunk, None) is not None:
-            self.index.set_chunk(chunk, nothing)
+            self.index.drop_chunk(chunk)
 
     def insert(self, uint64_t chunk, const uint8_t[::1] live=None):
-        """Insert a chunk's (live) rows. Returns the offset of the first duplicate key, or -1."""
+        """Insert a chunk's (live) rows. Returns the offset of the first duplicate key, or -1
+        (always in a multiset)."""
         arrays = self.columns[chunk]
         cdef int64_t rows = len(arrays[0])
         cdef uint64_t[::1] hashes = _hash(arrays, rows, self.seed)
@@ -165,6 +171,13 @@ cdef class RowIndex:
 
     def find(self, list keys not None):
         """int64 row ids of the keys, -1 where there is none."""
+        return self._probe(keys, False)
+
+    def take(self, list keys not None):
+        """As ``find``, and takes the rows out: equal keys find different rows of a multiset."""
+        return self._probe(keys, True)
+
+    cdef _probe(self, list keys, bint take):
         cdef int64_t rows = len(keys[0])
         found = np.empty(rows, dtype=np.int64)
         cdef int64_t[::1] out = found
@@ -175,7 +188,10 @@ cdef class RowIndex:
         for array in keys:
             columns.push_back(_column(array))
         with nogil:
-            self.index.find(columns, &hashes[0], rows, &out[0])
+            if take:
+                self.index.take(columns, &hashes[0], rows, &out[0])
+            else:
+                self.index.find(columns, &hashes[0], rows, &out[0])
         return found
 
     def erase(self, list keys not None, const int64_t[::1] rows not None):

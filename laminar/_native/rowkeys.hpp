@@ -129,29 +129,46 @@ inline int64_t group_rows(const KeyColumns& columns, const uint64_t* hashes, int
 }
 
 // Hash of a key -> row id = chunk << 32 | offset. Linear probing, at most 5/8 full, backward-shift deletion.
-// Keys are compared in the chunks' own columns, so a slot is 16 bytes whatever the key.
+// Keys are compared in the chunks' own columns, so a slot is 16 bytes whatever the key. A multiset index
+// chains the rows of equal key through links beside the chunks; the slot holds the newest.
 class RowIndex {
   public:
     static constexpr uint64_t EMPTY = ~0ULL;
 
-    RowIndex() : slots_(1024, Slot{0, EMPTY}) {}
+    explicit RowIndex(bool multiset) : slots_(1024, Slot{0, EMPTY}), multiset_(multiset) {}
 
-    void set_chunk(uint64_t chunk, const KeyColumns& columns) {
-        if (chunk >= chunks_.size()) chunks_.resize(chunk + 1);
+    // Keeps the links of rows whose chunk is told again.
+    void set_chunk(uint64_t chunk, const KeyColumns& columns, int64_t rows) {
+        if (chunk >= chunks_.size()) {
+            chunks_.resize(chunk + 1);
+            links_.resize(chunk + 1);
+        }
         chunks_[chunk] = columns;
+        if (multiset_) links_[chunk].resize(static_cast<size_t>(rows), Link{EMPTY, EMPTY});
     }
 
-    // Inserts rows of a chunk; returns the first offset whose key is already there, else -1.
-    // Rows before it have been inserted.
+    void drop_chunk(uint64_t chunk) {
+        chunks_[chunk].clear();
+        links_[chunk] = {};
+    }
+
+    // Inserts rows of a chunk; returns the first offset whose key is already there, else -1
+    // (always -1 in a multiset). Rows before it have been inserted.
     int64_t insert(uint64_t chunk, const uint64_t* hashes, int64_t rows, const uint8_t* live) {
         reserve(static_cast<uint64_t>(rows));
         const KeyColumns& columns = chunks_[chunk];
         for (int64_t row = 0; row < rows; row++) {
             if (live != nullptr && !((live[row >> 3] >> (row & 7)) & 1)) continue;
             if (row + 8 < rows) __builtin_prefetch(&slots_[hashes[row + 8] & mask()]);
-            uint64_t at = probe(columns, row, hashes[row]);
-            if (slots_[at].row != EMPTY) return row;
-            slots_[at] = Slot{hashes[row], chunk << 32 | static_cast<uint64_t>(row)};
+            uint64_t at = probe(columns, row, hashes[row]), id = chunk << 32 | static_cast<uint64_t>(row);
+            if (slots_[at].row != EMPTY) {
+                if (!multiset_) return row;
+                link(id) = Link{EMPTY, slots_[at].row};
+                link(slots_[at].row).before = id;
+            } else if (multiset_) {
+                link(id) = Link{EMPTY, EMPTY};
+            }
+            slots_[at] = Slot{hashes[row], id};
             used_++;
         }
         return -1;
@@ -165,43 +182,78 @@ class RowIndex {
         }
     }
 
+    // As find, but each row found is taken out of the index, so that equal keys find different rows.
+    void take(const KeyColumns& keys, const uint64_t* hashes, int64_t rows, int64_t* found) {
+        for (int64_t row = 0; row < rows; row++) {
+            if (row + 8 < rows) __builtin_prefetch(&slots_[hashes[row + 8] & mask()]);
+            uint64_t at = probe(keys, row, hashes[row]), id = slots_[at].row;
+            found[row] = static_cast<int64_t>(id);
+            if (id != EMPTY) remove(at, id);
+        }
+    }
+
     // Removes row ids; returns how many were there.
     int64_t erase(const uint64_t* hashes, const int64_t* rows, int64_t n) {
         int64_t removed = 0;
         for (int64_t i = 0; i < n; i++) {
-            uint64_t at = hashes[i] & mask();
-            while (slots_[at].row != EMPTY && slots_[at].row != static_cast<uint64_t>(rows[i])) at = (at + 1) & mask();
+            uint64_t id = static_cast<uint64_t>(rows[i]);
+            if (multiset_ && link(id).before != EMPTY) {
+                Link& old = link(id);
+                link(old.before).after = old.after;
+                if (old.after != EMPTY) link(old.after).before = old.before;
+                used_--;
+                removed++;
+                continue;
+            }
+            uint64_t at = slot_of(hashes[i], id);
             if (slots_[at].row == EMPTY) continue;
-            close_gap(at);
-            used_--;
+            remove(at, id);
             removed++;
         }
         return removed;
     }
 
-    // Rows of one chunk have moved: moved[i] is the new id of the row with old id rows[i].
+    // moved[i] is the new id of the row with old id rows[i]; returns how many were there.
     int64_t move(const uint64_t* hashes, const int64_t* rows, const int64_t* moved, int64_t n) {
         int64_t done = 0;
         for (int64_t i = 0; i < n; i++) {
-            uint64_t at = hashes[i] & mask();
-            while (slots_[at].row != EMPTY && slots_[at].row != static_cast<uint64_t>(rows[i])) at = (at + 1) & mask();
-            if (slots_[at].row == EMPTY) continue;
-            slots_[at].row = static_cast<uint64_t>(moved[i]);
+            uint64_t id = static_cast<uint64_t>(rows[i]), target = static_cast<uint64_t>(moved[i]);
+            uint64_t before = EMPTY;
+            if (multiset_) {
+                Link old = link(id);
+                before = old.before;
+                link(target) = old;
+                if (old.after != EMPTY) link(old.after).before = target;
+                if (before != EMPTY) link(before).after = target;
+            }
+            if (before == EMPTY) {
+                uint64_t at = slot_of(hashes[i], id);
+                if (slots_[at].row == EMPTY) continue;
+                slots_[at].row = target;
+            }
             done++;
         }
         return done;
     }
 
     uint64_t size() const { return used_; }
-    uint64_t bytes() const { return slots_.size() * sizeof(Slot); }
+    uint64_t bytes() const {
+        uint64_t links = 0;
+        for (const auto& chunk : links_) links += chunk.size() * sizeof(Link);
+        return slots_.size() * sizeof(Slot) + links;
+    }
 
   private:
     struct Slot { uint64_t hash, row; };
+    struct Link { uint64_t before, after; };
     std::vector<Slot> slots_;
     std::vector<KeyColumns> chunks_;
+    std::vector<std::vector<Link>> links_;
     uint64_t used_ = 0;
+    bool multiset_;
 
     uint64_t mask() const { return slots_.size() - 1; }
+    Link& link(uint64_t id) { return links_[id >> 32][id & 0xffffffffULL]; }
 
     // Slot that holds the key, or the empty one where it belongs.
     uint64_t probe(const KeyColumns& keys, int64_t row, uint64_t hash) const {
@@ -214,6 +266,25 @@ class RowIndex {
             at = (at + 1) & mask();
         }
         return at;
+    }
+
+    // Slot that holds this row id, or an empty one.
+    uint64_t slot_of(uint64_t hash, uint64_t id) const {
+        uint64_t at = hash & mask();
+        while (slots_[at].row != EMPTY && slots_[at].row != id) at = (at + 1) & mask();
+        return at;
+    }
+
+    // Takes the row that a slot holds out.
+    void remove(uint64_t at, uint64_t id) {
+        used_--;
+        uint64_t after = multiset_ ? link(id).after : EMPTY;
+        if (after != EMPTY) {
+            link(after).before = EMPTY;
+            slots_[at].row = after;
+        } else {
+            close_gap(at);
+        }
     }
 
     void close_gap(uint64_t gap) {

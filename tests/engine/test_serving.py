@@ -94,6 +94,51 @@ def test_keyed_relation_against_dict(steps, random):
         shutil.rmtree(directory)
 
 
+ALIKE = Layout((1, 2), (PgType(TEXT), PgType(1007)), ())
+alike = st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from([None, [], [1], [1, None]]))
+alike_step = st.one_of(
+    st.lists(st.tuples(alike, st.integers(-3, 3)), max_size=8), st.sampled_from(["checkpoint", "restore"])
+)
+
+
+@given(st.lists(alike_step, max_size=25))
+def test_relation_without_key_against_counter(steps):
+    """Rows are counted; a deletion takes any one of the equal rows."""
+    directory = Path(tempfile.mkdtemp())
+    try:
+        store, model, saved = fresh(ALIKE), Counter(), (None, Counter())
+        for number, action in enumerate(steps, 1):
+            if action == "checkpoint":
+                saved = (store.checkpoint(directory), Counter(model))
+            elif action == "restore":
+                if saved[0] is not None:
+                    store, model = fresh(ALIKE), Counter(saved[1])
+                    store.restore(directory, saved[0], number, 0)
+            else:
+                rows = []
+                for (text, numbers), weight in action:
+                    key = (text, repr(numbers))
+                    weight = max(weight, -model[key])
+                    if weight:
+                        rows.append(((text, numbers), weight))
+                        model[key] += weight
+                rows.reverse()
+                if rows:
+                    changes = [change(*zip(*rows, strict=True), layout=ALIKE)]
+                    store.publish(number, {OID: changes}, 0)
+            columns = [c.to_pylist() for c in store.read().snapshot(OID).table().columns]
+            assert Counter((t, repr(n)) for t, n in zip(*columns, strict=True)) == +model
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_many_equal_rows_are_deleted_quickly():
+    store = fresh(ALIKE)
+    store.publish(1, {OID: [change([("a", [1])] * 100_000, layout=ALIKE)]}, 0)
+    store.publish(2, {OID: [change([("a", [1])], [-99_999], layout=ALIKE)]}, 0)
+    assert store.read().snapshot(OID).num_rows == 1
+
+
 def test_weights_above_one_and_cancelling():
     store = fresh()
     store.publish(1, {OID: [change([("a", 1, True)] * 2, [3, -2])]}, 0)

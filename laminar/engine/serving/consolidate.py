@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from laminar._native.rowindex import hash_rows
+from laminar._native.rowindex import group_rows
 from laminar.engine.change import Change
-from laminar.engine.serving.layout import Layout
-
-_SEEDS = (secrets.randbits(64), secrets.randbits(64))
+from laminar.engine.serving.layout import Layout, digest
 
 
 def concat(batches: Sequence[pa.RecordBatch], layout: Layout) -> pa.RecordBatch:
@@ -65,16 +62,14 @@ def cancel(
 ) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:
     """Take away pairs of an insertion and a deletion of the same row.
 
-    Rows are the same when two 64-bit hashes under secret seeds agree.
+    Rows are the same when their storage is (by a 128-bit digest).
     """
     if inserts is None:
         return inserts, deletes
     both = concat([inserts, deletes], layout)
-    identity = np.empty(both.num_rows, dtype=[("a", np.uint64), ("b", np.uint64)])
-    identity["a"], identity["b"] = (hash_rows(list(both.columns), seed) for seed in _SEEDS)
-    _, row = np.unique(identity, return_inverse=True)
+    row, firsts = group_rows([digest(*both.columns)])
     row_in, row_out = row[: inserts.num_rows], row[inserts.num_rows :]
-    kinds = int(row.max()) + 1
+    kinds = len(firsts)
     gone = np.minimum(np.bincount(row_in, minlength=kinds), np.bincount(row_out, minlength=kinds))
     return (
         inserts.filter(pa.array(_nth(row_in) >= gone[row_in])),

@@ -164,6 +164,8 @@ class RelationStore:
 
     def _delete(self, deletes: pa.RecordBatch, inserts: pa.RecordBatch | None) -> pa.RecordBatch | None:
         """Remove the deleted rows; returns the inserts that are left to append."""
+        if not self.layout.key:
+            return self._delete_alike(deletes, inserts)
         found = self._indexed().find(self.layout.key_arrays(deletes))
         if not _distinct_rows(found):
             # rows that came and went within the epoch: what cancels out never was
@@ -173,6 +175,19 @@ class RelationStore:
                 raise PgError(INTERNAL_ERROR, f"deletion of a row that relation {self.oid} does not have")
         if len(found):
             self._indexed().erase(self.layout.key_arrays(deletes), found)
+            self._bury(found)
+        return inserts
+
+    def _delete_alike(self, deletes: pa.RecordBatch, inserts: pa.RecordBatch | None) -> pa.RecordBatch | None:
+        """The same without a key: any one of the equal rows goes, older ones before this epoch's."""
+        found = self._indexed().take(self.layout.key_arrays(deletes))
+        missing = found < 0
+        if missing.any():
+            inserts, left = cancel(inserts, deletes.filter(pa.array(missing)), self.layout)
+            if left.num_rows:
+                raise PgError(INTERNAL_ERROR, f"deletion of a row that relation {self.oid} does not have")
+            found = found[~missing]
+        if len(found):
             self._bury(found)
         return inserts
 
@@ -225,16 +240,17 @@ class RelationStore:
             keys = self.layout.key_arrays(rows)
             before = np.concatenate([(n << 32) | c.offsets() for n, c in zip(numbers, old, strict=True)])
             after = (number << 32) | np.arange(merged.count, dtype=np.int64)
+            if number not in numbers:
+                self._index.set_chunk(number, keys)
             if self._index.move(keys, before, after) != merged.count:
                 raise PgError(INTERNAL_ERROR, f"index of relation {self.oid} has lost rows")
-        for n, chunk in zip(numbers, old, strict=True):
-            self._release(n, chunk)
-            if n != number:
-                del self.chunks[n]
-                self._free.append(n)
-        self.chunks[number] = merged
-        if self._index is not None:
             self._index.set_chunk(number, keys)
+        for n, chunk in zip(numbers, old, strict=True):
+            if n == number:
+                self._replaced(n, chunk)
+            else:
+                self._remove(n)
+        self.chunks[number] = merged
 
     # --- chunks and their numbers ---------------------------------------------------
 
@@ -250,16 +266,17 @@ class RelationStore:
         return number
 
     def _remove(self, number: int) -> None:
-        self._release(number, self.chunks.pop(number))
+        """A chunk is no longer served, its number is free."""
+        self._replaced(number, self.chunks.pop(number))
+        if self._index is not None:
+            self._index.drop_chunk(number)
         self._free.append(number)
 
-    def _release(self, number: int, chunk: Chunk) -> None:
-        """A chunk is no longer served."""
+    def _replaced(self, number: int, chunk: Chunk) -> None:
+        """What a file has of the chunk is out of date."""
         if chunk.home is not None:
             self.gone.add(chunk.home)
         self.dirty.discard(number)
-        if self._index is not None:
-            self._index.drop_chunk(number)
 
     def _forget_keys(self, number: int, chunk: Chunk) -> None:
         if self._index is not None and chunk.count:
@@ -268,7 +285,7 @@ class RelationStore:
     def _indexed(self) -> RowIndex:
         """The index, made now if it isn't there yet."""
         if self._index is None:
-            index = RowIndex(secrets.randbits(64))
+            index = RowIndex(secrets.randbits(64), multiset=not self.layout.key)
             for number, chunk in self.chunks.items():
                 index.set_chunk(number, self.layout.key_arrays(chunk.batch))
                 if index.insert(number, chunk.live) >= 0:

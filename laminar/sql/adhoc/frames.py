@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from laminar.errors import PgError, not_supported
 from laminar.sql.adhoc import batches, sorting
@@ -35,7 +37,8 @@ def bounds(frame: Frame, by: Sorted, env: Env) -> tuple[Indices, Indices]:
     """First position of each row's frame and the one past the last (which may be before it)."""
     low = _edge(frame, frame.start, by, env, end=False)
     high = _edge(frame, frame.end, by, env, end=True)
-    return np.maximum(low, by.partition[0]), np.minimum(high, by.partition[1])
+    start, stop = by.partition
+    return np.clip(low, start, stop), np.clip(high, start, stop)
 
 
 def _edge(frame: Frame, edge: tuple[str, Expr | None], by: Sorted, env: Env, *, end: bool) -> Indices:
@@ -94,11 +97,14 @@ def _range(by: Sorted, expr: Expr, offset: pa.Array, sign: int, env: Env, *, end
     raw = by.values
     assert raw is not None
     forward = sign if not item.descending else -sign
-    limit, limit_type = _shifted(raw, type_, offset, expr.type, forward, env)
-    keys = raw
-    if limit_type != type_:  # date plus interval is a timestamp
-        keys = raw.cast(pa.timestamp("us"))
-    keys, limit = _comparable(keys, limit_type), _comparable(limit, limit_type)
+    if type_.oid in (INT2, INT4, INT8):  # a bound beyond the type's range is no error
+        keys = raw.cast(pa.int64()).cast(pa.decimal128(19, 0))
+        limit = pc.add(keys, pa.scalar(Decimal(forward * offset[0].as_py()), pa.decimal128(20, 0)))
+        keys = keys.cast(limit.type)
+    else:
+        limit, limit_type = _shifted(raw, type_, offset, expr.type, forward, env)
+        keys = raw.cast(pa.timestamp("us")) if type_.oid == DATE else raw
+        keys, limit = _comparable(keys, limit_type), _comparable(limit, limit_type)
     found = _search(by, keys, limit, item, after=end)
     null = np.asarray(raw.is_null())
     return np.where(null, by.peers[1] if end else by.peers[0], found)
@@ -142,8 +148,6 @@ def _shifted(
     keys: pa.Array, type_: PgType, offset: pa.Array, offset_type: PgType, sign: int, env: Env
 ) -> tuple[pa.Array, PgType]:
     """keys plus or minus the offset, and their type."""
-    if type_.oid in (INT2, INT4, INT8):
-        return _saturated(keys, sign * int(offset[0].as_py())), type_
     entry = _KERNELS.get((type_.oid, offset_type.oid))
     if entry is None:
         raise not_supported("RANGE with an offset is not supported for these types")
@@ -162,20 +166,6 @@ def _shifted(
         )[0]
         return limit, type_
     return limit, result
-
-
-def _saturated(keys: pa.Array, offset: int) -> pa.Array:
-    """Integer keys plus the offset, stopping at the ends of the type."""
-    info = np.iinfo(keys.type.to_pandas_dtype())
-    values = np.asarray(keys.fill_null(0))
-    if offset >= 0:
-        moved = np.where(
-            values > info.max - min(offset, int(info.max)), info.max, values + min(offset, int(info.max))
-        )
-    else:
-        low = max(offset, int(info.min) + 1)
-        moved = np.where(values < info.min - low, info.min, values + low)
-    return pa.array(moved.astype(values.dtype), mask=np.asarray(keys.is_null()) if keys.null_count else None)
 
 
 def not_excluded(exclude: str, by: Sorted, frame: Indices, members: Indices) -> Indices:
