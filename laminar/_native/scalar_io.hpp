@@ -183,12 +183,45 @@ template <class F> inline F parse_float(std::string_view text) {
     return negative ? -value : value;
 }
 
-// Shortest digits that read back as the same value; plain notation for decimal exponents in [-4, limit).
+// Whether digits like 2.469491325000087e+16 stand exactly halfway between the value and a neighbour. They read back
+// as the value only because reading rounds to even. That takes an integer of more bits than the mantissa has.
+template <class F> inline bool halfway(std::string_view s, F value) {
+    int exponent = 0;
+    constexpr int bits = std::numeric_limits<F>::digits;
+    const uint64_t mantissa = uint64_t(std::ldexp(std::frexp(std::fabs(value), &exponent), bits));
+    exponent -= bits;
+    if (exponent < 1 || mantissa & 1) return false;
+    unsigned __int128 n = 0;
+    int tens = 0;
+    bool point = false;
+    for (char c : s) {
+        if (c == 'e') break;
+        if (c == '.') point = true;
+        if (!is_digit(c)) continue;
+        n = n * 10 + unsigned(c - '0');
+        tens -= point;
+    }
+    tens += std::atoi(std::string(s.substr(s.find('e') + 1)).c_str());
+    if (tens < 0 || tens > 23) return false;  // 5^24 has more bits than any mantissa
+    for (int i = 0; i < tens; i++) n *= 5;
+    int twos = tens;
+    for (; !(n & 1); n >>= 1) twos++;
+    if (twos == exponent - 1) return n == 2 * mantissa + 1 || n == 2 * mantissa - 1;
+    return twos == exponent - 2 && mantissa == uint64_t(1) << (bits - 1) && n == 4 * mantissa - 1;
+}
+
+// Shortest digits that lie nearer to the value than to any other (as PostgreSQL, halfway is not near enough); plain
+// notation for decimal exponents in [-4, limit).
 template <class F> inline void format_shortest(std::string& out, F value) {
     constexpr int limit = sizeof(F) == 8 ? 15 : 6;
     char buf[64];
     auto r = std::to_chars(buf, buf + sizeof buf, value, std::chars_format::scientific);
     std::string_view s(buf, size_t(r.ptr - buf));
+    while (halfway(s, value)) {
+        const int after_point = int(s.find('e')) - int(s.find('.')) - 1;
+        r = std::to_chars(buf, buf + sizeof buf, value, std::chars_format::scientific, after_point + 1);
+        s = std::string_view(buf, size_t(r.ptr - buf));
+    }
     size_t e = s.find('e');
     int exponent = std::atoi(std::string(s.substr(e + 1)).c_str());
     if (exponent < -4 || exponent >= limit) {

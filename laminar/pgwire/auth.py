@@ -48,14 +48,14 @@ async def _scram(wire: Wire, user: str, verifier: str | None, binding: bytes | N
     wire.write(m.authentication(10, b"".join(map(m.cstring, server.mechanisms)) + b"\0"))
     wire.flush()
     body = m.Body(await _response(wire))
-    mechanism = body.string()
+    server.select(body.string())
     initial = body.value()
     body.end()
     if initial is None:  # the client waits for an empty challenge before it speaks
         wire.write(m.authentication(11))
         wire.flush()
         initial = await _response(wire)
-    wire.write(m.authentication(11, server.first(mechanism, initial)))
+    wire.write(m.authentication(11, server.first(initial)))
     wire.flush()
     wire.write(m.authentication(12, server.final(await _response(wire))))
 

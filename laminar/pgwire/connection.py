@@ -57,15 +57,17 @@ class Connection:
                 return self._wire.abort()  # as PostgreSQL: no message, whoever it is has had its time
             if session is not None:
                 await self._serve(session)
+            self._wire.close()
         except ConnectionClosed:
-            pass
+            self._wire.close()
         except PgError as error:
             self._say_goodbye(error)
         except Exception:
             log.exception("connection failed")
             self._say_goodbye(PgError(errors.INTERNAL_ERROR, "internal error"))
-        finally:
-            self._wire.close()
+        except BaseException:
+            self._wire.abort()
+            raise
 
     def terminate(self, error: PgError) -> None:
         """End the connection with this error (an administrator's command, shutdown)."""
@@ -109,6 +111,7 @@ class Connection:
     def _say_goodbye(self, error: PgError) -> None:
         error.severity = "FATAL"
         self._wire.write(m.error_response(error))
+        self._wire.linger()
 
 
 async def _message_loop(session: Session) -> None:

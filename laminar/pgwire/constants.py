@@ -37,7 +37,7 @@ TERMINATE: Final = ord("X")
 #: what a client may send once it is logged in; anything else is garbage
 FRONTEND_TYPES: Final = frozenset(b"BCdcfDEHFPpQSX")
 #: messages whose errors make the server skip to the next Sync
-EXTENDED_TYPES: Final = frozenset(b"BCDEHP")
+EXTENDED_TYPES: Final = frozenset(b"BCDEP")
 #: messages that carry data; the others are refused when longer than SHORT_LENGTH (as PostgreSQL does)
 LONG_TYPES: Final = frozenset(b"BdFPQ")
 SHORT_LENGTH: Final = 10_000

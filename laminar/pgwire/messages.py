@@ -123,10 +123,6 @@ def copy_response(code: bytes, binary: bool, columns: int) -> bytes:
     return message(code, bytes((flag,)) + _INT16.pack(columns) + _INT16.pack(flag) * columns)
 
 
-def copy_data(data: bytes) -> bytes:
-    return message(b"d", data)
-
-
 def error_response(error: PgError) -> bytes:
     """ErrorResponse with all the fields the error has."""
     pairs = [("S", error.severity), ("V", error.severity), ("C", error.sqlstate), ("M", error.message)]

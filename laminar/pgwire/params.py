@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from laminar._native import pgcodec
+from laminar._native.pgcodec import decode_value
 from laminar.errors import PgError
+from laminar.pgwire.settings import input_settings
 from laminar.types import PgType
 
 
@@ -23,14 +24,24 @@ def decode_params(
         formats: none (all text), one for all, or one per value.
 
     Raises:
-        PgError: as the type's input function (22P02, 22003, ...), 22P03 for malformed binary.
+        PgError: as the type's input or receive function (22P02, 22003, 22P03, ...).
     """
+    if not values:
+        return []
+    native = input_settings(settings)
     params: list[pa.Scalar | None] = []
     for i, (pg_type, value) in enumerate(zip(types, values, strict=True)):
         code = 0 if not formats else formats[0] if len(formats) == 1 else formats[i]
         try:
-            params.append(None if value is None else pgcodec.decode_value(value, pg_type, code, settings))
+            params.append(None if value is None else decode_value(value, pg_type, code, native))
         except PgError as error:
-            error.fields.setdefault("W", f"unnamed portal parameter ${i + 1}")
+            if code and error.message == "incorrect binary data format":
+                error.message += f" in bind parameter {i + 1}"
+            error.fields["W"] = f"unnamed portal parameter ${i + 1}" + ("" if code else _quoted(value))
             raise
     return params
+
+
+def _quoted(value: bytes | None) -> str:
+    """As PostgreSQL with log_parameter_max_length_on_error = 0, which shows nothing of the value."""
+    return f" = '{'...' if value else ''}'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 
 from laminar import errors
 from laminar.errors import PgError
@@ -38,6 +39,7 @@ class PgServer:
         self._certificate_hash = certificate_hash
         self._listeners: list[asyncio.Server] = []
         self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._wires: weakref.WeakSet[Wire] = weakref.WeakSet()
 
     async def listen(self, host: str, port: int) -> int:
         """Accept connections at an address; returns the port (chosen by the system when 0)."""
@@ -64,6 +66,8 @@ class PgServer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        for wire in list(self._wires):
+            wire.close()
 
     @property
     def connections(self) -> int:
@@ -72,6 +76,7 @@ class PgServer:
 
     def _connected(self, wire: Wire) -> None:
         connection = Connection(wire, self._authenticator, self.registry, self._tls, self._certificate_hash)
+        self._wires.add(wire)
         task = asyncio.get_running_loop().create_task(connection.run())
         self._connections[task] = connection
         task.add_done_callback(lambda done: self._connections.pop(done, None))

@@ -13,6 +13,7 @@ from laminar.pgwire import constants as c
 from laminar.pgwire import messages as m
 from laminar.pgwire.copyin import copy_in
 from laminar.pgwire.rows import RowSender, close_rows, expand_formats, tag_with_count
+from laminar.pgwire.settings import output_settings
 from laminar.pgwire.wire import ConnectionClosed
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ class Session:
             raise self._termination
         return await self.wire.read_message()
 
+    async def next_copy_message(self) -> tuple[int, bytes]:
+        """The same during COPY FROM STDIN, many small messages of data taken as one."""
+        if self._termination is not None:
+            raise self._termination
+        data = self.wire.read_copy_data()
+        return (c.COPY_DATA, data) if data else await self.wire.read_message()
+
     def ready(self) -> None:
         """ReadyForQuery, after the settings that changed."""
         self.report_settings()
@@ -77,8 +85,10 @@ class Session:
     def fail(self, error: Exception) -> None:
         """A statement failed: tell the backend and the client.
 
-        Errors that end the connection (FATAL, the client gone) are raised again.
+        Errors that end the connection (FATAL, the client gone, a termination) are raised.
         """
+        if self._termination is not None:
+            raise self._termination from error
         if isinstance(error, ConnectionClosed) or (isinstance(error, PgError) and error.severity != "ERROR"):
             raise error
         self.backend.fail()
@@ -127,7 +137,8 @@ class Session:
         assert result.rows is not None
         fields = result.fields or ()
         types = [field.type for field in fields]
-        encoder = RowEncoder(types, expand_formats(formats, len(types)), self.backend.settings)
+        formats = expand_formats(formats, len(types))
+        encoder = RowEncoder(types, formats, output_settings(self.backend.settings))
         return RowSender(result.rows, encoder)
 
     async def _copy_out(self, result: Result) -> None:
@@ -135,15 +146,16 @@ class Session:
         assert options is not None and result.rows is not None
         try:
             encoder = CopyEncoder(
-                [f.type for f in fields], [f.name for f in fields], options, self.backend.settings
+                [f.type for f in fields],
+                [f.name for f in fields],
+                options,
+                output_settings(self.backend.settings),
             )
             self.wire.write(m.copy_response(b"H", options.format == "binary", len(fields)))
-            if header := encoder.header():
-                self.wire.write(m.copy_data(header))
+            self.wire.write(encoder.begin())
             sender = RowSender(result.rows, encoder)
             await sender.send(self.wire)
-            if trailer := encoder.trailer():
-                self.wire.write(m.copy_data(trailer))
+            self.wire.write(encoder.end_of_data())
         finally:
             await close_rows(result.rows)
         self.wire.write(m.COPY_DONE)

@@ -12,12 +12,17 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, cast
 
+from laminar._native.copyparse import gather
 from laminar.errors import PgError
 from laminar.pgwire import constants as c
 from laminar.pgwire.messages import violation
 
 #: output is handed to the transport when this much has gathered
 _CHUNK: Final = 128 * 1024
+#: bytes of COPY data taken at a time
+_COPY_CHUNK: Final = 1024 * 1024
+#: seconds a client that broke the protocol has to read why
+_LINGER: Final = 1.0
 
 
 class ConnectionClosed(Exception):
@@ -43,6 +48,7 @@ class Wire(asyncio.Protocol):
         self._input = bytearray()
         self._needed = 0
         self._reading_paused = False
+        self._lingering = False
         self._reader: asyncio.Future[None] | None = None
         self._output: list[bytes] = []
         self._output_size = 0
@@ -60,6 +66,8 @@ class Wire(asyncio.Protocol):
             self._on_connect(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         self._input += data
         if len(self._input) >= max(self._needed, self.limits.read_buffer) and not self._reading_paused:
             self._reading_paused = True
@@ -114,6 +122,14 @@ class Wire(asyncio.Protocol):
         body = bytes(memoryview(self._input)[5 : length + 1])
         self._consume(length + 1)
         return code, body
+
+    def read_copy_data(self) -> bytes:
+        """The data of the CopyData messages that are buffered whole, joined; empty when there are none."""
+        if len(self._input) < 5 or self._input[0] != c.COPY_DATA:
+            return b""
+        data, used = gather(self._input, _COPY_CHUNK)
+        self._consume(used)
+        return data
 
     def interrupt(self, error: PgError) -> bool:
         """Make a waiting reader raise the error; False when nobody waits for the client."""
@@ -199,6 +215,18 @@ class Wire(asyncio.Protocol):
         if not self.closed:
             self.flush()
             self._transport.close()
+
+    def linger(self) -> None:
+        """Close, but let the client read what was sent before: closing a socket with unread input resets
+        the connection, and the client might lose the message that says why."""
+        if not self.closed and not self._lingering:
+            self.flush()
+            self._lingering = True
+            self._input.clear()
+            self._resume_reading()
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._loop.call_later(_LINGER, self.close)
 
     def abort(self) -> None:
         """Close at once."""

@@ -103,6 +103,7 @@ class ScramServer:
         self._binding = channel_binding
         self._known = verifier is not None and is_verifier(verifier)
         self._verifier = parse_verifier(verifier) if verifier and self._known else _mock_verifier(user)
+        self._mechanism = _MECHANISM
         self._gs2 = b""
         self._client_first_bare = b""
         self._server_first = b""
@@ -113,10 +114,14 @@ class ScramServer:
         """What is offered, best first."""
         return [_PLUS, _MECHANISM] if self._binding is not None else [_MECHANISM]
 
-    def first(self, mechanism: str, message: bytes) -> bytes:
-        """client-first-message in, server-first-message out."""
+    def select(self, mechanism: str) -> None:
+        """The client's choice among the mechanisms."""
         if mechanism not in self.mechanisms:
             raise _violation("client selected an invalid SASL authentication mechanism")
+        self._mechanism = mechanism
+
+    def first(self, message: bytes) -> bytes:
+        """client-first-message in, server-first-message out."""
         text = _text(message)
         match = re.fullmatch(_CLIENT_FIRST, text)
         if match is None:
@@ -128,7 +133,7 @@ class ScramServer:
                 "client uses authorization identity, but it is not supported",
                 severity="FATAL",
             )
-        self._check_binding_flag(mechanism, gs2)
+        self._check_binding_flag(gs2)
         self._gs2 = gs2.encode()
         self._client_first_bare = bare.encode()
         self._nonce = nonce + base64.b64encode(secrets.token_bytes(_NONCE_LENGTH)).decode()
@@ -162,8 +167,8 @@ class ScramServer:
             )
         return b"v=" + base64.b64encode(_hmac(self._verifier.server_key, auth_message))
 
-    def _check_binding_flag(self, mechanism: str, gs2: str) -> None:
-        if mechanism == _PLUS:
+    def _check_binding_flag(self, gs2: str) -> None:
+        if self._mechanism == _PLUS:
             if not gs2.startswith("p="):
                 raise _violation(
                     "malformed SCRAM message",

@@ -123,7 +123,7 @@ class FakeBackend:
         words = sql.split()
         verb = words[0].upper()
         if verb == "SELECT":
-            return self._select(sql)
+            return self._select(sql, param_types)
         if verb == "TABLE":
             relation = self._relation(words[1])
             pairs = zip(relation.names, relation.types, strict=True)
@@ -138,14 +138,15 @@ class FakeBackend:
         except KeyError:
             raise PgError("42P01", f'relation "{name}" does not exist', position=7) from None
 
-    def _select(self, sql: str) -> FakePrepared:
+    def _select(self, sql: str, given: Sequence[int]) -> FakePrepared:
         fields: list[Field] = []
         params: dict[int, PgType] = {}
         for item in re.findall(r"(\$\d+::[\w\[\]]+|'(?:[^']|'')*'|-?\d+|NULL)", sql[6:]):
             if item.startswith("$"):
                 number, name = item[1:].split("::")
-                params[int(number)] = PgType(TYPE_OIDS[name])
-                fields.append(Field(name, params[int(number)]))
+                oid = given[int(number) - 1] if int(number) <= len(given) else 0
+                params[int(number)] = PgType(oid or TYPE_OIDS[name])
+                fields.append(Field(name.removesuffix("[]"), params[int(number)]))
             else:
                 is_text = item.startswith("'") or item == "NULL"
                 fields.append(Field("?column?", PgType(t.TEXT if is_text else t.INT4)))
