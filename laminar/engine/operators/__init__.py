@@ -1,1 +1,41 @@
-"""Stateful and linear operators, one file each."""
+"""Stateful and linear operators, one file each.
+
+:func:`build` turns a node of the stream plan into its operator, :func:`partition` spreads a
+change over reactors.
+"""
+
+from __future__ import annotations
+
+from laminar.engine.nodes import EmitGate, GroupAggregate, HashJoin, Hop, Linear, Node
+from laminar.engine.operators.base import Operator
+from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.partition import partition
+from laminar.errors import INTERNAL_ERROR, PgError
+
+__all__ = ["Operator", "OperatorContext", "build", "partition"]
+
+
+def build(node: Node, context: OperatorContext) -> Operator:
+    """The operator of a computing node.
+
+    Raises:
+        PgError: 0A000 or 42883 for what the node asks for and no operator can do.
+    """
+    from laminar.engine.operators.emit_gate import EmitGateOperator
+    from laminar.engine.operators.group_aggregate import GroupAggregateOperator
+    from laminar.engine.operators.hash_join import HashJoinOperator
+    from laminar.engine.operators.hop import HopOperator
+    from laminar.engine.operators.linear import LinearOperator
+
+    match node:
+        case Linear():
+            return LinearOperator(node, context)
+        case Hop():
+            return HopOperator(node, context)
+        case GroupAggregate():
+            return GroupAggregateOperator(node, context)
+        case HashJoin():
+            return HashJoinOperator(node, context)
+        case EmitGate():
+            return EmitGateOperator(node, context)
+    raise PgError(INTERNAL_ERROR, f"{type(node).__name__} is no computing node")

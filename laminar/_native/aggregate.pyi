@@ -1,0 +1,84 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+CHECKPOINT_SCHEMA: pa.Schema
+
+class Spec(Protocol):
+    """What :class:`Groups` needs to know about one accumulator."""
+
+    @property
+    def kind(self) -> str:
+        """count, sum_int, sum_decimal, sum_float, bool, fixed, var (aggregate.hpp, enum Agg)."""
+    @property
+    def result(self) -> str:
+        """int64, decimal, double, float, and, or, same."""
+    @property
+    def value(self) -> int:
+        """Column of the input batch, -1 for count(*)."""
+    @property
+    def filter(self) -> int:
+        """Boolean column of the input batch, -1 for none."""
+    @property
+    def max(self) -> bool: ...
+    @property
+    def retract(self) -> bool:
+        """fixed, var: keep all values, so that the extreme one can be deleted."""
+    @property
+    def input(self) -> pa.DataType | None: ...
+    @property
+    def output(self) -> pa.DataType: ...
+
+class Groups:
+    """Groups of one aggregation in one reactor.
+
+    Args:
+        keys: schema of the key columns.
+        specs: the accumulators.
+        directory: where scratch files go; None keeps state in anonymous memory.
+        window: index of the key column with the window's end, -1 for none.
+        window_unit: microseconds per unit of that column (1 for timestamps).
+        lateness: microseconds after a window's end at which its state is freed; None: never.
+        closes: a group goes out once, when its window closes.
+        single: no keys, always one row.
+        multiset: a group goes out with its number of rows as weight.
+
+    Raises:
+        PgError: 53100 when the disk is full, XX001 for damaged entries.
+    """
+
+    def __init__(
+        self,
+        keys: pa.Schema,
+        specs: Sequence[Spec],
+        directory: Path | None,
+        window: int = -1,
+        window_unit: int = 1,
+        lateness: int | None = None,
+        closes: bool = False,
+        single: bool = False,
+        multiset: bool = False,
+    ) -> None: ...
+    def process(
+        self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int, watermark: int
+    ) -> None:
+        """Take rows: the key columns, then what the specs refer to. ``row_watermark`` is the int64
+        column that judges lateness; -1: ``watermark`` does."""
+    def barrier(self, watermark: int) -> list[tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]]:
+        """End the epoch; returns key columns and accumulators' results with weights."""
+    def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
+    def restore(self, batch: pa.RecordBatch) -> None: ...
+    @property
+    def late(self) -> int: ...
+    @property
+    def errors(self) -> int: ...
+    @property
+    def entries(self) -> int: ...
+    @property
+    def windows(self) -> int: ...
+    @property
+    def state_bytes(self) -> int: ...

@@ -1,0 +1,187 @@
+// Memory for operator state: blocks carved from a file mapped into memory.
+//
+// Cold state leaves memory through the page cache. The file is scratch: it has no name once
+// opened and is rebuilt from checkpoints at every start. Room is allocated before it is used
+// (posix_fallocate), so a full disk is an Error 53100 here and never a SIGBUS later. Segments
+// never move, so pointers into them stay valid as long as the arena.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "pgerror.hpp"
+
+namespace laminar::engine {
+
+class Arena {
+  public:
+    static constexpr size_t kPage = 4096;
+    static constexpr int kClasses = 20;  // blocks of 4 KB << class, up to 2 GB
+
+    // dir: where the scratch file goes; empty for anonymous memory.
+    explicit Arena(const std::string& dir) {
+        if (dir.empty()) return;
+        std::string path = dir + "/state-XXXXXX";
+        fd_ = mkostemp(path.data(), O_CLOEXEC);
+        if (fd_ < 0) io_error("could not create state file in \"" + dir + "\"");
+        unlink(path.c_str());
+    }
+    Arena(const Arena&) = delete;
+    ~Arena() {
+        for (auto [p, n] : segments_) munmap(p, n);
+        if (fd_ >= 0) close(fd_);
+    }
+
+    static int class_of(size_t bytes) {
+        int k = 0;
+        while ((kPage << k) < bytes) ++k;
+        if (k >= kClasses) fail("54000", "state entry is too large");
+        return k;
+    }
+
+    void* alloc(int k) {
+        used_ += kPage << k;
+        if (!free_[k].empty()) return pop(k);
+        for (int bigger = k + 1; bigger < kClasses && bigger < k + 6; ++bigger) {
+            if (free_[bigger].empty()) continue;
+            auto* p = static_cast<uint8_t*>(pop(bigger));  // halve it until it fits
+            while (bigger-- > k) free_[bigger].push_back(p + (kPage << bigger));
+            return p;
+        }
+        const size_t want = kPage << k;
+        if (size_t(end_ - at_) < want) grow(want);
+        uint8_t* p = at_;
+        at_ += want;
+        return p;
+    }
+    void release(void* p, int k) {
+        used_ -= kPage << k;
+        free_[k].push_back(static_cast<uint8_t*>(p));
+    }
+
+    size_t allocated() const { return allocated_; }  // bytes of file or memory taken
+    size_t used() const { return used_; }            // bytes in blocks handed out
+
+  private:
+    void* pop(int k) {
+        uint8_t* p = free_[k].back();
+        free_[k].pop_back();
+        return p;
+    }
+    [[noreturn]] void io_error(const std::string& what, int code = errno) {
+        const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
+        throw Error(full ? "53100" : "58030", what + ": " + std::strerror(code), {},
+                    full ? "Free space on the disk that holds the data directory's scratch files." : "");
+    }
+    void grow(size_t want) {
+        while (size_t(end_ - at_) >= kPage) {  // what is left of the segment stays usable
+            int k = 0;
+            while (k + 1 < kClasses && (kPage << (k + 1)) <= size_t(end_ - at_)) ++k;
+            free_[k].push_back(at_);
+            at_ += kPage << k;
+        }
+        size_t size = allocated_ / 4 / kPage * kPage;
+        if (size < 256 * kPage) size = 256 * kPage;
+        if (size > 64u << 20) size = 64u << 20;
+        if (size < want) size = want;
+        void* p;
+        if (fd_ >= 0) {
+            int code;
+            do code = posix_fallocate(fd_, off_t(allocated_), off_t(size));
+            while (code == EINTR);
+            if (code) io_error("could not extend state file", code);
+            p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, off_t(allocated_));
+        } else {
+            p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        }
+        if (p == MAP_FAILED) throw Error("53200", "out of memory", "Could not map " + std::to_string(size) + " bytes of state.");
+        segments_.emplace_back(p, size);
+        allocated_ += size;
+        at_ = static_cast<uint8_t*>(p);
+        end_ = at_ + size;
+    }
+
+    int fd_ = -1;
+    uint8_t *at_ = nullptr, *end_ = nullptr;
+    size_t allocated_ = 0, used_ = 0;
+    std::vector<std::pair<void*, size_t>> segments_;
+    std::vector<uint8_t*> free_[kClasses];
+};
+
+// Small pieces out of an arena's blocks, by size class, reused through free lists; all of a
+// pool's blocks go back at once when it is cleared.
+class Pool {
+  public:
+    explicit Pool(Arena* arena) : arena_(arena) {}
+    Pool(const Pool&) = delete;
+    ~Pool() { clear(); }
+
+    static uint16_t class_of(size_t bytes) {  // 16-byte steps to 512, then eighths of powers of two
+        if (bytes <= 512) return uint16_t((bytes + 15) / 16);
+        if (bytes > kLargest) return uint16_t(kLarge + Arena::class_of(bytes));
+        int log = 63 - __builtin_clzll(bytes - 1);
+        const size_t step = size_t(1) << (log - 3);
+        return uint16_t(33 + (log - 9) * 8 + int((bytes - (size_t(1) << log) + step - 1) / step) - 1);
+    }
+    static size_t size_of(uint16_t cls) {
+        if (cls >= kLarge) return Arena::kPage << (cls - kLarge);
+        if (cls < 33) return size_t(cls) * 16;
+        const int log = 9 + (cls - 33) / 8;
+        return (size_t(1) << log) + (size_t((cls - 33) % 8) + 1) * (size_t(1) << (log - 3));
+    }
+
+    void* alloc(uint16_t cls) {
+        const size_t size = size_of(cls);
+        bytes_ += size;
+        if (cls >= kLarge) return arena_->alloc(cls - kLarge);
+        if (void* p = free_[cls]) {
+            std::memcpy(&free_[cls], p, sizeof(void*));
+            return p;
+        }
+        if (size_t(end_ - at_) < size) {
+            const int k = blocks_.size() < 2 ? (size > Arena::kPage ? Arena::class_of(size) : 0)
+                        : blocks_.size() < 8 ? 4 : 7;  // 4 KB, 64 KB, 512 KB
+            auto* p = static_cast<uint8_t*>(arena_->alloc(k));
+            blocks_.emplace_back(p, k);
+            at_ = p, end_ = p + (Arena::kPage << k);
+        }
+        void* p = at_;
+        at_ += size;
+        return p;
+    }
+    void release(void* p, uint16_t cls) {
+        bytes_ -= size_of(cls);
+        if (cls >= kLarge) return arena_->release(p, cls - kLarge);
+        std::memcpy(p, &free_[cls], sizeof(void*));
+        free_[cls] = p;
+    }
+    // Gives all blocks back; large pieces must have been released one by one.
+    void clear() {
+        for (auto [p, k] : blocks_) arena_->release(p, k);
+        blocks_.clear();
+        std::memset(free_, 0, sizeof free_);
+        at_ = end_ = nullptr;
+        bytes_ = 0;
+    }
+    size_t bytes() const { return bytes_; }  // in live pieces
+
+    static constexpr size_t kLargest = 32768;
+    static constexpr uint16_t kLarge = 200;
+
+  private:
+    Arena* arena_;
+    uint8_t *at_ = nullptr, *end_ = nullptr;
+    size_t bytes_ = 0;
+    void* free_[kLarge] = {};
+    std::vector<std::pair<uint8_t*, int>> blocks_;
+};
+
+}  // namespace laminar::engine

@@ -1,0 +1,91 @@
+"""Small things that operators share: schemas, batches, expressions that may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laminar.engine.change import END_OF_TIME, NO_WATERMARK
+from laminar.sql.plan import Column, ColumnRef, Expr
+
+Weights = npt.NDArray[np.int64] | None
+
+
+def storage_schema(columns: Sequence[Column]) -> pa.Schema:
+    """The Arrow schema of a node's columns; names are column ids."""
+    return pa.schema([pa.field(f"c{c.id}", c.type.storage) for c in columns])
+
+
+def positions(columns: Sequence[Column]) -> dict[int, int]:
+    """Column id to position."""
+    return {c.id: i for i, c in enumerate(columns)}
+
+
+def shift_watermark(watermark: int, by: int) -> int:
+    """A watermark moved by microseconds; "none yet" and "the end" stay what they are."""
+    if watermark in (NO_WATERMARK, END_OF_TIME):
+        return watermark
+    return max(NO_WATERMARK, min(END_OF_TIME, watermark + by))
+
+
+def keep_rows(
+    batch: pa.RecordBatch, weights: Weights, keep: npt.NDArray[np.bool_]
+) -> tuple[pa.RecordBatch, Weights]:
+    """The rows where ``keep`` is true."""
+    if keep.all():
+        return batch, weights
+    return batch.filter(pa.array(keep)), None if weights is None else weights[keep]
+
+
+class Expressions:
+    """Expressions over a node's input; rows for which one fails are left out and counted.
+
+    Args:
+        exprs: what to compute.
+        columns: the input's columns.
+        timezone: for expressions that depend on it.
+    """
+
+    def __init__(self, exprs: Sequence[Expr], columns: Sequence[Column], timezone: str) -> None:
+        place = positions(columns)
+        self._picks = [place[e.id] for e in exprs if isinstance(e, ColumnRef)]
+        self.trivial = len(self._picks) == len(exprs)
+        self.timezone = timezone
+        self.errors: dict[str, int] = {}
+        self.failed_rows = 0
+        self._evaluator: Any = None
+        if not self.trivial:
+            from laminar.sql.evaluator import compile
+
+            self._evaluator = compile(exprs, [c.id for c in columns])
+
+    def __call__(
+        self, batch: pa.RecordBatch, weights: Weights, now: int
+    ) -> tuple[list[pa.Array], pa.RecordBatch, Weights]:
+        """Values of the expressions, and the batch and weights without the rows that failed."""
+        if self.trivial:
+            return [batch.column(i) for i in self._picks], batch, weights
+        from laminar.sql.evaluator import Env
+
+        values, failed, errors = self._evaluator.safe(batch, Env(now=now, timezone=self.timezone))
+        if failed is None:
+            return values, batch, weights
+        self.failed_rows += int(failed.sum())
+        for message, count in errors.items():
+            self.errors[message] = self.errors.get(message, 0) + count
+        mask = pa.array(~failed)
+        batch, weights = keep_rows(batch, weights, ~failed)
+        return [v.filter(mask) for v in values], batch, weights
+
+
+def true_rows(mask: pa.Array) -> npt.NDArray[np.bool_]:
+    """Where a boolean column is true (null is not)."""
+    if mask.null_count:
+        mask = pc.fill_null(mask, False)
+    rows: npt.NDArray[np.bool_] = mask.to_numpy(zero_copy_only=False)
+    return rows

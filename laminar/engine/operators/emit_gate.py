@@ -1,0 +1,71 @@
+"""Holds rows back until their window is complete (EMIT ON WINDOW CLOSE where no aggregation does it).
+
+For all batches the output is the input's rows whose end + lateness the watermark has reached, once,
+with the weight that all their changes add up to. Changes that come after that are late and dropped.
+It is an aggregation by all columns whose groups go out with their number of rows as weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from laminar._native.aggregate import Groups
+from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
+from laminar.engine.nodes import EmitGate
+from laminar.engine.operators.columns import positions, shift_watermark, storage_schema
+from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.windowing import judged_lateness, window_unit
+
+
+class EmitGateOperator:
+    """An :class:`~laminar.engine.nodes.EmitGate` node in one reactor."""
+
+    def __init__(self, node: EmitGate, context: OperatorContext) -> None:
+        columns = node.input.properties.columns
+        end = positions(columns)[node.end]
+        self.node = node
+        self.lateness = judged_lateness(node.emit) or 0
+        self.watermark = NO_WATERMARK
+        self._groups = Groups(
+            storage_schema(columns),
+            [],
+            context.state_dir,
+            window=end,
+            window_unit=window_unit(columns[end].type),
+            lateness=self.lateness,
+            closes=True,
+            multiset=True,
+        )
+        self.rows_in = self.rows_out = 0
+
+    def process(self, port: int, change: Change) -> list[Change]:
+        self.rows_in += len(change)
+        self._groups.process(change.batch, change.weights, -1, self.watermark)
+        return []
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        known = inputs[0].by_column
+        self.watermark = max(self.watermark, known.get(self.node.end, NO_WATERMARK))
+        out = [Change(*emitted) for emitted in self._groups.barrier(self.watermark)]
+        self.rows_out += sum(map(len, out))
+        return out, Watermarks({c: shift_watermark(w, -self.lateness) for c, w in known.items()})
+
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        return self._groups.checkpoint()
+
+    def restore(self, entries: pa.RecordBatch) -> None:
+        self._groups.restore(entries)
+
+    def stats(self) -> dict[str, int]:
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "entries": self._groups.entries,
+            "state_bytes": self._groups.state_bytes,
+            "dropped_late": self._groups.late,
+        }
+
+    def close(self) -> None:
+        del self._groups

@@ -1,0 +1,167 @@
+"""Keyed aggregation: for every group that an epoch touched, its old result taken back, its new one added.
+
+For all batches the output adds up to GROUP BY of what the input adds up to. Rows are aggregated
+within the epoch; at the barrier each touched group is looked up once. Windowed groups judge lateness
+and are freed, or first emitted when they close, by the watermark of their window's end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+
+from laminar._native.aggregate import Groups
+from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
+from laminar.engine.nodes import GroupAggregate
+from laminar.engine.operators.accumulators import Accumulator, Accumulators
+from laminar.engine.operators.columns import (
+    Expressions,
+    Weights,
+    positions,
+    shift_watermark,
+    storage_schema,
+)
+from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.windowing import judged_lateness, window_unit
+from laminar.sql.plan import Column, Expr
+
+
+class GroupAggregateOperator:
+    """A :class:`~laminar.engine.nodes.GroupAggregate` node in one reactor."""
+
+    def __init__(self, node: GroupAggregate, context: OperatorContext) -> None:
+        columns = node.input.properties.columns
+        place = positions(columns)
+        by_id = {c.id: c for c in columns}
+        self.node = node
+        self.now = context.now
+        self.watermark = NO_WATERMARK
+        self.schema = storage_schema(node.properties.columns)
+        self.lateness = judged_lateness(node.emit)
+        self.rows_in = self.rows_out = 0
+
+        plan = Accumulators(node.aggregates, node.input.properties.append_only)
+        inputs, self._specs = _number_inputs(plan.specs, len(node.keys))
+        self._arguments = Expressions(inputs, columns, context.timezone)
+        self._prepare = {s.value: s.prepare for s in self._specs if s.prepare is not None}
+        self._keys = [place[k] for k in node.keys]
+        hidden = node.input.properties.row_watermark
+        self._row_watermark = place[hidden] if hidden is not None and node.window_end is not None else None
+
+        window = node.keys.index(node.window_end) if node.window_end is not None else -1
+        self._groups = Groups(
+            storage_schema([by_id[k] for k in node.keys]),
+            self._specs,
+            context.state_dir,
+            window=window,
+            window_unit=window_unit(by_id[node.window_end].type) if node.window_end is not None else 1,
+            lateness=self.lateness,
+            closes=node.closes,
+            single=not node.keys and context.index == 0,
+        )
+        self._results = _Results(node, plan, self._specs, context.timezone)
+
+    def process(self, port: int, change: Change) -> list[Change]:
+        batch, weights = change.batch, change.weights
+        self.rows_in += batch.num_rows
+        values, batch, weights = self._arguments(batch, weights, self.now)
+        if not batch.num_rows:
+            return []
+        columns = [batch.column(k) for k in self._keys]
+        for value in values:
+            prepare = self._prepare.get(len(columns))
+            columns.append(prepare(value) if prepare else value)
+        row_watermark = -1
+        if self._row_watermark is not None:
+            row_watermark = len(columns)
+            columns.append(batch.column(self._row_watermark))
+        self._groups.process(_batch(columns, batch.num_rows), weights, row_watermark, self.watermark)
+        return []
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        self.now = barrier.now
+        known = inputs[0].by_column
+        if self.node.window_end is not None:
+            self.watermark = max(self.watermark, known.get(self.node.window_end, NO_WATERMARK))
+        out: list[Change] = []
+        for batch, weights in self._groups.barrier(self.watermark):
+            change = self._results(batch, weights, self.schema, self.now)
+            self.rows_out += len(change)
+            out.append(change)
+        late = self.lateness or 0
+        carried = {k: shift_watermark(known[k], -late) for k in self.node.keys if k in known}
+        return out, Watermarks(carried)
+
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        return self._groups.checkpoint()
+
+    def restore(self, entries: pa.RecordBatch) -> None:
+        self._groups.restore(entries)
+
+    def stats(self) -> dict[str, int]:
+        return {
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "entries": self._groups.entries,
+            "state_bytes": self._groups.state_bytes,
+            "dropped_late": self._groups.late,
+            "dropped_error": self._arguments.failed_rows + self._groups.errors,
+        }
+
+    def errors(self) -> dict[str, int]:
+        """How many rows or results failed, by message."""
+        found = dict(self._arguments.errors)
+        if self._groups.errors:
+            found["aggregate out of range"] = self._groups.errors
+        return found
+
+    def close(self) -> None:
+        del self._groups
+
+
+class _Results:
+    """From accumulators' results to the node's output columns."""
+
+    def __init__(
+        self, node: GroupAggregate, plan: Accumulators, specs: list[Accumulator], timezone: str
+    ) -> None:
+        self._keys = len(node.keys)
+        self._specs = specs
+        columns = [Column(i, "", s.type) for i, s in enumerate(specs)]
+        self._values = Expressions(plan.values, columns, timezone)
+
+    def __call__(self, batch: pa.RecordBatch, weights: Weights, schema: pa.Schema, now: int) -> Change:
+        columns = list(batch.columns)
+        for i, spec in enumerate(self._specs):
+            if spec.restore is not None:
+                columns[self._keys + i] = spec.restore(columns[self._keys + i])
+        keys, found = columns[: self._keys], columns[self._keys :]
+        values, _, _ = self._values(_batch(found, batch.num_rows), weights, now)
+        if not keys and not values:
+            return Change(_batch([], batch.num_rows), weights)
+        return Change(pa.RecordBatch.from_arrays([*keys, *values], schema=schema), weights)
+
+
+def _number_inputs(specs: list[Accumulator], keys: int) -> tuple[list[Expr], list[Accumulator]]:
+    """The expressions that accumulators read, equal ones once, and the accumulators told where they are."""
+    inputs: list[tuple[Expr, object]] = []
+
+    def place(expr: Expr | None, prepare: object) -> int:
+        if expr is None:
+            return -1
+        wanted = (expr, prepare)
+        if wanted not in inputs:
+            inputs.append(wanted)
+        return keys + inputs.index(wanted)
+
+    placed = [replace(s, value=place(s.argument, s.prepare), filter=place(s.condition, None)) for s in specs]
+    return [expr for expr, _ in inputs], placed
+
+
+def _batch(columns: list[pa.Array], rows: int) -> pa.RecordBatch:
+    """Columns as a batch; a column of nulls stands in for none, so that rows are still counted."""
+    if not columns:
+        columns = [pa.nulls(rows)]
+    return pa.RecordBatch.from_arrays(columns, names=[str(i) for i in range(len(columns))])
