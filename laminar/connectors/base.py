@@ -77,7 +77,7 @@ class SourceReader(Protocol):
     """Reads partitions in one reactor; not thread-safe.
 
     Reading is deterministic: from a position, always the same rows in the same order,
-    however they are cut into batches. Positions are plain JSON values and row-exact: after
+    however they are cut into batches. Positions are integers that grow and row-exact: after
     ``read`` returned n rows, ``position`` is behind the n-th.
     """
 
@@ -93,8 +93,11 @@ class SourceReader(Protocol):
     def dropped(self) -> dict[str, int]:
         """Rows lost by reason ("malformed", "not_null")."""
 
-    def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
+    def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
         """Up to ``max_rows`` rows with the wanted columns in storage types.
+
+        Nothing beyond position ``until`` is read, unless it is skipped; a position that a reading of
+        the partition has had, so its rows are there and no pace holds them back.
 
         None: nothing now (at the end, or more may come later). A batch of 0 rows: rows were
         skipped, call again. Raises PgError when the source cannot be read or, with
@@ -105,10 +108,10 @@ class SourceReader(Protocol):
         """The largest value (microseconds) of the watermark column among rows that the last
         ``read`` jumped over *before* the rows it returned; None when there were none."""
 
-    def position(self, partition: str) -> Any:
+    def position(self, partition: str) -> int | None:
         """Where the next read starts."""
 
-    def seek(self, partition: str, position: Any) -> None:
+    def seek(self, partition: str, position: int | None) -> None:
         """Continue from what ``position`` once gave; None is the start."""
 
     def finished(self, partition: str) -> bool:

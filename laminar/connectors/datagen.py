@@ -213,10 +213,12 @@ class DatagenReader:
         self.bytes_read = 0
         self.dropped = {}
 
-    def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
+    def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
         first = self._next.get(partition, 0)
-        count = min(max_rows, self._end(partition) - first)
-        count = self._pace.allowed(partition, count)
+        if until is None:
+            count = self._pace.allowed(partition, min(max_rows, self._end(partition) - first))
+        else:
+            count = min(max_rows, until - first)
         if count <= 0:
             return None
         splits = self._config.splits

@@ -155,9 +155,12 @@ class NexmarkReader:
         self.bytes_read = 0
         self.dropped: dict[str, int] = {}
 
-    def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
+    def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
         first = self._next.get(partition, 0)
-        count = self._pace.allowed(partition, min(max_rows, self._end(partition) - first))
+        if until is None:
+            count = self._pace.allowed(partition, min(max_rows, self._end(partition) - first))
+        else:
+            count = min(max_rows, until - first)
         if count <= 0:
             return None
         rows = int(partition) + self._config.splits * np.arange(first, first + count, dtype=np.int64)

@@ -37,7 +37,9 @@ class ArrowRows:
         self._taken = 0
         self._row = 0
 
-    def read(self, max_rows: int) -> pa.RecordBatch | None:
+    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
+        if until is not None:
+            max_rows = min(max_rows, until - self._row)
         if self._batch is None and not self._advance():
             return None
         assert self._batch is not None

@@ -67,8 +67,8 @@ class CsvRows:
         names = self._parse(first, ncolumns=None)
         return [name.as_py() or "" for name in (column[0] for column in names.columns)]
 
-    def read(self, max_rows: int) -> pa.RecordBatch | None:
-        data = self._blocks.next(max_rows)
+    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
+        data = self._blocks.next(max_rows, until)
         if data is None:
             return None
         self.bytes_read += len(data)

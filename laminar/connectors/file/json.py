@@ -63,8 +63,8 @@ class JsonRows:
             for c, kind in zip(wanted, kinds, strict=True)
         ]
 
-    def read(self, max_rows: int) -> pa.RecordBatch | None:
-        data = self._blocks.next(max_rows)
+    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
+        data = self._blocks.next(max_rows, until)
         if data is None:
             return None
         self.bytes_read += len(data)

@@ -55,11 +55,13 @@ class ParquetRows:
         self._batch: pa.RecordBatch | None = None
         self._taken = 0
 
-    def read(self, max_rows: int) -> pa.RecordBatch | None:
+    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
         self._skipped = None
         while self._batch is None:
             if not self._decode():
                 return None
+        if until is not None:
+            max_rows = max(0, min(max_rows, until - self._row))
         piece = self._batch.slice(self._taken, max_rows)
         self._taken += piece.num_rows
         self._row += piece.num_rows

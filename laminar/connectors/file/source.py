@@ -47,7 +47,7 @@ class FileRows(Protocol):
     dropped: dict[str, int]
     bytes_read: int
 
-    def read(self, max_rows: int) -> pa.RecordBatch | None: ...
+    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None: ...
     def skipped(self) -> int | None: ...
     @property
     def position(self) -> Any: ...
@@ -119,12 +119,14 @@ class FileReader:
     def bytes_read(self) -> int:
         return self._done_bytes + sum(f.bytes_read for f in self._files.values())
 
-    def read(self, partition: str, max_rows: int) -> pa.RecordBatch | None:
+    def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
         if partition in self._finished:
             return None
         rows = self._rows(partition)
+        if until is not None and rows.position >= until:
+            return None
         before = dict(rows.dropped)
-        batch = _io(partition, lambda: rows.read(max_rows))
+        batch = _io(partition, lambda: rows.read(max_rows, until))
         self._skipped[partition] = rows.skipped()
         for reason, count in rows.dropped.items():
             lost = count - before.get(reason, 0)

@@ -31,11 +31,15 @@ class TextBlocks:
         self._path = path
         self.offset = 0
 
-    def next(self, max_records: int) -> bytes | None:
-        """The bytes of 1 to ``max_records`` records from ``offset`` on, which moves; None at the end."""
+    def next(self, max_records: int, until: int | None = None) -> bytes | None:
+        """The bytes of 1 to ``max_records`` records from ``offset`` on, which moves; None at the end.
+
+        ``until``: an offset between records to stop at.
+        """
         window = WINDOW
         while True:
-            data = os.pread(self._fd, window, self.offset)
+            wanted = window if until is None else min(window, until - self.offset)
+            data = os.pread(self._fd, wanted, self.offset)
             if not data:
                 return None
             at_end = len(data) < window

@@ -1,0 +1,3 @@
+"""CRC32C with the processor's instruction."""
+
+def crc32c(data: object, crc: int = 0) -> int: ...

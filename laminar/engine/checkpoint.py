@@ -1,0 +1,229 @@
+"""Checkpoints: reactors' state files, the serving store's files and the manifest that names them.
+
+A checkpoint begins with a barrier. Each reactor writes what changed since the last one, the server
+writes new rows of stored relations; both beside the epochs that follow. When all files are durable
+one LMDB transaction makes them the newest checkpoint, and the log before it can go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from laminar.engine.compaction import compact
+from laminar.engine.config import EngineConfig
+from laminar.engine.manifest import Manifest, ManifestStore, StateFile
+from laminar.engine.protocol import CheckpointReport
+from laminar.engine.serving import Pending, ServingStore
+from laminar.engine.wal import Wal
+from laminar.errors import CANNOT_CONNECT_NOW, DISK_FULL, IO_ERROR, PgError
+
+log = structlog.get_logger(__name__)
+
+#: state files are merged when there is more than this many times the live state in them
+_GARBAGE = 2
+_MIN_COMPACT_BYTES = 1 << 20
+_LOST = PgError(CANNOT_CONNECT_NOW, "the checkpoint was given up because a reactor died")
+
+
+@dataclass(slots=True)
+class Begun:
+    """A checkpoint under way."""
+
+    manifest: Manifest
+    stored: dict[int, Pending]
+    started: float
+
+
+class Checkpoints:
+    """All checkpoints of a data directory; ``manifest`` is the newest one."""
+
+    def __init__(self, data_dir: Path, reactors: int) -> None:
+        self.data_dir = data_dir
+        self.reactors = reactors
+        self._store = ManifestStore(data_dir / "manifest")
+        self.manifest = self._store.load() or Manifest(reactors=reactors)
+        #: durable state files that no manifest names yet, because something else failed
+        self._unnamed: list[list[StateFile]] = [[] for _ in range(reactors)]
+        self._reports: dict[int, asyncio.Future[CheckpointReport | PgError]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+        self._last = time.monotonic()
+        #: something has been published since the last checkpoint
+        self.stale = False
+        self.history: list[dict[str, int]] = []
+
+    # --- when ----------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def due_in(self, interval: float) -> float | None:
+        """Seconds until the next one is due; None when nothing has changed."""
+        if not self.stale:
+            return None
+        return max(0.0, self._last + interval - time.monotonic())
+
+    def wanted(self, wal_end: int, config: EngineConfig) -> bool:
+        """Whether the epoch that begins now shall be a checkpoint."""
+        if self.running:
+            return False
+        grown = wal_end - self.manifest.lsn > config.checkpoint_wal_bytes
+        return grown or time.monotonic() - self._last > config.checkpoint_interval
+
+    def result(self) -> asyncio.Future[None]:
+        """Completes with the next checkpoint to begin."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(future)
+        return future
+
+    async def idle(self) -> None:
+        """Return when no checkpoint is being written."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    # --- files ------------------------------------------------------------------------
+
+    def state_path(self, epoch: int) -> str:
+        """A reactor's file; it puts its number for ``{reactor}``."""
+        return str(self.data_dir / "state" / f"{epoch:012d}-{{reactor}}.state")
+
+    def state_files(self, reactor: int) -> list[str]:
+        """Paths of a reactor's state, oldest first."""
+        if not self.manifest.states:
+            return []
+        return [str(self.data_dir / "state" / file.name) for file in self.manifest.states[reactor]]
+
+    def reported(self, reactor: int, result: CheckpointReport | PgError) -> None:
+        """A reactor has written its file, or could not (then its next file has those entries too)."""
+        if isinstance(result, CheckpointReport):
+            self._unnamed[reactor].append(StateFile(Path(result.path).name, result.size))
+        future = self._reports.get(reactor)
+        if future is not None and not future.done():
+            future.set_result(result)
+
+    def lost(self) -> None:
+        """The reactors are gone: what they wrote since the manifest is worth nothing."""
+        for future in self._reports.values():
+            if not future.done():
+                future.set_result(_LOST)
+        self._unnamed = [[] for _ in range(self.reactors)]
+
+    # --- one checkpoint -----------------------------------------------------------------
+
+    def expect(self) -> None:
+        """A barrier that asks for state files is about to be sent."""
+        loop = asyncio.get_running_loop()
+        self._reports = {index: loop.create_future() for index in range(self.reactors)}
+
+    def begin(self, manifest: Manifest, store: ServingStore, wal: Wal) -> None:
+        """The epoch has just been published: note what is to be written, and write it beside the rest."""
+        begun = Begun(manifest, store.begin_checkpoint(), time.monotonic())
+        waiters, self._waiters = self._waiters, []
+        self.stale = False
+        self._last = begun.started
+        self._task = asyncio.create_task(self._write(begun, store, wal, waiters))
+
+    async def _write(
+        self, begun: Begun, store: ServingStore, wal: Wal, waiters: list[asyncio.Future[None]]
+    ) -> None:
+        error: PgError | None = None
+        try:
+            await asyncio.wait(self._reports.values())
+            await asyncio.to_thread(self._write_store, store, begun.stored)
+            reports = [_checked(await future) for future in list(self._reports.values())]
+            begun.manifest.stored = store.finish_checkpoint(begun.stored)
+            begun.stored = {}
+            begun.manifest.state_bytes = [r.state_bytes for r in reports]
+            await self._commit(begun.manifest)
+            await wal.recycle(begun.manifest.lsn)
+        except (PgError, OSError) as problem:
+            error = _as_pg_error(problem)
+            self.stale = True
+            log.warning("checkpoint failed", epoch=begun.manifest.epoch, error=str(error))
+            store.abandon_checkpoint(begun.stored)
+        self._remember(begun)
+        for future in waiters:
+            if not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+
+    def _write_store(self, store: ServingStore, pending: dict[int, Pending]) -> None:
+        folder = self.data_dir / "store"
+        store.write_checkpoint(pending, folder)
+        _sync(folder)
+        _sync(self.data_dir / "state")
+
+    async def _commit(self, manifest: Manifest) -> None:
+        """Name the new files; then remove what no manifest names any more."""
+        unnamed, self._unnamed = self._unnamed, [[] for _ in range(self.reactors)]
+        known = self.manifest.states or [[] for _ in range(self.reactors)]
+        manifest.states = [old + new for old, new in zip(known, unnamed, strict=True)]
+        await asyncio.to_thread(self._compact, manifest)
+        await asyncio.to_thread(self._store.save, manifest)
+        self.manifest = manifest
+        await asyncio.to_thread(self._sweep, manifest)
+
+    def _compact(self, manifest: Manifest) -> None:
+        """Merge state files that are mostly superseded."""
+        folder = self.data_dir / "state"
+        kept = {spec.id for spec in manifest.dataflows}
+        for reactor, files in enumerate(manifest.states):
+            size = sum(f.size for f in files)
+            live = manifest.state_bytes[reactor]
+            if len(files) > 1 and (size > _GARBAGE * max(live, _MIN_COMPACT_BYTES) or len(files) > 64):
+                name = f"{manifest.epoch:012d}-{reactor}.merged.state"
+                written = compact([folder / f.name for f in files], folder / name, kept)
+                manifest.states[reactor] = [StateFile(name, written)]
+        _sync(folder)
+
+    def _sweep(self, manifest: Manifest) -> None:
+        """Remove files that the manifest does not name; nothing else is being written now."""
+        states = {file.name for files in [*manifest.states, *self._unnamed] for file in files}
+        stored = {segment.file for segments in manifest.stored.values() for segment in segments}
+        for folder, named in (("state", states), ("store", stored)):
+            for path in (self.data_dir / folder).iterdir():
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
+
+    def _remember(self, begun: Begun) -> None:
+        self.history.append(
+            {
+                "epoch": begun.manifest.epoch,
+                "milliseconds": int((time.monotonic() - begun.started) * 1000),
+                "state_bytes": sum(f.size for files in begun.manifest.states for f in files),
+            }
+        )
+        del self.history[:-100]
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _checked(result: CheckpointReport | PgError) -> CheckpointReport:
+    if isinstance(result, PgError):
+        raise result
+    return result
+
+
+def _as_pg_error(problem: PgError | OSError) -> PgError:
+    if isinstance(problem, PgError):
+        return problem
+    code = DISK_FULL if problem.errno == 28 else IO_ERROR
+    return PgError(code, f"could not write a checkpoint: {problem.strerror}")
+
+
+def _sync(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,38 @@
+"""What the engine can be told."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+
+def default_reactors() -> int:
+    """One reactor per core but one, which the server process keeps; at least one."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Settings of the engine.
+
+    Args:
+        reactors: number of reactor processes.
+        epoch_interval: seconds between barriers while there is data and nobody waits.
+        checkpoint_interval: seconds between checkpoints while there is data.
+        checkpoint_wal_bytes: WAL volume that asks for a checkpoint earlier.
+        wal_segment_bytes: size of a WAL file.
+        ring_bytes: capacity of each ring, a power of two.
+        max_backlog_bytes: bytes on the way to one reactor beyond which commits wait.
+        max_future: microseconds by which an event time may be ahead of the clock; None for any.
+        pin: bind each reactor to a core.
+    """
+
+    reactors: int = field(default_factory=default_reactors)
+    epoch_interval: float = 0.1
+    checkpoint_interval: float = 10.0
+    checkpoint_wal_bytes: int = 256 << 20
+    wal_segment_bytes: int = 16 << 20
+    ring_bytes: int = 4 << 20
+    max_backlog_bytes: int = 64 << 20
+    max_future: int | None = None
+    pin: bool = True

@@ -1,0 +1,774 @@
+"""The engine in the server process: commits, epochs, recovery.
+
+One asyncio loop runs all of it. README.md in this folder describes the concurrency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from laminar.connectors.base import source_connector
+from laminar.engine.backfill import Progress, send_past
+from laminar.engine.change import Change
+from laminar.engine.checkpoint import Checkpoints
+from laminar.engine.config import EngineConfig
+from laminar.engine.epochs import Clock, Commits, Gathering, Plan
+from laminar.engine.fleet import Fleet, ReactorsLost
+from laminar.engine.lockfile import DirectoryLock
+from laminar.engine.manifest import Manifest
+from laminar.engine.messages import Kind, Message
+from laminar.engine.protocol import (
+    BarrierMessage,
+    EpochReport,
+    Installation,
+    OperatorStats,
+    Partitions,
+    Positions,
+    StartState,
+)
+from laminar.engine.records import (
+    EPOCH,
+    TRANSACTION,
+    EpochRecord,
+    encode_epoch,
+    encode_transaction,
+    total_size,
+)
+from laminar.engine.recovery import LogTail, ReplayedEpoch
+from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.engine.rows import RowKeeper, chunks
+from laminar.engine.serving import EpochView, Retention, ServingStore
+from laminar.engine.subscription import Subscription
+from laminar.engine.wal import Wal
+from laminar.errors import INTERNAL_ERROR, UNDEFINED_TABLE, PgError
+
+log = structlog.get_logger(__name__)
+
+#: barriers in flight while epochs are replayed
+_REPLAY_AHEAD = 4
+#: reactor deaths without a published epoch in between that end the server
+_DEATHS_LIMIT = 5
+
+
+class Coordinator:
+    """See the module's text. All methods run on the event loop's thread.
+
+    ``failure`` completes with the error that made the engine stop for good (a log that cannot be
+    written, reactors that die again and again); the server should end then.
+    """
+
+    def __init__(self, data_dir: Path, config: EngineConfig) -> None:
+        self.data_dir = data_dir
+        self.config = config
+        self.store = ServingStore()
+        self.rows = RowKeeper()
+        self.relations: dict[int, RelationSpec] = {}
+        #: the same and those that only the replay still needs
+        self._known: dict[int, RelationSpec] = {}
+        #: complete dataflows, in order of installation
+        self.dataflows: dict[int, DataflowSpec] = {}
+        self.positions: Positions = {}
+        self.watermarks: dict[int, int] = {}
+        self.partitions: dict[int, Partitions] = {}
+        self.operator_stats: dict[int, list[OperatorStats]] = {}
+        self.dropped: dict[int, dict[tuple[int, str], int]] = {}
+        self.busy_ns: dict[int, int] = {}
+        self.failure: asyncio.Future[PgError] = asyncio.get_running_loop().create_future()
+        self._clock = Clock(config.epoch_interval)
+        self._plan = Plan()
+        self._installing: dict[int, DataflowSpec] = {}
+        self._open = 1
+        self._now = 0
+        self._pending: dict[int, Commits] = {}
+        self._start_lsn: dict[int, int] = {}
+        self._gatherings: dict[int, Gathering] = {}
+        self._ready: dict[tuple[int, int], asyncio.Future[None]] = {}
+        self._published: dict[int, list[asyncio.Future[None]]] = {}
+        self._attached: dict[int, asyncio.Future[tuple[int, EpochView]]] = {}
+        self._behind: set[int] = set()
+        self._readers: dict[int, set[int]] = {}
+        self._subscriptions: list[Subscription] = []
+        self._fleet: Fleet | None = None
+        #: rows may be handed to the reactors as they are committed
+        self._feeding = False
+        self._revived = asyncio.Event()
+        self._deaths = 0
+        self._turn = 0
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._epoch_lock = asyncio.Lock()
+
+    # --- start and stop ---------------------------------------------------------------
+
+    async def start(self, relations: Iterable[RelationSpec], dataflows: Iterable[DataflowSpec]) -> None:
+        """Recover, start the reactors and the epoch clock.
+
+        Args:
+            relations: all there are; kind ``view`` for each dataflow that materializes.
+            dataflows: of all views and sinks, those that others read first.
+
+        Raises:
+            PgError: 55006 when another server uses the directory, XX001 when it is damaged.
+        """
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._lock = DirectoryLock(self.data_dir)
+        try:
+            for folder in ("wal", "state", "store", "scratch"):
+                (self.data_dir / folder).mkdir(exist_ok=True)
+            self.checkpoints = Checkpoints(self.data_dir, self.config.reactors)
+            for spec in relations:
+                self._add_relation(spec)
+            wanted = {spec.id: spec for spec in dataflows}
+            await self._recover(wanted)
+            self._task = asyncio.create_task(self._run())
+            await self._reconcile(wanted)
+        except BaseException:
+            if self._task is not None:
+                self._task.cancel()
+            if self._fleet is not None:
+                self._fleet.kill()
+            self._lock.release()
+            raise
+
+    async def _recover(self, wanted: dict[int, DataflowSpec]) -> None:
+        """Take up the newest checkpoint and the log behind it."""
+        manifest = self.checkpoints.manifest
+        # A view that was dropped after the checkpoint still takes part in the replay, so that sources
+        # are read as they were; it goes afterwards.
+        self.dataflows = {spec.id: wanted.get(spec.id, spec) for spec in manifest.dataflows}
+        for old in manifest.relations:
+            self._known.setdefault(old.oid, old)
+        stored = {oid: files for oid, files in manifest.stored.items() if oid in self.store}
+        self.store.restore(self.data_dir / "store", stored, manifest.epoch, manifest.now)
+        self.rows.row_ids = dict(manifest.row_ids)
+        self.wal = Wal(self.data_dir / "wal", self.config.wal_segment_bytes, self._fail)
+        await self._revive()
+
+    async def _reconcile(self, wanted: dict[int, DataflowSpec]) -> None:
+        """Remove dataflows that have been dropped, install those that no checkpoint has."""
+        for gone in self.dataflows.keys() - wanted.keys():
+            await self.remove(gone)
+        for spec in wanted.values():
+            if spec.id not in self.dataflows:
+                await self.install(spec)
+
+    async def stop(self) -> None:
+        """Publish what is committed, checkpoint, end the reactors."""
+        if self._task is None:
+            return
+        if not self.failure.done():
+            try:
+                await self.checkpoint()
+            except PgError as error:
+                log.warning("no checkpoint at the stop", error=str(error))
+        self._stopping = True
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.checkpoints.idle()
+        if self._fleet is not None:
+            await self._fleet.stop()
+        await self.wal.close()
+        self.checkpoints.close()
+        self._lock.release()
+
+    def _fail(self, error: PgError) -> None:
+        """The engine cannot go on."""
+        log.error("the engine has failed", error=str(error))
+        self._stopping = True
+        if self._fleet is not None:
+            self._fleet.kill()
+        self._feeding = False
+        if not self.failure.done():
+            self.failure.set_result(error)
+        waiting: list[asyncio.Future[Any]] = [*self._ready.values(), *self._attached.values()]
+        waiting += [future for waiters in self._published.values() for future in waiters]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(error)
+        for gathering in self._gatherings.values():
+            gathering.fail(error)
+        for subscription in self._subscriptions:
+            subscription.end(error)
+
+    def _check(self) -> None:
+        if self.failure.done():
+            raise self.failure.result()
+
+    # --- relations -----------------------------------------------------------------------
+
+    def register_relation(self, spec: RelationSpec) -> None:
+        """Make a table, source or view known; stored ones begin empty."""
+        self._add_relation(spec)
+        if self._fleet is not None and self._feeding:
+            self._fleet.broadcast(Kind.RELATION, extra=spec)
+
+    def _add_relation(self, spec: RelationSpec) -> None:
+        self.relations[spec.oid] = self._known[spec.oid] = spec
+        if spec.kind == "connector":
+            return
+        retention = None
+        if spec.retention is not None or spec.retention_bytes is not None:
+            age = None if spec.retention is None else int(spec.retention * 1_000_000)
+            retention = Retention(age, spec.retention_bytes)
+        self.store.register(spec.oid, spec.layout, retention)
+
+    def drop_relation(self, oid: int) -> None:
+        """Forget a relation that no dataflow reads any more; its rows are gone."""
+        self.relations.pop(oid, None)
+        self._known.pop(oid, None)
+        if oid in self.store:
+            self.store.drop(oid)
+        self.positions.pop(oid, None)
+        self.partitions.pop(oid, None)
+        for subscription in [s for s in self._subscriptions if s.relation == oid]:
+            subscription.end(PgError(UNDEFINED_TABLE, "the subscribed relation was dropped"))
+        if self._fleet is not None and self._feeding:
+            self._fleet.broadcast(Kind.DROP_RELATION, oid)
+
+    # --- commits ---------------------------------------------------------------------------
+
+    async def commit(self, changes: list[tuple[int, Change]], sync: bool = True) -> int:
+        """Accept a transaction; returns the epoch that will hold it.
+
+        Args:
+            changes: by relation; a batch has the relation's visible columns or all stored ones
+                (then a null row number asks for a new one).
+            sync: return only when the rows survive a power loss.
+
+        Raises:
+            PgError: 53100 when there is no room for the log; then nothing has happened.
+        """
+        self._check()
+        if self._fleet is not None:
+            await self._fleet.room(self.config.max_backlog_bytes)
+        while True:
+            specs = [(self._relation(oid), change) for oid, change in changes]
+            prepared = self.rows.prepare(specs, _now(), self.config.max_future)
+            epoch = self._open
+            parts = encode_transaction(epoch, prepared.changes)
+            size = total_size(parts)
+            if self.wal.fits(size):
+                break
+            await self.wal.reserve(size)
+        self.rows.accept(prepared)
+        if not prepared.changes:
+            return self.store.epoch
+        end = self.wal.append(TRANSACTION, parts)
+        self._pending.setdefault(epoch, []).extend(prepared.changes)
+        if self._feeding:
+            self._feed(prepared.changes, epoch)
+        self._clock.dirty()
+        if sync:
+            await self.wal.sync(end)
+        return epoch
+
+    def _relation(self, oid: int) -> RelationSpec:
+        spec = self.relations.get(oid)
+        if spec is None:
+            raise PgError(INTERNAL_ERROR, f"relation {oid} is not known to the engine")
+        return spec
+
+    def _feed(self, changes: Commits, epoch: int) -> None:
+        """Hand rows to the reactors, chunk by chunk in turn."""
+        assert self._fleet is not None
+        for relation, change in changes:
+            if not self._readers.get(relation):
+                continue
+            for chunk in chunks(change):
+                self._fleet.post_rows(self._turn, relation, 0, epoch, chunk)
+                self._turn = (self._turn + 1) % self.config.reactors
+
+    async def wait_published(self, epoch: int, timeout: float | None = None) -> None:
+        """Return when readers see ``epoch``; asks for it to be soon.
+
+        Raises TimeoutError.
+        """
+        if epoch <= self.store.epoch:
+            return
+        self._check()
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._published.setdefault(epoch, []).append(future)
+        self._clock.urge()
+        await asyncio.wait_for(future, timeout)
+
+    async def flush(self) -> int:
+        """End an epoch with all that was accepted so far and wait until it is published."""
+        epoch = self._open
+        await self.wait_published(epoch)
+        return epoch
+
+    def read(self) -> EpochView:
+        """The newest published epoch."""
+        return self.store.read()
+
+    def subscribe(self, relation: int, buffer_limit: int) -> Subscription:
+        """Changes of a stored relation from the epoch after the newest one."""
+        self._check()
+        self._subscriptions = [s for s in self._subscriptions if not s.closed]
+        subscription = Subscription(relation, self.store.read(), buffer_limit)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    # --- the epoch clock ----------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        """Epoch after epoch, until the engine stops or fails."""
+        while not self._stopping:
+            try:
+                if not await self._clock.due(self.checkpoints.due_in(self.config.checkpoint_interval)):
+                    self._plan.checkpoint = True
+                self._clock.begin()
+                await self._epoch()
+            except ReactorsLost:
+                await self._revive_until_it_works()
+            except PgError as error:
+                self._fail(error)
+                return
+            except Exception as error:
+                log.exception("epoch failed")
+                self._fail(PgError(INTERNAL_ERROR, f"epoch failed: {error!r}", severity="PANIC"))
+                return
+
+    async def _epoch(self) -> None:
+        """Run one epoch from barrier to publication."""
+        if not self._feeding:
+            raise ReactorsLost
+        epoch = self._open
+        self._open += 1
+        self._start_lsn[self._open] = self.wal.end
+        plan, self._plan = self._plan, Plan()
+        if self.checkpoints.wanted(self.wal.end, self.config):
+            plan.checkpoint = True
+        if plan.checkpoint and self.checkpoints.running:
+            self._plan.checkpoint, plan.checkpoint = True, False
+        if plan.checkpoint:
+            self.checkpoints.expect()
+        watermarks = dict(self.rows.watermarks)
+        try:
+            gathering = self._barrier(epoch, self._time(), plan, watermarks)
+            await gathering.done
+        except ReactorsLost:
+            self._plan.detach += plan.detach
+            self._plan.checkpoint |= plan.checkpoint
+            raise
+        await self._finish(gathering, plan, watermarks)
+
+    def _time(self) -> int:
+        self._now = max(self._now + 1, _now())
+        return self._now
+
+    def _barrier(self, epoch: int, now: int, plan: Plan, watermarks: dict[int, int]) -> Gathering:
+        """Send a barrier to all reactors."""
+        assert self._fleet is not None
+        gathering = self._gathering(epoch)
+        message = BarrierMessage(
+            epoch,
+            now,
+            watermarks,
+            checkpoint=self.checkpoints.state_path(epoch) if plan.checkpoint else "",
+            attach=tuple(plan.attach),
+            complete=tuple(plan.complete),
+            detach=tuple(plan.detach),
+            partitions=plan.partitions,
+            stats=plan.checkpoint or epoch % 16 == 0,
+        )
+        self._fleet.broadcast(Kind.BARRIER, extra=message)
+        # Rows committed from now on queue behind the barrier, where the new dataflows take changes.
+        for new in plan.attach:
+            self._read_by(self._installing[new])
+        for gone in plan.detach:
+            self._unread(gone)
+        return gathering
+
+    async def _finish(self, gathering: Gathering, plan: Plan, watermarks: dict[int, int]) -> None:
+        """Make the epoch durable, then visible."""
+        epoch = gathering.epoch
+        del self._gatherings[epoch]
+        self.positions |= gathering.positions
+        self.watermarks = watermarks | gathering.watermarks
+        record = EpochRecord(epoch, self._now, self.positions, self.watermarks)
+        parts = encode_epoch(record)
+        size = total_size(parts)
+        while not self.wal.fits(size):
+            try:
+                await self.wal.reserve(size)
+            except PgError as error:
+                log.warning("waiting for room to log an epoch", error=str(error))
+                await asyncio.sleep(0.5)
+        await self.wal.sync(self.wal.append(EPOCH, parts))
+        self._publish(epoch, self._now, self._pending.pop(epoch, []), gathering)
+        for dataflow in plan.complete:
+            self.dataflows[dataflow] = self._installing[dataflow]
+        self.checkpoints.stale = True
+        for dataflow in plan.attach:
+            if dataflow in self._attached:
+                self._attached[dataflow].set_result((epoch, self.store.read()))
+        if plan.checkpoint:
+            self.checkpoints.begin(self._manifest(epoch), self.store, self.wal)
+        for old in [e for e in self._start_lsn if e <= epoch]:
+            del self._start_lsn[old]
+        self._deaths = 0
+
+    def _manifest(self, epoch: int) -> Manifest:
+        """What a checkpoint of the epoch just published says beside its files."""
+        flows = list(self.dataflows.values())
+        used = {oid for flow in flows for oid in (flow.id, *flow.inputs)}
+        return Manifest(
+            epoch,
+            self._now,
+            self._start_lsn[epoch + 1],
+            self.config.reactors,
+            deepcopy(self.positions),
+            dict(self.watermarks),
+            dict(self.rows.row_ids),
+            flows,
+            [self._known[oid] for oid in used if oid in self._known],
+        )
+
+    def _publish(self, epoch: int, now: int, commits: Commits, gathering: Gathering) -> None:
+        """Apply an epoch to the serving store and tell everybody."""
+        changes: dict[int, list[Change]] = {}
+        for relation, change in commits:
+            changes.setdefault(relation, []).append(change)
+        for relation, delivered in gathering.changes.items():
+            changes.setdefault(relation, []).extend(delivered)
+        self.store.publish(epoch, {oid: found for oid, found in changes.items() if oid in self.store}, now)
+        for index, report in gathering.reports.items():
+            self._note(index, report)
+        self._behind = gathering.behind
+        for subscription in self._subscriptions:
+            subscription.feed(epoch, changes.get(subscription.relation, []))
+        for waited in [e for e in self._published if e <= epoch]:
+            for future in self._published.pop(waited):
+                if not future.done():
+                    future.set_result(None)
+        if self._published:
+            self._clock.urge()
+
+    def _note(self, reactor: int, report: EpochReport) -> None:
+        if report.stats is not None:
+            self.operator_stats[reactor] = report.stats
+        self.dropped[reactor] = report.dropped
+        self.busy_ns[reactor] = report.busy_ns
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def _received(self, reactor: int, message: Message) -> None:
+        match message.kind:
+            case Kind.CHANGES:
+                assert message.change is not None
+                self._gathering(message.c).deliver(message.a, message.change)
+            case Kind.DONE:
+                self._gathering(message.c).report(reactor, message.object())
+            case Kind.DIRTY:
+                self._clock.dirty()
+            case Kind.READY:
+                future = self._ready.pop((reactor, message.a), None)
+                if future is not None and not future.done():
+                    if message.b:
+                        future.set_result(None)
+                    else:
+                        future.set_exception(PgError(**message.object()))
+            case Kind.CHECKPOINTED:
+                result = message.object()
+                self.checkpoints.reported(reactor, PgError(**result) if isinstance(result, dict) else result)
+            case Kind.FAILED:
+                log.error("reactor failed", reactor=reactor, error=message.object()["message"])
+
+    def _gathering(self, epoch: int) -> Gathering:
+        """Changes may come before the barrier has been sent."""
+        found = self._gatherings.get(epoch)
+        if found is None:
+            found = self._gatherings[epoch] = Gathering(epoch, self.config.reactors)
+        return found
+
+    # --- reactors ----------------------------------------------------------------------------------
+
+    def _died(self, reactor: int, code: int) -> None:
+        """A reactor is gone: end the others; the clock's task starts new ones."""
+        log.error("reactor died", reactor=reactor, exit_code=code)
+        self._deaths += 1
+        self._feeding = False
+        self._revived.clear()
+        assert self._fleet is not None
+        self._fleet.kill()
+        lost = ReactorsLost(f"reactor {reactor} died")
+        for gathering in self._gatherings.values():
+            gathering.fail(lost)
+        for futures in (self._ready, self._attached):
+            for future in futures.values():
+                if not future.done():
+                    future.set_exception(lost)
+            futures.clear()
+        self.checkpoints.lost()
+        self._clock.urge()
+
+    async def _revive_until_it_works(self) -> None:
+        while not self._stopping:
+            if self._deaths > _DEATHS_LIMIT:
+                raise PgError(INTERNAL_ERROR, "reactors die again and again", severity="PANIC")
+            try:
+                await self._revive()
+                return
+            except ReactorsLost:
+                await asyncio.sleep(0.05 * self._deaths)
+
+    async def _revive(self) -> None:
+        """Start reactors from the newest checkpoint and bring them up to date from the log."""
+        await self.checkpoints.idle()
+        manifest = self.checkpoints.manifest
+        self._gatherings.clear()
+        self._plan = Plan(detach=self._plan.detach, checkpoint=self._plan.checkpoint)
+        self._fleet = Fleet(self.config, self.data_dir / "scratch", self._received, self._died)
+        self._fleet.start()
+        for spec in self._known.values():
+            self._fleet.broadcast(Kind.RELATION, extra=spec)
+        self._readers = {}
+        for flow in self.dataflows.values():
+            self._fleet.broadcast(Kind.INSTALL, extra=Installation(flow))
+            self._read_by(flow)
+        await self._find_partitions()
+        await self._start_reactors(manifest)
+        tail = LogTail(self.data_dir / "wal", manifest, self.wal.durable or None)
+        await self._replay(tail)
+        await self._rerun()
+
+    async def _start_reactors(self, manifest: Manifest) -> None:
+        assert self._fleet is not None
+        ready = [self._expect(index, 0) for index in range(self.config.reactors)]
+        for index in range(self.config.reactors):
+            state = StartState(
+                manifest.epoch,
+                manifest.now,
+                self.checkpoints.state_files(index),
+                manifest.positions,
+                manifest.watermarks,
+                self.partitions,
+            )
+            self._fleet.post(index, Kind.START, extra=state)
+        await asyncio.gather(*ready)
+
+    def _expect(self, reactor: int, dataflow: int) -> asyncio.Future[None]:
+        future = self._ready[reactor, dataflow] = asyncio.get_running_loop().create_future()
+        return future
+
+    async def _replay(self, tail: LogTail) -> None:
+        """Compute the published epochs again; the store takes those that it does not have."""
+        flying: list[tuple[ReplayedEpoch, Gathering]] = []
+        self.positions, self.watermarks = dict(tail.manifest.positions), dict(tail.manifest.watermarks)
+        for replayed in tail.epochs():
+            if not self.wal.end:
+                self._count_rows(replayed.commits)
+            self._feed(replayed.commits, replayed.record.epoch)
+            flying.append((replayed, self._replay_barrier(replayed.record)))
+            if len(flying) > _REPLAY_AHEAD:
+                await self._replayed(*flying.pop(0))
+        for one in flying:
+            await self._replayed(*one)
+        if not self.wal.end:
+            await self.wal.open(tail.end.lsn)
+            self._take_up(tail)
+
+    def _replay_barrier(self, record: EpochRecord) -> Gathering:
+        assert self._fleet is not None
+        gathering = self._gathering(record.epoch)
+        message = BarrierMessage(record.epoch, record.now, record.watermarks, replay=record.positions)
+        self._fleet.broadcast(Kind.BARRIER, extra=message)
+        return gathering
+
+    async def _replayed(self, replayed: ReplayedEpoch, gathering: Gathering) -> None:
+        await gathering.done
+        record = replayed.record
+        del self._gatherings[record.epoch]
+        self.positions |= record.positions
+        self.watermarks = record.watermarks
+        if record.epoch > self.store.epoch:
+            self._publish(record.epoch, record.now, replayed.commits, gathering)
+
+    def _take_up(self, tail: LogTail) -> None:
+        """Go on where the log of the last run ended."""
+        if tail.end.torn is not None:
+            log.warning("the end of the write-ahead log was torn; cut", lsn=tail.end.torn)
+        self._pending = tail.unpublished
+        self._open = max([self.store.epoch + 1, *self._pending])
+        self._now = self.store.now
+        self.rows.watermarks = {
+            oid: w
+            for oid, w in self.watermarks.items()
+            if oid in self.relations and oid not in self.partitions
+        }
+        for commits in self._pending.values():
+            self._count_rows(commits)
+        # Of the epochs in the tail only the first one's position is known: no harm, just more log kept.
+        self._start_lsn = dict.fromkeys(range(self.store.epoch + 1, self._open + 1), tail.manifest.lsn)
+
+    def _count_rows(self, commits: Commits) -> None:
+        """Take row numbers and watermarks up from rows in the log."""
+        for relation, change in commits:
+            if relation in self.relations:
+                self.rows.replayed(self.relations[relation], change)
+
+    async def _rerun(self) -> None:
+        """Epochs that were begun but not published, then feed what has been committed since."""
+        assert self._fleet is not None
+        steps = RowKeeper()
+        steps.watermarks = dict(self.watermarks)
+        for epoch in range(self.store.epoch + 1, self._open):
+            commits = self._pending.get(epoch, [])
+            for relation, change in commits:
+                if relation in self.relations:
+                    steps.replayed(self.relations[relation], change)
+            marks = {oid: w for oid, w in steps.watermarks.items() if oid not in self.partitions}
+            self._feed(commits, epoch)
+            gathering = self._barrier(epoch, self._time(), Plan(), marks)
+            await gathering.done
+            await self._finish(gathering, Plan(), marks)
+        self._feed(self._pending.get(self._open, []), self._open)
+        self._fleet.broadcast(Kind.LIVE)
+        self._feeding = True
+        self._revived.set()
+        self._clock.urge()
+
+    async def _find_partitions(self) -> None:
+        """Enumerate the partitions of connector sources that dataflows read, and spread new ones."""
+        for oid in {i for flow in self.dataflows.values() for i in flow.inputs}:
+            if oid in self._known and self._known[oid].kind == "connector":
+                self.partitions[oid] = await self._enumerate(oid)
+
+    async def _enumerate(self, oid: int) -> Partitions:
+        source = self._known[oid].source
+        assert source is not None
+        connector = source_connector(source.connector)
+        names = await asyncio.to_thread(connector.partitions, source)
+        return self._spread(oid, names, connector.bounded(source))
+
+    def _spread(self, oid: int, names: list[str], complete: bool) -> Partitions:
+        known = self.partitions.get(oid, Partitions({}, complete))
+        owners = dict(known.owners)
+        for name in [*self.positions.get(oid, {}), *names]:
+            owners.setdefault(name, len(owners) % self.config.reactors)
+        return Partitions(owners, complete)
+
+    # --- dataflows -----------------------------------------------------------------------------------
+
+    async def install(self, spec: DataflowSpec, progress: Progress | None = None) -> int:
+        """Add a dataflow, fed with its inputs' past; returns the epoch from which it is whole.
+
+        Its state is in a checkpoint when this returns, so a restart takes it up. The relation of a
+        view must be registered before. Cancelling, or any error, leaves nothing of it.
+
+        Raises:
+            PgError: what building it raised; 53100 when its checkpoint cannot be written.
+        """
+        self._installing[spec.id] = spec
+        try:
+            while True:
+                self._check()
+                try:
+                    return await self._install(spec, progress)
+                except ReactorsLost:
+                    self._empty(spec.id)
+                    await self._until_revived()
+        except BaseException:
+            self._discard(spec.id)
+            raise
+        finally:
+            del self._installing[spec.id]
+
+    async def _install(self, spec: DataflowSpec, progress: Progress | None) -> int:
+        fleet = self._fleet
+        assert fleet is not None
+        if not self._feeding:
+            raise ReactorsLost
+        await self._open_sources(spec)
+        stored = [oid for oid in spec.inputs if oid in self.store]
+        built = [self._expect(index, spec.id) for index in range(self.config.reactors)]
+        fleet.broadcast(Kind.INSTALL, extra=Installation(spec, frozenset(stored)))
+        await asyncio.gather(*built)
+        attached = self._attached[spec.id] = asyncio.get_running_loop().create_future()
+        self._plan.attach.append(spec.id)
+        self._clock.urge()
+        _, view = await attached
+        await send_past(
+            fleet, spec, [(oid, view.snapshot(oid)) for oid in stored], lambda: self._open, progress
+        )
+        while True:
+            epoch = await self.flush()
+            if self._fleet is not fleet:
+                raise ReactorsLost
+            if spec.id not in self._behind:
+                break
+        self._plan.complete.append(spec.id)
+        await self.checkpoint()
+        if spec.id not in self.dataflows:
+            raise ReactorsLost
+        return epoch + 1
+
+    async def _open_sources(self, spec: DataflowSpec) -> None:
+        """Find the partitions of connector sources that nobody has read so far."""
+        found = {}
+        for oid in spec.inputs:
+            if self.relations[oid].kind == "connector" and oid not in self.partitions:
+                found[oid] = await self._enumerate(oid)
+        self.partitions |= found
+        self._plan.partitions |= found
+
+    def _discard(self, dataflow: int) -> None:
+        """Undo an installation."""
+        if dataflow in self._plan.attach:
+            self._plan.attach.remove(dataflow)
+        self._attached.pop(dataflow, None)
+        self._plan.detach.append(dataflow)
+        self._forget_dataflow(dataflow)
+        self._empty(dataflow)
+        self._clock.dirty()
+
+    def _empty(self, relation: int) -> None:
+        """Remove what an unfinished dataflow has stored."""
+        if relation in self.store:
+            self.store.drop(relation)
+            self._add_relation(self.relations[relation])
+
+    async def _until_revived(self) -> None:
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(self._revived.wait())
+        either: list[asyncio.Future[Any]] = [waiting, self.failure]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+
+    async def remove(self, dataflow_id: int) -> None:
+        """Take a dataflow out of the reactors; nothing may read its view any more."""
+        self._plan.detach.append(dataflow_id)
+        self._forget_dataflow(dataflow_id)
+        await self.checkpoint()
+
+    async def checkpoint(self) -> None:
+        """Write a checkpoint of all that has been accepted; durable when this returns."""
+        self._check()
+        done = self.checkpoints.result()
+        self._plan.checkpoint = True
+        self._clock.urge()
+        await done
+
+    def _read_by(self, spec: DataflowSpec) -> None:
+        for oid in spec.inputs:
+            self._readers.setdefault(oid, set()).add(spec.id)
+
+    def _unread(self, dataflow: int) -> None:
+        for readers in self._readers.values():
+            readers.discard(dataflow)
+
+    def _forget_dataflow(self, dataflow: int) -> None:
+        self.dataflows.pop(dataflow, None)
+        self._unread(dataflow)
+
+
+def _now() -> int:
+    """Microseconds since 1970."""
+    return time.time_ns() // 1000

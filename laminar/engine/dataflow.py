@@ -1,0 +1,128 @@
+"""A dataflow in one reactor: operators wired as the plan says.
+
+Changes run down the graph as far as operators let them; a barrier visits the nodes in
+topological order, so that every operator sees the end of an epoch after all of its changes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from laminar.engine.change import Barrier, Change, Watermarks
+from laminar.engine.exchange import ExchangeOperator
+from laminar.engine.inputs import InputOperator
+from laminar.engine.nodes import Exchange, Input, Materialize, Node, Sink
+from laminar.engine.operators.base import Operator
+from laminar.engine.outputs import MaterializeOperator, SinkOperator
+from laminar.engine.protocol import OperatorStats
+from laminar.engine.relations import DataflowSpec, children, topological
+
+
+class Host(Protocol):
+    """What a dataflow needs of its reactor."""
+
+    index: int
+    count: int
+
+    def make_operator(self, dataflow: int, node: Node) -> Operator:
+        """A computing operator (everything but inputs, exchanges and outputs)."""
+
+    def make_input(self, dataflow: int, node: Input) -> InputOperator: ...
+
+    def send(self, peer: int, dataflow: int, node: int, change: Change) -> None:
+        """Hand rows to another reactor; may take in messages from others while it waits."""
+
+    def align(self, dataflow: int, node: int, watermarks: Watermarks) -> Watermarks:
+        """Say that no more rows come from here, wait until all peers have said so."""
+
+    def deliver(self, relation: int, change: Change) -> None:
+        """Changes of a view: to the server and to the dataflows that read it."""
+
+
+class Vertex:
+    """A node, its operator, and who takes its output."""
+
+    __slots__ = ("busy_ns", "inputs", "node", "operator", "successors", "watermarks")
+
+    def __init__(self, node: Node, operator: Operator, inputs: list[Vertex]) -> None:
+        self.node = node
+        self.operator = operator
+        self.inputs = inputs
+        self.successors: list[tuple[Vertex, int]] = []
+        self.watermarks = Watermarks()
+        self.busy_ns = 0
+        for port, vertex in enumerate(inputs):
+            vertex.successors.append((self, port))
+
+
+class Dataflow:
+    """The operators of one view or sink."""
+
+    def __init__(self, spec: DataflowSpec, host: Host) -> None:
+        self.spec = spec
+        self.host = host
+        self.vertices: dict[int, Vertex] = {}
+        for node in topological(spec.root):
+            inputs = [self.vertices[child.id] for child in children(node)]
+            self.vertices[node.id] = Vertex(node, self._make(node), inputs)
+        self.root = self.vertices[spec.root.id]
+
+    def _make(self, node: Node) -> Operator:
+        match node:
+            case Input():
+                return self.host.make_input(self.spec.id, node)
+            case Exchange():
+                return ExchangeOperator(self.spec.id, node, self.host)
+            case Materialize():
+                return MaterializeOperator(node, self.host)
+            case Sink():
+                return SinkOperator(node)
+        return self.host.make_operator(self.spec.id, node)
+
+    def inputs(self) -> list[tuple[Vertex, InputOperator]]:
+        """The dataflow's inputs with their vertices."""
+        return [(v, v.operator) for v in self.vertices.values() if isinstance(v.operator, InputOperator)]
+
+    def push(self, vertex: Vertex, port: int, change: Change) -> None:
+        """Send a change into ``vertex`` and what comes out of it down the graph."""
+        stack = [(vertex, port, change)]
+        while stack:
+            vertex, port, change = stack.pop()
+            if not len(change):
+                continue
+            started = time.perf_counter_ns()
+            outputs = vertex.operator.process(port, change)
+            vertex.busy_ns += time.perf_counter_ns() - started
+            for output in outputs:
+                stack.extend((successor, to, output) for successor, to in vertex.successors)
+
+    def pass_on(self, vertex: Vertex, change: Change) -> None:
+        """Send a change to those that read ``vertex``."""
+        for successor, port in vertex.successors:
+            self.push(successor, port, change)
+
+    def received(self, node: int, change: Change) -> None:
+        """Rows that another reactor sent through an exchange."""
+        self.pass_on(self.vertices[node], change)
+
+    def barrier(self, barrier: Barrier) -> None:
+        """End the epoch at every operator."""
+        for vertex in self.vertices.values():
+            started = time.perf_counter_ns()
+            changes, vertex.watermarks = vertex.operator.barrier(
+                barrier, [v.watermarks for v in vertex.inputs]
+            )
+            vertex.busy_ns += time.perf_counter_ns() - started
+            for change in changes:
+                self.pass_on(vertex, change)
+
+    def stats(self) -> list[OperatorStats]:
+        return [
+            OperatorStats(self.spec.id, v.node.id, type(v.node).__name__, v.busy_ns, v.operator.stats())
+            for v in self.vertices.values()
+        ]
+
+    def close(self) -> None:
+        for vertex in self.vertices.values():
+            vertex.operator.close()

@@ -1,0 +1,110 @@
+"""Epochs as the server sees them: what is planned for a barrier, what comes back, when the next is due."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from laminar.engine.change import Change
+from laminar.engine.protocol import EpochReport, Partitions, Positions
+
+#: (relation, change) of one epoch's commits, in order
+Commits = list[tuple[int, Change]]
+
+
+class Gathering:
+    """What the reactors deliver for one epoch."""
+
+    def __init__(self, epoch: int, reactors: int) -> None:
+        self.epoch = epoch
+        self.missing = reactors
+        self.changes: dict[int, list[Change]] = {}
+        self.reports: dict[int, EpochReport] = {}
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def deliver(self, relation: int, change: Change) -> None:
+        self.changes.setdefault(relation, []).append(change)
+
+    def report(self, reactor: int, report: EpochReport) -> None:
+        self.reports[reactor] = report
+        self.missing -= 1
+        if not self.missing and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+            self.done.exception()  # whoever waits gets it; nobody waiting is no error
+
+    @property
+    def positions(self) -> Positions:
+        """Of all partitions of all reactors."""
+        found: Positions = {}
+        for report in self.reports.values():
+            for oid, states in report.positions.items():
+                found.setdefault(oid, {}).update(states)
+        return found
+
+    @property
+    def watermarks(self) -> dict[int, int]:
+        """Of connector sources: every reactor says the same."""
+        return dict(self.reports[0].watermarks) if self.reports else {}
+
+    @property
+    def behind(self) -> set[int]:
+        """Dataflows that still read the past of a source."""
+        return {dataflow for report in self.reports.values() for dataflow in report.behind}
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is to happen at the next barrier besides ending the epoch."""
+
+    attach: list[int] = field(default_factory=list)
+    complete: list[int] = field(default_factory=list)
+    detach: list[int] = field(default_factory=list)
+    checkpoint: bool = False
+    partitions: dict[int, Partitions] = field(default_factory=dict)
+
+
+class Clock:
+    """Says when the next epoch is due.
+
+    With data and nobody waiting, every ``interval`` seconds; at once when somebody waits; without
+    data never.
+    """
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self._wanted = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._last = 0.0
+
+    def dirty(self) -> None:
+        """There is something to publish."""
+        self._wanted.set()
+
+    def urge(self) -> None:
+        """Somebody waits."""
+        self._wanted.set()
+        self._urgent.set()
+
+    async def due(self, idle_for: float | None) -> bool:
+        """Wait for the next epoch; False when ``idle_for`` seconds went by without one being due."""
+        try:
+            await asyncio.wait_for(self._wanted.wait(), idle_for)
+        except TimeoutError:
+            return False
+        rest = self._last + self.interval - time.monotonic()
+        if rest > 0 and not self._urgent.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), rest)
+        return True
+
+    def begin(self) -> None:
+        """An epoch begins: what is wanted from now on is for the next one."""
+        self._wanted.clear()
+        self._urgent.clear()
+        self._last = time.monotonic()

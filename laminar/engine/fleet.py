@@ -1,0 +1,250 @@
+"""The reactor processes as the server sees them: started, fed, listened to, ended together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from laminar._native.ring import RingReader, RingWriter, create_ring
+from laminar.engine.change import Change
+from laminar.engine.config import EngineConfig
+from laminar.engine.messages import Inbox, Kind, Message, Outbox
+from laminar.engine.protocol import ReactorSettings
+
+#: messages handled before the event loop gets its turn
+_BURST = 256
+#: seconds a reactor may take to stop before it is killed
+_STOP_GRACE = 10.0
+
+
+class ReactorsLost(Exception):
+    """A reactor has died; all of them are being replaced."""
+
+
+class Reactor:
+    """One process and the rings to and from it."""
+
+    def __init__(
+        self, index: int, process: subprocess.Popen[bytes], bell: int, inbox: Inbox, outbox: Outbox
+    ) -> None:
+        self.index = index
+        self.process = process
+        self.bell = bell
+        self.inbox = inbox
+        self.outbox = outbox
+        self.pidfd = os.pidfd_open(process.pid)
+
+
+class Fleet:
+    """All reactors of one generation: when one dies, all are killed and a new fleet is made.
+
+    Args:
+        config: number, pinning, ring size.
+        scratch: folder for the reactors' state maps.
+        on_message: called on the event loop with (reactor, message).
+        on_death: called on the event loop, once, with the number of a reactor that died.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        scratch: Path,
+        on_message: Callable[[int, Message], None],
+        on_death: Callable[[int, int], None],
+    ) -> None:
+        self.config = config
+        self.scratch = scratch
+        self.on_message = on_message
+        self.on_death = on_death
+        self.reactors: list[Reactor] = []
+        self._loop = asyncio.get_running_loop()
+        self._bell = -1
+        self._room: list[asyncio.Future[None]] = []
+        self.ended = False
+
+    def start(self) -> None:
+        """Start the processes. Must run on the main thread: they die with the thread that started them."""
+        count = self.config.reactors
+        flags = os.EFD_NONBLOCK | os.EFD_CLOEXEC
+        self._bell = os.eventfd(0, flags)
+        bells = [os.eventfd(0, flags) for _ in range(count)]
+        rings = {pair: create_ring(self.config.ring_bytes) for pair in _pairs(count)}
+        try:
+            for index in range(count):
+                self.reactors.append(self._spawn(index, bells, rings))
+        finally:
+            for fd in [*rings.values(), *bells]:
+                os.close(fd)
+        for reactor in self.reactors:
+            self._loop.add_reader(reactor.pidfd, self._died, reactor)
+        self._loop.add_reader(self._bell, self._rung)
+        self._rung()
+
+    def _spawn(self, index: int, bells: list[int], rings: dict[tuple[int, int], int]) -> Reactor:
+        count = self.config.reactors
+        cores = sorted(os.sched_getaffinity(0))
+        # The server keeps the first cores; with more reactors than cores they share.
+        cpu = cores[(len(cores) - 1 - index) % len(cores)] if self.config.pin else None
+        peers = {
+            other: (rings[other, index], rings[index, other], bells[other])
+            for other in range(count)
+            if other != index
+        }
+        settings = ReactorSettings(
+            index=index,
+            count=count,
+            parent=os.getpid(),
+            cpu=cpu,
+            bell=bells[index],
+            server=(rings[-1, index], rings[index, -1], self._bell),
+            peers=peers,
+            scratch=str(self.scratch / str(index)),
+        )
+        inherited = {
+            self._bell,
+            bells[index],
+            *settings.server,
+            *(fd for ends in peers.values() for fd in ends),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "laminar.engine.reactor", json.dumps(asdict(settings))],
+            pass_fds=tuple(inherited),
+            stdin=subprocess.DEVNULL,
+        )
+        bell = os.dup(bells[index])
+        inbox = Inbox(RingReader(rings[index, -1], bell))
+        outbox = Outbox(RingWriter(rings[-1, index], bell))
+        return Reactor(index, process, bell, inbox, outbox)
+
+    # --- sending --------------------------------------------------------------------
+
+    def post(self, index: int, kind: Kind, a: int = 0, b: int = 0, c: int = 0, extra: object = None) -> None:
+        """Send to one reactor; what does not fit waits here."""
+        outbox = self.reactors[index].outbox
+        if not outbox.post(kind, a, b, c, extra):
+            self._await_room(outbox)
+
+    def broadcast(self, kind: Kind, a: int = 0, b: int = 0, c: int = 0, extra: object = None) -> None:
+        """Send to all."""
+        for index in range(len(self.reactors)):
+            self.post(index, kind, a, b, c, extra)
+
+    def post_rows(self, index: int, relation: int, dataflow: int, epoch: int, change: Change) -> None:
+        """Send rows of a stored relation to one reactor."""
+        outbox = self.reactors[index].outbox
+        if not outbox.post_change(Kind.ROWS, relation, dataflow, epoch, change):
+            self._await_room(outbox)
+
+    def _await_room(self, outbox: Outbox) -> None:
+        """Have the reactor ring when there is room, unless there is some already."""
+        while not outbox.flush():
+            if outbox.writer.sleep():
+                return
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes waiting for room in the fullest ring."""
+        return max((r.outbox.backlog_bytes for r in self.reactors), default=0)
+
+    async def room(self, limit: int) -> None:
+        """Return when no more than ``limit`` bytes wait for any reactor."""
+        while self.backlog_bytes > limit and not self.ended:
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._room.append(future)
+            await future
+
+    # --- receiving --------------------------------------------------------------------
+
+    def _rung(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        self._work()
+
+    def _work(self) -> None:
+        """Take messages, give room, then ask to be woken."""
+        if self.ended:
+            return
+        for reactor in self.reactors:
+            for _ in range(_BURST):
+                message = reactor.inbox.receive()
+                if message is None:
+                    break
+                self.on_message(reactor.index, message)
+                if self.ended:
+                    return
+            self._await_room(reactor.outbox)
+        if self._room and self.backlog_bytes == 0:
+            waiting, self._room = self._room, []
+            for future in waiting:
+                if not future.done():
+                    future.set_result(None)
+        ready = False
+        for reactor in self.reactors:
+            ready |= not reactor.inbox.reader.sleep()
+        if ready:
+            self._loop.call_soon(self._work)
+
+    # --- the end ------------------------------------------------------------------------
+
+    def _died(self, reactor: Reactor) -> None:
+        if self.ended:
+            return
+        # What it said before it died (an error's text) is still in its ring.
+        while not self.ended and (message := reactor.inbox.receive()) is not None:
+            self.on_message(reactor.index, message)
+        if not self.ended:
+            self.on_death(reactor.index, reactor.process.wait())
+
+    def kill(self) -> None:
+        """End all processes at once."""
+        self._end()
+        for reactor in self.reactors:
+            reactor.process.kill()
+        self._reap()
+
+    async def stop(self) -> None:
+        """Let all processes finish what they are writing and end."""
+        for reactor in self.reactors:
+            self._loop.remove_reader(reactor.pidfd)
+        self.broadcast(Kind.STOP)
+        deadline = time.monotonic() + _STOP_GRACE
+        while any(r.process.poll() is None for r in self.reactors) and time.monotonic() < deadline:
+            for reactor in self.reactors:
+                reactor.outbox.flush()
+            await asyncio.sleep(0.005)
+        self.kill()
+
+    def _end(self) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self._loop.remove_reader(self._bell)
+        for reactor in self.reactors:
+            self._loop.remove_reader(reactor.pidfd)
+        for future in self._room:
+            if not future.done():
+                future.set_result(None)
+
+    def _reap(self) -> None:
+        for reactor in self.reactors:
+            reactor.process.wait()
+            os.close(reactor.pidfd)
+            os.close(reactor.bell)
+        if self._bell >= 0:
+            os.close(self._bell)
+            self._bell = -1
+        self.reactors = []
+
+
+def _pairs(count: int) -> list[tuple[int, int]]:
+    """(from, to) of all rings; -1 is the server."""
+    ends = [-1, *range(count)]
+    return [(a, b) for a in ends for b in ends if a != b]

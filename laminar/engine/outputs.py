@@ -1,0 +1,90 @@
+"""The ends of a dataflow: Materialize (a view's changes) and Sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from laminar.connectors.base import SinkWriter, SourceColumn, sink_connector
+from laminar.engine.change import Barrier, Change, Watermarks
+from laminar.engine.nodes import Materialize, Sink
+
+if TYPE_CHECKING:
+    from laminar.engine.dataflow import Host
+
+#: rows in one message to the server
+_ROWS_PER_MESSAGE = 1 << 17
+
+
+class MaterializeOperator:
+    """Hands a view's changes to the server and to the dataflows that read the view.
+
+    The serving store keeps the rows; a reactor has no second copy.
+    """
+
+    def __init__(self, node: Materialize, host: Host) -> None:
+        self.node = node
+        self.host = host
+        self.rows = 0
+
+    def process(self, port: int, change: Change) -> list[Change]:
+        self.rows += len(change)
+        for start in range(0, len(change), _ROWS_PER_MESSAGE):
+            part = change
+            if len(change) > _ROWS_PER_MESSAGE:
+                weights = change.weights
+                part = Change(
+                    change.batch.slice(start, _ROWS_PER_MESSAGE),
+                    None if weights is None else weights[start : start + _ROWS_PER_MESSAGE],
+                )
+            self.host.deliver(self.node.relation, part)
+        return []
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        return [], inputs[0]
+
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        return iter(())
+
+    def restore(self, entries: pa.RecordBatch) -> None:
+        raise AssertionError("views are kept by the serving store")
+
+    def stats(self) -> dict[str, int]:
+        return {"rows_in": self.rows, "rows_out": self.rows}
+
+    def close(self) -> None:
+        pass
+
+
+class SinkOperator:
+    """Feeds a connector sink; its writer's state is part of the checkpoint."""
+
+    _SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+
+    def __init__(self, node: Sink) -> None:
+        columns = [SourceColumn(c.name, c.type) for c in node.properties.columns]
+        self.writer: SinkWriter = sink_connector(node.connector).open(dict(node.options), columns)
+        self.rows = 0
+
+    def process(self, port: int, change: Change) -> list[Change]:
+        self.rows += len(change)
+        self.writer.write(change.batch, change.weights)
+        return []
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        self.writer.barrier(barrier.epoch)
+        return [], inputs[0]
+
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pydict({"key": [b"writer"], "value": [self.writer.state()]}, self._SCHEMA)
+
+    def restore(self, entries: pa.RecordBatch) -> None:
+        self.writer.restore(entries.column(1)[len(entries) - 1].as_py())
+
+    def stats(self) -> dict[str, int]:
+        return {"rows_in": self.rows, **{f"sink_{k}": v for k, v in self.writer.stats().items()}}
+
+    def close(self) -> None:
+        self.writer.close()

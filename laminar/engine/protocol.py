@@ -1,0 +1,171 @@
+"""The objects inside messages between the server and its reactors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from laminar.engine.relations import DataflowSpec
+
+
+@dataclass(slots=True)
+class PartitionState:
+    """How far one partition of a connector source has been read.
+
+    Args:
+        position: the reader's; None is the start.
+        watermark: microseconds, the maximum seen less the delay.
+        rows, bytes: delivered since the start.
+        finished: a bounded partition is at its end.
+    """
+
+    position: int | None = None
+    watermark: int = -(1 << 63)
+    rows: int = 0
+    bytes: int = 0
+    finished: bool = False
+
+
+#: source oid -> partition -> state
+Positions = dict[int, dict[str, PartitionState]]
+
+
+@dataclass(slots=True)
+class Partitions:
+    """Partitions of a connector source and the reactors that read them.
+
+    Args:
+        owners: partition -> reactor.
+        complete: no partition will be added (so a source without any is at its end).
+    """
+
+    owners: dict[str, int]
+    complete: bool
+
+
+@dataclass(slots=True)
+class StartState:
+    """What a reactor needs before it may run.
+
+    Args:
+        epoch: the last epoch that its state holds; it works on the next one.
+        now: that epoch's time.
+        segments: paths of this reactor's state files, oldest first.
+        positions: of connector sources, all reactors'.
+        watermarks: of relations, over all partitions and reactors.
+        partitions: of connector sources.
+    """
+
+    epoch: int
+    now: int
+    segments: list[str] = field(default_factory=list)
+    positions: Positions = field(default_factory=dict)
+    watermarks: dict[int, int] = field(default_factory=dict)
+    partitions: dict[int, Partitions] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Installation:
+    """A dataflow to build.
+
+    Args:
+        dataflow: what to run.
+        backfill: oids of stored inputs whose rows so far will be sent, until the barrier that
+            completes the dataflow; their watermarks are held back that long.
+    """
+
+    dataflow: DataflowSpec
+    backfill: frozenset[int] = frozenset()
+
+
+@dataclass(slots=True)
+class BarrierMessage:
+    """The end of an epoch, with what happens at it.
+
+    Args:
+        epoch, now: see ``change.Barrier``.
+        watermarks: of tables and push sources after the epoch's rows.
+        checkpoint: file for the reactor's state, "" for no checkpoint.
+        attach: dataflows (built before) that take changes from the next epoch on.
+        complete: dataflows whose stored inputs have been sent in full.
+        detach: dataflows to remove after this epoch.
+        replay: positions to read connector sources up to, exactly; None when live.
+        partitions: connector sources with new partitions.
+        stats: the report shall have the operators' counters.
+    """
+
+    epoch: int
+    now: int
+    watermarks: dict[int, int] = field(default_factory=dict)
+    checkpoint: str = ""
+    attach: tuple[int, ...] = ()
+    complete: tuple[int, ...] = ()
+    detach: tuple[int, ...] = ()
+    replay: Positions | None = None
+    partitions: dict[int, Partitions] = field(default_factory=dict)
+    stats: bool = False
+
+
+@dataclass(slots=True)
+class OperatorStats:
+    """Counters of one operator in one reactor."""
+
+    dataflow: int
+    node: int
+    kind: str
+    busy_ns: int
+    counters: dict[str, int]
+
+
+@dataclass(slots=True)
+class EpochReport:
+    """A reactor's end of an epoch.
+
+    Args:
+        positions: of the partitions it reads.
+        watermarks: of connector sources, over all reactors.
+        behind: dataflows that still read the past of a connector source.
+        dropped: rows lost at sources since the start: (source oid, reason) -> count.
+        stats: counters of operators, when asked for.
+        busy_ns: time spent working since the start.
+    """
+
+    positions: Positions
+    watermarks: dict[int, int]
+    behind: tuple[int, ...] = ()
+    dropped: dict[tuple[int, str], int] = field(default_factory=dict)
+    stats: list[OperatorStats] | None = None
+    busy_ns: int = 0
+
+
+@dataclass(slots=True)
+class CheckpointReport:
+    """A reactor's state file."""
+
+    path: str
+    size: int
+    entries: int
+    state_bytes: int
+
+
+@dataclass(slots=True)
+class ReactorSettings:
+    """Given to a reactor on its command line as JSON.
+
+    Args:
+        index, count: its number and how many there are.
+        parent: process id of the server.
+        cpu: core to run on, None for any.
+        bell: eventfd that wakes this reactor.
+        server: (ring from the server, ring to the server, the server's eventfd).
+        peers: other reactor -> (ring from it, ring to it, its eventfd).
+        scratch: folder for state maps.
+    """
+
+    index: int
+    count: int
+    parent: int
+    cpu: int | None
+    bell: int
+    server: tuple[int, int, int]
+    peers: dict[int, tuple[int, int, int]]
+    scratch: str

@@ -1,0 +1,137 @@
+"""Relations and dataflows as the engine knows them: storage, keys, watermarks, inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+from laminar.connectors.base import SourceSpec
+from laminar.engine.nodes import Input, Node
+from laminar.engine.serving import Layout
+from laminar.types import INT8, PgType
+
+#: attribute numbers of the hidden columns of stored relations
+ROW_ID, ROW_WATERMARK = 0, -1
+
+
+@dataclass(frozen=True, slots=True)
+class RelationSpec:
+    """A relation whose rows the engine stores or reads.
+
+    Args:
+        oid: its number, never used again for another relation.
+        name: for messages.
+        kind: ``table`` and ``source`` take commits; ``connector`` is read by the reactors;
+            ``view`` is fed by the dataflow of the same number.
+        attnums: attribute numbers of the columns (a connector source's physical ones; all
+            columns of a view's Materialize).
+        types: their types.
+        key: positions that identify a row; () when only the whole row does; None: the engine
+            numbers the rows (hidden attribute 0).
+        watermark: attribute number and delay in microseconds.
+        append_only: rows are never updated or deleted.
+        max_future: microseconds that an event time may be ahead of the clock; None: the engine's.
+        source: what reads a connector source.
+        retention, retention_bytes: seconds and bytes that a push source keeps; None for all.
+    """
+
+    oid: int
+    name: str
+    kind: Literal["table", "source", "connector", "view"]
+    attnums: tuple[int, ...]
+    types: tuple[PgType, ...]
+    key: tuple[int, ...] | None = None
+    watermark: tuple[int, int] | None = None
+    append_only: bool = False
+    max_future: int | None = None
+    source: SourceSpec | None = None
+    retention: float | None = None
+    retention_bytes: int | None = None
+
+    @property
+    def stored_attnums(self) -> tuple[int, ...]:
+        """Attribute numbers of the stored columns, hidden ones at the end."""
+        if self.kind in ("view", "connector"):
+            return self.attnums
+        return (
+            self.attnums
+            + ((ROW_ID,) if self.key is None else ())
+            + ((ROW_WATERMARK,) if self.watermark else ())
+        )
+
+    @property
+    def stored_types(self) -> tuple[PgType, ...]:
+        return self.types + (PgType(INT8),) * (len(self.stored_attnums) - len(self.types))
+
+    @property
+    def stored_key(self) -> tuple[int, ...]:
+        """Positions among the stored columns that identify a row."""
+        return self.key if self.key is not None else (self.stored_attnums.index(ROW_ID),)
+
+    @property
+    def layout(self) -> Layout:
+        """How the serving store keeps the rows."""
+        return Layout(self.stored_attnums, self.stored_types, self.stored_key)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the stored columns, named by attribute number."""
+        pairs = zip(self.stored_attnums, self.stored_types, strict=True)
+        return pa.schema([pa.field(str(attnum), type_.storage) for attnum, type_ in pairs])
+
+
+@dataclass(frozen=True, slots=True)
+class DataflowSpec:
+    """A dataflow: what one view or sink computes.
+
+    Args:
+        id: oid of the view or sink.
+        root: its Materialize or Sink node.
+        inputs: oids of the relations that it reads.
+        kind: ``view`` or ``sink``.
+        fingerprint: changes when the plan does, so that state of another plan is never taken up.
+    """
+
+    id: int
+    root: Node
+    inputs: tuple[int, ...]
+    kind: Literal["view", "sink"] = "view"
+    fingerprint: str = ""
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The inputs of a node, by port."""
+    if isinstance(node, Input):
+        return ()
+    single = getattr(node, "input", None)
+    if single is not None:
+        return (single,)
+    inputs = getattr(node, "inputs", None)
+    if inputs is not None:
+        return tuple(inputs)
+    return (node.left, node.right)  # type: ignore[union-attr]
+
+
+def topological(root: Node) -> list[Node]:
+    """All nodes, inputs before what reads them, each node id once."""
+    order: dict[int, Node] = {}
+
+    def visit(node: Node) -> None:
+        if node.id in order:
+            return
+        for child in children(node):
+            visit(child)
+        order[node.id] = node
+
+    visit(root)
+    return list(order.values())
+
+
+def inputs_of(root: Node) -> Iterator[Input]:
+    for node in topological(root):
+        if isinstance(node, Input):
+            yield node

@@ -1,0 +1,309 @@
+"""Connector sources in a reactor: partitions, readers, watermarks.
+
+All dataflows that read a source share one reader (a *reading*), so that they see the same rows in
+every epoch. A dataflow that comes later first has a reading of its own from the beginning; when that
+has reached the shared position it joins, at a barrier. While some are behind, the shared one goes
+slowly, so that they get there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from laminar.connectors.base import ScanRequest, SourceReader, source_connector
+from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
+from laminar.engine.inputs import InputOperator
+from laminar.engine.protocol import Partitions, PartitionState
+from laminar.engine.relations import ROW_WATERMARK, RelationSpec
+from laminar.errors import DATA_CORRUPTED, PgError
+from laminar.types import DATE, INT8, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY
+
+#: rows per read: enough to amortise calls, few enough to stay in the cache and yield soon
+BATCH_ROWS = 1 << 16
+
+
+class Sink(Protocol):
+    """Takes a reading's rows."""
+
+    def __call__(self, change: Change) -> None: ...
+
+
+@dataclass(slots=True)
+class Consumer:
+    """An input of a dataflow and how to feed it."""
+
+    dataflow: int
+    operator: InputOperator
+    push: Sink
+
+
+def event_times(column: pa.Array, oid: int) -> npt.NDArray[np.int64]:
+    """Microseconds since 1970 of a date, timestamp or bigint-milliseconds column.
+
+    Nulls and infinities say nothing about time passing: they become NO_WATERMARK.
+    """
+    if oid == DATE:
+        days = pc.fill_null(column.view(pa.int32()), -(1 << 31)).to_numpy().astype(np.int64)
+        return np.where(np.abs(days) >= (1 << 31) - 1, NO_WATERMARK, days * 86_400_000_000)
+    values = column if oid == INT8 else column.view(pa.int64())
+    times = pc.fill_null(values, TIMESTAMP_NEG_INFINITY).to_numpy()
+    if oid == INT8:
+        limit = END_OF_TIME // 1000
+        return np.where(np.abs(times) > limit, NO_WATERMARK, times * 1000)
+    if len(times) and times.max() == TIMESTAMP_INFINITY:
+        times = np.where(times == TIMESTAMP_INFINITY, NO_WATERMARK, times)
+    return np.asarray(times, np.int64)
+
+
+def delayed(time: int, delay: int) -> int:
+    """``time`` less ``delay``, never below NO_WATERMARK."""
+    return max(NO_WATERMARK, time - delay)
+
+
+def record_batch(columns: list[pa.Array], rows: int) -> pa.RecordBatch:
+    """A batch of columns named by position; with none it still has its number of rows."""
+    if not columns:
+        return pa.record_batch([pa.nulls(rows)], names=["0"]).select([])
+    return pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
+
+
+class Reading:
+    """One reader and the inputs that it feeds."""
+
+    def __init__(
+        self, spec: RelationSpec, consumers: list[Consumer], states: dict[str, PartitionState]
+    ) -> None:
+        assert spec.source is not None
+        self.spec = spec
+        self.consumers = consumers
+        self.states = states
+        wanted = {a for c in consumers for a in c.operator.node.attnums if a != ROW_WATERMARK}
+        if spec.watermark:
+            wanted.add(spec.watermark[0])
+        self.attnums = [a for a in spec.attnums if a in wanted]
+        self.reader = self._open()
+        position = {a: i for i, a in enumerate(self.attnums)} | {ROW_WATERMARK: len(self.attnums)}
+        self._positions = [[position[a] for a in c.operator.node.attnums] for c in consumers]
+        self._row_watermarks = any(ROW_WATERMARK in c.operator.node.attnums for c in consumers)
+        self._turn = 0
+        if spec.watermark:
+            self._time = position[spec.watermark[0]]
+            self._time_type = spec.types[spec.attnums.index(spec.watermark[0])].oid
+
+    def _open(self) -> SourceReader:
+        spec = self.spec
+        assert spec.source is not None
+        request = ScanRequest(tuple(spec.attnums.index(a) for a in self.attnums))
+        if len(self.consumers) == 1 and self.consumers[0].operator.node.filter is not None:
+            node = self.consumers[0].operator.node
+            pairs = zip(node.properties.columns, node.attnums, strict=True)
+            ids = {column.id: spec.attnums.index(a) for column, a in pairs if a != ROW_WATERMARK}
+            request = ScanRequest(request.columns, node.filter, ids)
+        reader = source_connector(spec.source.connector).open(spec.source, request)
+        for partition, state in self.states.items():
+            reader.seek(partition, state.position)
+        return reader
+
+    def add_partition(self, partition: str, state: PartitionState) -> None:
+        self.states[partition] = state
+        self.reader.seek(partition, state.position)
+
+    def step(self) -> bool:
+        """Read one batch of the next partition that has some; False when there is nothing now."""
+        names = list(self.states)
+        for i in range(len(names)):
+            at = (self._turn + i) % len(names)
+            if self._read(names[at], None):
+                self._turn = at + 1
+                return True
+        return False
+
+    def read_to(self, partition: str, target: PartitionState) -> None:
+        """Read exactly up to a position."""
+        state = self.states[partition]
+        wanted = target.position
+        if wanted is not None:
+            while state.position is None or state.position < wanted:
+                if not self._read(partition, wanted):
+                    what = f'partition "{partition}" of source "{self.spec.name}" has become shorter'
+                    raise PgError(DATA_CORRUPTED, what, detail=f"It was read up to position {wanted} before.")
+        if target.finished and not state.finished:
+            self._finish(state)
+
+    def _read(self, partition: str, until: int | None) -> bool:
+        state = self.states[partition]
+        if state.finished:
+            return False
+        reader = self.reader
+        before = reader.bytes_read
+        batch = reader.read(partition, BATCH_ROWS, until)
+        if batch is None:
+            state.position = reader.position(partition)
+            if until is None and reader.finished(partition):
+                self._finish(state)
+                return True
+            return False
+        state.position = reader.position(partition)
+        state.rows += batch.num_rows
+        state.bytes += reader.bytes_read - before
+        columns = list(batch.columns)
+        if self.spec.watermark:
+            columns.append(self._advance(partition, state, columns[self._time]))
+        self._emit(columns, batch.num_rows)
+        return True
+
+    def _finish(self, state: PartitionState) -> None:
+        state.finished = True
+        state.watermark = END_OF_TIME
+
+    def _advance(self, partition: str, state: PartitionState, times: pa.Array) -> pa.Array | None:
+        """Move the partition's watermark past these rows; the watermark before each row when wanted."""
+        assert self.spec.watermark is not None
+        delay = self.spec.watermark[1]
+        skipped = self.reader.skipped(partition)
+        if skipped is not None:
+            state.watermark = max(state.watermark, delayed(skipped, delay))
+        if not len(times):
+            return pa.array([], pa.int64())
+        values = event_times(times, self._time_type)
+        before = state.watermark
+        state.watermark = max(before, delayed(int(values.max()), delay))
+        if not self._row_watermarks:
+            return None
+        if state.watermark == before:
+            return pa.array(np.full(len(values), before))
+        seen = np.maximum(values, NO_WATERMARK + delay) - delay
+        running = np.empty_like(seen)
+        running[0] = before
+        running[1:] = seen[:-1]
+        return pa.array(np.maximum.accumulate(running))
+
+    def _emit(self, columns: list[pa.Array | None], rows: int) -> None:
+        if not rows:
+            return
+        for consumer, positions in zip(self.consumers, self._positions, strict=True):
+            consumer.push(Change(record_batch([columns[p] for p in positions], rows)))
+
+    def close(self) -> None:
+        self.reader.close()
+
+
+def _reached(state: PartitionState, mark: int | None) -> bool:
+    return state.finished or mark is None or (state.position is not None and state.position >= mark)
+
+
+@dataclass(slots=True)
+class SourceHub:
+    """A connector source in one reactor."""
+
+    spec: RelationSpec
+    index: int
+    partitions: Partitions = field(default_factory=lambda: Partitions({}, False))
+    #: of the partitions read here, as far as the shared reading has come
+    states: dict[str, PartitionState] = field(default_factory=dict)
+    shared: Reading | None = None
+    private: list[Reading] = field(default_factory=list)
+    _turns: int = 0
+    #: shared positions at the last barrier
+    _marks: dict[str, int | None] = field(default_factory=dict)
+
+    def assign(self, partitions: Partitions, positions: dict[str, PartitionState]) -> None:
+        """Take over the partitions that are this reactor's."""
+        self.partitions = partitions
+        for name, owner in partitions.owners.items():
+            if owner != self.index or name in self.states:
+                continue
+            self.states[name] = copy(positions.get(name, PartitionState()))
+            if self.shared is not None:
+                self.shared.add_partition(name, self.states[name])
+            for reading in self.private:
+                reading.add_partition(name, PartitionState())
+
+    def attach(self, consumer: Consumer, from_start: bool) -> None:
+        """Feed one more input: from the beginning when the source has been read before."""
+        if from_start and any(state.position is not None for state in self.states.values()):
+            consumer.operator.behind = True
+            fresh = {name: PartitionState() for name in self.states}
+            self.private.append(Reading(self.spec, [consumer], fresh))
+        else:
+            self._share([consumer])
+
+    def detach(self, dataflow: int) -> None:
+        """Stop feeding a dataflow."""
+        for reading in [r for r in self.private if r.consumers[0].dataflow == dataflow]:
+            reading.close()
+            self.private.remove(reading)
+        if self.shared is not None:
+            left = [c for c in self.shared.consumers if c.dataflow != dataflow]
+            self.shared.close()
+            self.shared = None
+            if left:
+                self._share(left)
+
+    def _share(self, consumers: list[Consumer]) -> None:
+        if self.shared is not None:
+            consumers = self.shared.consumers + consumers
+            self.shared.close()
+        self.shared = Reading(self.spec, consumers, self.states)
+
+    def step(self) -> bool:
+        """Read something; False when there is nothing to read now."""
+        self._turns += 1
+        worked = False
+        for reading in self.private:
+            worked |= reading.step()
+        if self.shared is not None and (not worked or self._turns % 8 == 0):
+            worked |= self.shared.step()
+        return worked
+
+    def join(self) -> None:
+        """At a barrier: readings that are less than an epoch behind go on to the shared position and join."""
+        for reading in list(self.private):
+            if all(_reached(state, self._marks.get(name)) for name, state in reading.states.items()):
+                for name, state in self.states.items():
+                    reading.read_to(name, state)
+                reading.close()
+                self.private.remove(reading)
+                reading.consumers[0].operator.behind = False
+                self._share(reading.consumers)
+        self._marks = {name: state.position for name, state in self.states.items()}
+
+    def replay(self, targets: dict[str, PartitionState]) -> None:
+        """Read exactly as far as an earlier run of this epoch did."""
+        if self.shared is None:
+            return
+        for name in self.states:
+            if name in targets:
+                self.shared.read_to(name, targets[name])
+
+    @property
+    def waiting(self) -> bool:
+        """Whether more rows may come by themselves."""
+        return self.shared is not None and not all(s.finished for s in self.states.values())
+
+    @property
+    def behind(self) -> Iterator[int]:
+        """Dataflows that have not joined yet."""
+        return (reading.consumers[0].dataflow for reading in self.private)
+
+    def watermark(self) -> int:
+        """The minimum over the partitions read here; END_OF_TIME when there are none."""
+        if not self.partitions.owners:
+            return END_OF_TIME if self.partitions.complete else NO_WATERMARK
+        return min((s.watermark for s in self.states.values()), default=END_OF_TIME)
+
+    def dropped(self) -> dict[str, int]:
+        """Rows lost in reading, by reason."""
+        return dict(self.shared.reader.dropped) if self.shared is not None else {}
+
+    def close(self) -> None:
+        for reading in [*self.private, *([self.shared] if self.shared else [])]:
+            reading.close()

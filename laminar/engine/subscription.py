@@ -1,0 +1,82 @@
+"""Subscriptions: a relation's changes, epoch by epoch, through a bounded buffer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from laminar.engine.change import Change
+from laminar.engine.serving import EpochView, Snapshot
+from laminar.errors import CONFIGURATION_LIMIT_EXCEEDED, PgError
+
+
+class Subscription:
+    """An async iterator of (epoch, changes) of one relation.
+
+    ``snapshot`` is the relation at ``snapshot_epoch``; the iterator goes on with the epoch after.
+    A subscriber that falls behind by more than ``buffer_limit`` bytes is ended with 53400.
+    """
+
+    def __init__(self, relation: int, view: EpochView, buffer_limit: int) -> None:
+        self.relation = relation
+        self.snapshot_epoch = view.epoch
+        self.snapshot: Snapshot = view.snapshot(relation)
+        self.buffer_limit = buffer_limit
+        self.buffered_bytes = 0
+        #: the newest epoch that the subscriber could know of (for progress rows)
+        self.published = view.epoch
+        self._queue: deque[tuple[int, list[Change], int]] = deque()
+        self._ready = asyncio.Event()
+        self._error: PgError | None = None
+        self._closed = False
+
+    def __aiter__(self) -> Subscription:
+        return self
+
+    async def __anext__(self) -> tuple[int, list[Change]]:
+        while not self._queue:
+            if self._error is not None:
+                raise self._error
+            if self._closed:
+                raise StopAsyncIteration
+            self._ready.clear()
+            await self._ready.wait()
+        epoch, changes, size = self._queue.popleft()
+        self.buffered_bytes -= size
+        return epoch, changes
+
+    def feed(self, epoch: int, changes: list[Change]) -> None:
+        """Called by the coordinator when an epoch is published."""
+        self.published = epoch
+        if self._closed or self._error is not None or not changes:
+            return
+        size = sum(c.batch.nbytes for c in changes)
+        if self._queue and self.buffered_bytes + size > self.buffer_limit:
+            self._queue.clear()
+            self.end(
+                PgError(
+                    CONFIGURATION_LIMIT_EXCEEDED,
+                    "subscription is too far behind",
+                    detail=f"More than {self.buffer_limit} bytes of changes were waiting to be read.",
+                    hint="Read faster, or raise subscribe_buffer_limit.",
+                )
+            )
+            return
+        self._queue.append((epoch, changes, size))
+        self.buffered_bytes += size
+        self._ready.set()
+
+    def end(self, error: PgError) -> None:
+        """End with an error, after what is buffered."""
+        self._error = error
+        self._ready.set()
+
+    def close(self) -> None:
+        """The subscriber has gone."""
+        self._closed = True
+        self._queue.clear()
+        self._ready.set()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed or self._error is not None

@@ -1,0 +1,458 @@
+"""The reactor: one thread that reads messages and sources and runs dataflows.
+
+Order of work: rows from other reactors, then messages from the server, then sources; it sleeps on
+its doorbell when there is none of them. A barrier is run to its end in one go. Whenever something
+has to be waited for (room in a ring, other reactors' marks), rows from other reactors are taken in
+meanwhile, so two reactors that send to each other cannot block each other for ever; no row of the
+next epoch is taken from a reactor that is ahead, so what is kept aside is bounded by an epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import time
+import traceback
+from collections import deque
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from laminar._native.ring import RingReader, RingWriter
+from laminar.engine.change import Barrier, Change, Watermarks
+from laminar.engine.dataflow import Dataflow, Vertex
+from laminar.engine.inputs import InputOperator
+from laminar.engine.messages import Inbox, Kind, Message, Outbox
+from laminar.engine.nodes import Input, Node
+from laminar.engine.operators.base import Operator
+from laminar.engine.protocol import (
+    BarrierMessage,
+    EpochReport,
+    Installation,
+    OperatorStats,
+    ReactorSettings,
+    StartState,
+)
+from laminar.engine.relations import RelationSpec
+from laminar.engine.sources import Consumer, SourceHub
+from laminar.engine.statefile import StateWriter, read_states
+from laminar.errors import INTERNAL_ERROR, PgError
+
+#: messages of one kind handled before others get their turn
+_BURST = 32
+#: seconds between looks at sources that had nothing
+_SOURCE_PAUSE = 0.01
+
+
+def settings_from(values: dict[str, Any]) -> ReactorSettings:
+    """Settings as the command line has them (JSON)."""
+    values["peers"] = {int(k): tuple(v) for k, v in values["peers"].items()}
+    values["server"] = tuple(values["server"])
+    return ReactorSettings(**values)
+
+
+class Peer:
+    """The connection with another reactor."""
+
+    def __init__(self, incoming: int, outgoing: int, bell: int) -> None:
+        self.inbox = Inbox(RingReader(incoming, bell))
+        self.outbox = Outbox(RingWriter(outgoing, bell))
+        #: the last epoch that it has sent everything of
+        self.ended = 0
+
+
+class Reactor:
+    """See the module's text."""
+
+    def __init__(self, settings: ReactorSettings) -> None:
+        self.settings = settings
+        self.index, self.count = settings.index, settings.count
+        incoming, outgoing, bell = settings.server
+        self.inbox = Inbox(RingReader(incoming, bell))
+        self.outbox = Outbox(RingWriter(outgoing, bell))
+        self.peers = {i: Peer(*ends) for i, ends in settings.peers.items()}
+        self.poller = select.poll()
+        self.poller.register(settings.bell, select.POLLIN)
+        #: epoch that changes belong to now, and time of the one before
+        self.epoch = 0
+        self.now = 0
+        self.running = True
+        self.live = False
+        self.dirty = False
+        self.relations: dict[int, RelationSpec] = {}
+        #: dataflows in order of installation, so inputs come before what reads them
+        self.dataflows: dict[int, Dataflow] = {}
+        self.built: dict[int, tuple[Dataflow, Installation]] = {}
+        self.incomplete: set[int] = set()
+        #: relation -> inputs that take its changes, with the positions of their columns
+        self.routes: dict[int, list[tuple[Dataflow, Vertex, list[int]]]] = {}
+        self.hubs: dict[int, SourceHub] = {}
+        self.watermarks: dict[int, int] = {}
+        self.aside: deque[Message] = deque()
+        self.marks: dict[tuple[int, int], list[Watermarks]] = {}
+        self.cuts: list[dict[int, int]] = []
+        self.writer = StateWriter(settings.bell)
+        self.busy_ns = 0
+
+    # --- the loop ------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Work until told to stop; an error is reported to the server, then the process ends."""
+        try:
+            while self.running:
+                started = time.perf_counter_ns()
+                worked = self._take_peers()
+                worked |= self._take_server()
+                worked |= self._read_sources()
+                self._report_checkpoint()
+                if worked:
+                    self.busy_ns += time.perf_counter_ns() - started
+                else:
+                    self._sleep(True)
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            wrapped = (
+                error
+                if isinstance(error, PgError)
+                else PgError(INTERNAL_ERROR, f"reactor {self.index}: {error!r}")
+            )
+            self.outbox.post(Kind.FAILED, extra=_portable(wrapped))
+            self._flush(self.outbox)
+            sys.exit(1)
+
+    def _sleep(self, idle: bool, blocked: Outbox | None = None) -> None:
+        """Wait for the doorbell unless something has come in just now."""
+        inboxes = [p.inbox for p in self.peers.values() if p.ended < self.epoch]
+        if idle:
+            inboxes.append(self.inbox)
+        ready = False
+        for inbox in inboxes:
+            ready |= not inbox.reader.sleep()
+        if blocked is not None:
+            ready |= not blocked.writer.sleep()
+        if not ready:
+            pause = idle and self.live and any(hub.waiting for hub in self.hubs.values())
+            if self.poller.poll(_SOURCE_PAUSE * 1000 if pause else None):
+                os.eventfd_read(self.settings.bell)
+        for inbox in inboxes:
+            inbox.reader.awake()
+
+    def _flush(self, outbox: Outbox) -> None:
+        """Wait until everything is in the ring, taking in what other reactors send."""
+        while not outbox.flush():
+            self._absorb()
+            if not outbox.flush():
+                self._sleep(False, outbox)
+
+    # --- other reactors ---------------------------------------------------------------
+
+    def send(self, peer: int, dataflow: int, node: int, change: Change) -> None:
+        """Hand rows of an exchange to another reactor."""
+        outbox = self.peers[peer].outbox
+        if not outbox.post_change(Kind.EXCHANGED, dataflow, node, self.epoch, change):
+            self._flush(outbox)
+
+    def align(self, dataflow: int, node: int, watermarks: Watermarks) -> Watermarks:
+        """The barrier at an exchange: send marks, wait for everybody's, merge watermarks."""
+        self._tell_peers(Kind.MARK, dataflow, node, watermarks)
+        marks = self.marks.setdefault((dataflow, node), [])
+        self._await_peers(marks)
+        del self.marks[dataflow, node]
+        for other in marks:
+            watermarks = watermarks.merge(other)
+        return watermarks
+
+    def _tell_peers(self, kind: Kind, a: int = 0, b: int = 0, extra: object = None) -> None:
+        for peer in self.peers.values():
+            if not peer.outbox.post(kind, a, b, self.epoch, extra):
+                self._flush(peer.outbox)
+
+    def _await_peers(self, received: list[Any]) -> None:
+        while len(received) < self.count - 1:
+            if not self._take_peers():
+                self._sleep(False)
+
+    def _absorb(self) -> None:
+        """Put aside what has come, without working on it."""
+        for peer in self.peers.values():
+            while peer.ended < self.epoch:
+                message = peer.inbox.receive()
+                if message is None:
+                    break
+                if message.kind == Kind.END:
+                    peer.ended = message.c
+                else:
+                    self.aside.append(message)
+
+    def _take_peers(self) -> bool:
+        """Work on some of what other reactors sent; False when there was nothing."""
+        if not self.peers:
+            return False
+        if not self.aside:
+            self._absorb()
+        for _ in range(_BURST):
+            if not self.aside:
+                return _ > 0
+            message = self.aside.popleft()
+            if message.kind == Kind.EXCHANGED:
+                assert message.change is not None
+                self.dataflows[message.a].received(message.b, message.change)
+            elif message.kind == Kind.MARK:
+                self.marks.setdefault((message.a, message.b), []).append(message.object())
+            else:
+                self.cuts.append(message.object())
+        return True
+
+    # --- the server --------------------------------------------------------------------
+
+    def _take_server(self) -> bool:
+        for n in range(_BURST):
+            message = self.inbox.receive()
+            if message is None:
+                return n > 0
+            self._handle(message)
+            if message.kind == Kind.BARRIER:
+                break
+        return True
+
+    def _handle(self, message: Message) -> None:
+        match message.kind:
+            case Kind.ROWS:
+                assert message.change is not None
+                self._rows(message.a, message.b, message.change)
+            case Kind.BARRIER:
+                self._barrier(message.object())
+            case Kind.INSTALL:
+                self._install(message.object())
+            case Kind.RELATION:
+                spec = message.object()
+                self.relations[spec.oid] = spec
+            case Kind.DROP_RELATION:
+                self._drop_relation(message.a)
+            case Kind.START:
+                self._start(message.object())
+            case Kind.LIVE:
+                self.live = True
+            case Kind.STOP:
+                self.running = False
+                self.writer.close()
+            case _:
+                raise AssertionError(f"unexpected message {message.kind!r}")
+
+    def _post(self, kind: Kind, a: int = 0, b: int = 0, extra: object = None) -> None:
+        if not self.outbox.post(kind, a, b, self.epoch, extra):
+            self._flush(self.outbox)
+
+    def _rows(self, relation: int, target: int, change: Change) -> None:
+        """Rows of a stored relation, for all dataflows or for one that is being backfilled."""
+        for dataflow, vertex, positions in self.routes.get(relation, ()):
+            if target in (0, dataflow.spec.id):
+                dataflow.push(vertex, 0, Change(change.batch.select(positions), change.weights))
+
+    def deliver(self, relation: int, change: Change) -> None:
+        """A view's changes: to the server and to the dataflows that read the view."""
+        if not self.outbox.post_change(Kind.CHANGES, relation, 0, self.epoch, change):
+            self._flush(self.outbox)
+        self._rows(relation, 0, change)
+
+    def _drop_relation(self, oid: int) -> None:
+        self.relations.pop(oid, None)
+        hub = self.hubs.pop(oid, None)
+        if hub is not None:
+            hub.close()
+
+    # --- dataflows ---------------------------------------------------------------------
+
+    def make_operator(self, dataflow: int, node: Node) -> Operator:
+        """A computing operator."""
+        operators = import_module("laminar.engine.operators")
+        scratch = Path(self.settings.scratch) / str(dataflow)
+        context = operators.OperatorContext(self.index, self.count, scratch, self.now)
+        made: Operator = operators.build(node, context)
+        return made
+
+    def make_input(self, dataflow: int, node: Input) -> InputOperator:
+        """An input with a way to ask for its relation's watermark."""
+        spec = self.relations[node.relation]
+        if spec.kind == "view":
+            root = self.dataflows[node.relation].root
+            attnums = {c.id: a for c, a in zip(root.node.properties.columns, spec.attnums, strict=True)}
+            return InputOperator(node, lambda: {attnums[c]: w for c, w in root.watermarks.by_column.items()})
+        oid, attnum = node.relation, spec.watermark[0] if spec.watermark else 0
+        return InputOperator(node, lambda: {attnum: self.watermarks[oid]} if oid in self.watermarks else {})
+
+    def _install(self, installation: Installation) -> None:
+        """Build a dataflow; a failure leaves nothing and is the statement's error."""
+        spec = installation.dataflow
+        try:
+            self.built[spec.id] = (Dataflow(spec, self), installation)
+            self._post(Kind.READY, spec.id, 1)
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            self._post(Kind.READY, spec.id, 0, _portable(error))
+
+    def _attach(self, dataflow_id: int, from_start: bool) -> None:
+        """Let a built dataflow take changes."""
+        dataflow, installation = self.built.pop(dataflow_id)
+        self.dataflows[dataflow_id] = dataflow
+        if from_start:
+            self.incomplete.add(dataflow_id)
+        for vertex, operator in dataflow.inputs():
+            relation = self.relations[operator.node.relation]
+            if relation.kind == "connector":
+                push = _pusher(dataflow, vertex)
+                self._hub(relation).attach(Consumer(dataflow_id, operator, push), from_start)
+                continue
+            operator.behind = from_start and relation.oid in installation.backfill
+            positions = [relation.stored_attnums.index(a) for a in operator.node.attnums]
+            self.routes.setdefault(relation.oid, []).append((dataflow, vertex, positions))
+
+    def _hub(self, relation: RelationSpec) -> SourceHub:
+        return self.hubs.setdefault(relation.oid, SourceHub(relation, self.index))
+
+    def _complete(self, dataflow_id: int) -> None:
+        """The past of the stored inputs has come in full."""
+        self.incomplete.discard(dataflow_id)
+        for _, operator in self.dataflows[dataflow_id].inputs():
+            if self.relations[operator.node.relation].kind != "connector":
+                operator.behind = False
+
+    def _detach(self, dataflow_id: int) -> None:
+        self.built.pop(dataflow_id, None)
+        self.incomplete.discard(dataflow_id)
+        dataflow = self.dataflows.pop(dataflow_id, None)
+        if dataflow is None:
+            return
+        for relation, routes in list(self.routes.items()):
+            self.routes[relation] = [r for r in routes if r[0] is not dataflow]
+        for hub in self.hubs.values():
+            hub.detach(dataflow_id)
+        dataflow.close()
+
+    def _start(self, start: StartState) -> None:
+        """Take up the state of a checkpoint and begin."""
+        self.epoch, self.now = start.epoch + 1, start.now
+        for peer in self.peers.values():
+            peer.ended = start.epoch
+        self.watermarks = dict(start.watermarks)
+        self._assign(start.partitions, start)
+        for dataflow_id in list(self.built):
+            self._attach(dataflow_id, False)
+        for path in start.segments:
+            for dataflow_id, node, entries in read_states(path):
+                dataflow = self.dataflows.get(dataflow_id)
+                if dataflow is not None:
+                    dataflow.vertices[node].operator.restore(entries)
+        self._post(Kind.READY, 0, 1)
+
+    def _assign(self, partitions: dict[int, Any], start: StartState | None) -> None:
+        for oid, found in partitions.items():
+            positions = start.positions.get(oid, {}) if start is not None else {}
+            self._hub(self.relations[oid]).assign(found, positions)
+
+    # --- epochs -------------------------------------------------------------------------
+
+    def _read_sources(self) -> bool:
+        if not self.live:
+            return False
+        worked = False
+        for hub in self.hubs.values():
+            worked |= hub.step()
+        if worked and not self.dirty:
+            self.dirty = True
+            self._post(Kind.DIRTY)
+        return worked
+
+    def _barrier(self, message: BarrierMessage) -> None:
+        """End the epoch."""
+        assert message.epoch == self.epoch, (message.epoch, self.epoch)
+        for hub in self.hubs.values():
+            if message.replay is not None:
+                hub.replay(message.replay.get(hub.spec.oid, {}))
+            elif self.live:
+                hub.join()
+        for dataflow_id in message.complete:
+            self._complete(dataflow_id)
+        self._advance(message.watermarks)
+        barrier = Barrier(message.epoch, message.now, bool(message.checkpoint))
+        for dataflow in self.dataflows.values():
+            dataflow.barrier(barrier)
+        self._tell_peers(Kind.END)
+        if message.checkpoint:
+            self._checkpoint(message)
+        self._post(Kind.DONE, extra=self._report(message))
+        self._assign(message.partitions, None)
+        for dataflow_id in message.detach:
+            self._detach(dataflow_id)
+        for dataflow_id in message.attach:
+            self._attach(dataflow_id, True)
+        self.dirty = False
+        self.epoch += 1
+        self.now = message.now
+
+    def _advance(self, pushed: dict[int, int]) -> None:
+        """Agree with the other reactors on every relation's watermark; none moves back."""
+        found = {oid: hub.watermark() for oid, hub in self.hubs.items()}
+        if self.hubs and self.count > 1:
+            self._tell_peers(Kind.CUT, extra=found)
+            self._await_peers(self.cuts)
+            for other in self.cuts:
+                for oid, watermark in other.items():
+                    found[oid] = min(found[oid], watermark)
+            self.cuts = []
+        for oid, watermark in (found | pushed).items():
+            self.watermarks[oid] = max(self.watermarks.get(oid, watermark), watermark)
+
+    def _report(self, message: BarrierMessage) -> EpochReport:
+        hubs = self.hubs.items()
+        stats: list[OperatorStats] | None = None
+        if message.stats:
+            stats = [s for dataflow in self.dataflows.values() for s in dataflow.stats()]
+        return EpochReport(
+            positions={oid: hub.states for oid, hub in hubs},
+            watermarks={oid: self.watermarks[oid] for oid, _ in hubs},
+            behind=tuple({dataflow for _, hub in hubs for dataflow in hub.behind}),
+            dropped={(oid, reason): n for oid, hub in hubs for reason, n in hub.dropped().items()},
+            stats=stats,
+            busy_ns=self.busy_ns,
+        )
+
+    def _checkpoint(self, message: BarrierMessage) -> None:
+        """Collect what changed; writing it goes on beside the next epochs."""
+        entries = [
+            (dataflow_id, vertex.node.id, list(vertex.operator.checkpoint()))
+            for dataflow_id, dataflow in self.dataflows.items()
+            if dataflow_id not in self.incomplete
+            for vertex in dataflow.vertices.values()
+        ]
+        state = sum(
+            vertex.operator.stats().get("state_bytes", 0)
+            for dataflow in self.dataflows.values()
+            for vertex in dataflow.vertices.values()
+        )
+        self.writer.write(message.epoch, message.checkpoint.format(reactor=self.index), entries, state)
+
+    def _report_checkpoint(self) -> None:
+        done = self.writer.finished()
+        if done is not None:
+            epoch, result = done
+            report = _portable(result) if isinstance(result, PgError) else result
+            self._post(Kind.CHECKPOINTED, epoch, extra=report)
+
+
+def _pusher(dataflow: Dataflow, vertex: Vertex) -> Any:
+    return lambda change: dataflow.push(vertex, 0, change)
+
+
+def _portable(error: Exception) -> dict[str, Any]:
+    """An error's fields, since exceptions with keyword arguments do not pickle."""
+    if not isinstance(error, PgError):
+        error = PgError(INTERNAL_ERROR, f"in a reactor: {error!r}")
+    return {
+        "sqlstate": error.sqlstate,
+        "message": error.message,
+        "detail": error.detail,
+        "hint": error.hint,
+        "position": error.position,
+    }

@@ -1,0 +1,80 @@
+"""The engine end to end: real reactor processes, commits, epochs, views, restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from laminar.engine.config import EngineConfig
+from laminar.engine.coordinator import Coordinator
+from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.errors import PgError
+from tests.engine.plans import copy_view, rows, table
+
+
+@asynccontextmanager
+async def engine(
+    path: Path, relations: list[RelationSpec], dataflows: list[DataflowSpec], reactors: int = 1
+) -> AsyncIterator[Coordinator]:
+    coordinator = Coordinator(
+        path, EngineConfig(reactors=reactors, wal_segment_bytes=1 << 20, ring_bytes=1 << 16)
+    )
+    await coordinator.start(relations, dataflows)
+    try:
+        yield coordinator
+    finally:
+        await coordinator.stop()
+
+
+def content(coordinator: Coordinator, oid: int) -> list[tuple[object, ...]]:
+    snapshot = coordinator.read().snapshot(oid)
+    visible = tuple(a for a in snapshot.layout.attnums if a > 0)
+    return sorted(tuple(row.values()) for row in snapshot.table(visible).to_pylist())
+
+
+@pytest.mark.parametrize("reactors", [1, 2])
+def test_commit_to_view(tmp_path: Path, reactors: int) -> None:
+    async def run() -> None:
+        t = table()
+        view, flow = copy_view(200, t)
+        async with engine(tmp_path, [t, view], [flow], reactors) as coordinator:
+            epoch = await coordinator.commit([(100, rows([1, 2], ["a", "b"]))])
+            await coordinator.wait_published(epoch, 10)
+            assert content(coordinator, 200) == [(1, "a"), (2, "b")]
+        async with engine(tmp_path, [t, view], [flow], reactors) as coordinator:
+            assert content(coordinator, 200) == [(1, "a"), (2, "b")]
+            epoch = await coordinator.commit([(100, rows([3], ["c"]))])
+            await coordinator.wait_published(epoch, 10)
+            assert content(coordinator, 200) == [(1, "a"), (2, "b"), (3, "c")]
+
+    asyncio.run(run())
+
+
+def test_install_backfills(tmp_path: Path) -> None:
+    async def run() -> None:
+        t = table()
+        view, flow = copy_view(200, t)
+        async with engine(tmp_path, [t], []) as coordinator:
+            await coordinator.commit([(100, rows([1, 2], ["a", "b"]))])
+            coordinator.register_relation(view)
+            await coordinator.install(flow)
+            assert content(coordinator, 200) == [(1, "a"), (2, "b")]
+            epoch = await coordinator.commit([(100, rows([3], ["c"]))])
+            await coordinator.wait_published(epoch, 10)
+            assert content(coordinator, 200) == [(1, "a"), (2, "b"), (3, "c")]
+
+    asyncio.run(run())
+
+
+def test_second_server_is_refused(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with engine(tmp_path, [], []):
+            with pytest.raises(PgError, match="is in use by process") as caught:
+                await Coordinator(tmp_path, EngineConfig(reactors=1)).start([], [])
+            assert caught.value.sqlstate == "55006"
+
+    asyncio.run(run())
