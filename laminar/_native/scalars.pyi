@@ -23,3 +23,14 @@ class Binary:
     type: pa.DataType
     def __init__(self, op: str, left: pa.DataType, right: pa.DataType) -> None: ...
     def __call__(self, env: object, left: Any, right: Any) -> Any: ...
+
+class Math:
+    """A function of maths.hpp over one or two float8 columns, called as ``kernel(env, x[, y])``.
+
+    Raises:
+        PgError: 22003, 2201E, 2201F as PostgreSQL does for the function.
+        KeyError: no such function.
+    """
+
+    def __init__(self, name: str) -> None: ...
+    def __call__(self, env: object, x: Any, y: Any = None) -> Any: ...

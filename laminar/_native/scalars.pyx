@@ -14,6 +14,21 @@ cdef extern from "scalars.hpp" namespace "laminar" nogil:
                         const uint8_t* b, int64_t sb, int64_t wb, const uint8_t* valid, int64_t n)
     void and_bits(const uint8_t* a, int64_t ao, const uint8_t* b, int64_t bo, uint8_t* out, int64_t n)
 
+cdef extern from "maths.hpp" namespace "laminar" nogil:
+    void* find_math_fn(const char* name, size_t size)
+    int run_math(void* fn, const double* x, int64_t sx, const double* y, int64_t sy, double* out,
+                 const uint8_t* valid, int64_t n)
+
+cdef dict _MATH_ERRORS = {
+    1: ("22003", "value out of range: overflow"),
+    2: ("22003", "value out of range: underflow"),
+    3: ("22003", "input is out of range"),
+    4: ("2201F", "cannot take square root of a negative number"),
+    5: ("2201E", "cannot take logarithm of zero"),
+    6: ("2201E", "cannot take logarithm of a negative number"),
+    7: ("2201F", "zero raised to a negative power is undefined"),
+    8: ("2201F", "a negative number raised to a non-integer power yields a complex result"),
+}
 cdef dict _KINDS = {pa.int16(): 0, pa.int32(): 1, pa.int64(): 2, pa.float32(): 3, pa.float64(): 4}
 cdef list _TYPES = [pa.int16(), pa.int32(), pa.int64(), pa.float32(), pa.float64()]
 cdef int64_t[5] _WIDTHS = [2, 4, 8, 4, 8]
@@ -136,3 +151,42 @@ cdef class Binary:
         if message is None:
             message = "value out of range: overflow" if fault & 1 else "value out of range: underflow"
         raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, message)
+
+
+cdef class Math:
+    """A function of one or two float8 columns, called as ``kernel(env, x[, y])``."""
+
+    cdef void* fn
+
+    def __init__(self, str name):
+        cdef bytes raw = name.encode()
+        self.fn = find_math_fn(raw, len(raw))
+        if self.fn == NULL:
+            raise KeyError(name)
+
+    def __call__(self, env, x, y=None):
+        cdef list keep = []
+        cdef View a = _view(x, keep, 8)
+        cdef View b = a if y is None else _view(y, keep, 8)
+        cdef int64_t n = a.length if a.stride else b.length
+        cdef int error
+        cdef uint8_t* valid = NULL
+        cdef object validity = None
+        scalar = not a.stride and not b.stride
+        if a.null or b.null:
+            return pa.scalar(None, pa.float64()) if scalar else pa.nulls(n, pa.float64())
+        out = _allocate(n * 8)
+        cdef double* target = <double*><uintptr_t>out.address
+        if a.valid != NULL or b.valid != NULL:
+            validity = _allocate((n + 7) // 8)
+            valid = <uint8_t*><uintptr_t>validity.address
+        with nogil:
+            if valid != NULL:
+                and_bits(a.valid, a.offset, b.valid, b.offset, valid, n)
+            error = run_math(self.fn, <const double*>a.data, a.stride, <const double*>b.data, b.stride, target,
+                             valid, n)
+        if error:
+            state, message = _MATH_ERRORS[error]
+            raise PgError(state, message)
+        result = _from_buffers(_TYPES[4], n, [validity, out])
+        return result[0] if scalar else result

@@ -201,7 +201,7 @@ def test_settings(postgres: Postgres, running: Running, setting: str) -> None:
     "type_name", [name for name in EXTREMES if name not in ("text", "varchar", "bpchar", "bytea", "json")]
 )
 def test_malformed_binary(ours: RawClient, theirs: RawClient, type_name: str) -> None:
-    for raw in (b"", b"\0", b"\xff" * 7, b"\0" * 17, b"\x01{", b"\0\1\0\1\0\0\0\0\0\1\0\1"):
+    for raw in (b"", b"\0", b"\xff" * 7, b"\0" * 17, b"\x01{", b"\0\0\0\1\0\0\0\0\0\0\0\1"):
         messages = [parse(f"SELECT $1::{type_name}"), bind((raw,), formats=(1,)), execute(), SYNC]
         expected, got = comparable(theirs.ask(*messages)), comparable(ours.ask(*messages))
         assert [code for code, _ in got] == [code for code, _ in expected], (type_name, raw)

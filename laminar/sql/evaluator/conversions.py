@@ -48,7 +48,7 @@ def build(cast: plan.Cast) -> Convert:
     if cast.method == "relabel":
         return _relabel(source, target)
     if cast.method == "io":
-        return _through_text(source, target)
+        return through_text(source, target)
     if cast.method == "array":
         assert cast.inner is not None
         return _elementwise(cast.inner, target)
@@ -70,7 +70,7 @@ def _relabel(source: PgType, target: PgType) -> Convert:
     return lambda _env, x: x.cast(target.storage)
 
 
-def _through_text(source: PgType, target: PgType) -> Convert:
+def through_text(source: PgType, target: PgType) -> Convert:
     from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]
 
     default = textio.FormatSettings()

@@ -48,7 +48,7 @@ class Kernel:
 
 _KERNELS: Final[dict[str, Kernel]] = {}
 #: modules that register kernels when imported
-_MODULES: Final = ("arithmetic", "comparison", "booleans", "casts", "timewindow")
+_MODULES: Final = ("arithmetic", "comparison", "booleans", "casts", "math", "text", "timewindow")
 
 
 def kernel(*symbols: str, total: bool = False, rows: bool = False) -> Callable[[Run], Run]:
