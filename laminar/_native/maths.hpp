@@ -53,7 +53,7 @@ inline double m_round(double x, double, int&) { return std::rint(x); }
 inline double m_trunc(double x, double, int&) { return x >= 0 ? std::floor(x) : -std::floor(-x); }
 inline double m_ceil(double x, double, int&) { return std::ceil(x); }
 inline double m_floor(double x, double, int&) { return std::floor(x); }
-inline double m_sign(double x, double, int&) { return x > 0 ? 1.0 : x < 0 ? -1.0 : std::isnan(x) ? x : 0.0; }
+inline double m_sign(double x, double, int&) { return x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0; }
 
 inline double m_pow(double x, double y, int& e) {
   if (std::isnan(x)) return std::isnan(y) || y != 0 ? x : 1.0;

@@ -25,6 +25,7 @@ enum TextError : int {
   kBadCharacter = 6,
   kBadEscape = 7,
   kNegativeCharacter = 8,
+  kIntegerRange = 9,
 };
 
 struct Args {
@@ -309,7 +310,8 @@ inline int fn_to_hex32(const Args& a, Out& o) {
 
 // overlay(s placing s[1] from k[0] for k[1])
 inline int overlay(std::string_view s, std::string_view with, int64_t from, int64_t length, Out& o) {
-  if (from <= 0 || from + length > INT32_MAX) return kNegativeSubstring;
+  if (from <= 0) return kNegativeSubstring;
+  if (from + length > INT32_MAX) return kIntegerRange;
   size_t head = char_offset(s, from - 1);
   int64_t tail = std::max<int64_t>(from + length - 1, 0);
   o.text = s.substr(0, head);

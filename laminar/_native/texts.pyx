@@ -55,7 +55,8 @@ cdef dict _ERRORS = {
     5: ("54000", "null character not permitted"),
     6: ("54000", "requested character too large for encoding: {}"),
     7: ("54000", "requested character not valid for encoding: {}"),
-    8: ("54000", "character number must be positive"),
+    8: ("22023", "character number must be positive"),
+    9: ("22003", "integer out of range"),
 }
 cdef object _Scalar = pa.Scalar
 cdef dict _RESULTS = {"t": pa.string(), "i": pa.int32(), "b": pa.bool_()}

@@ -22,7 +22,9 @@ OP = resolve.make_operator
 
 
 def batch(*columns: list[Any]) -> pa.RecordBatch:
-    return pa.record_batch([pa.array(c, pa.int32()) for c in columns], names=[str(i) for i in range(len(columns))])
+    return pa.record_batch(
+        [pa.array(c, pa.int32()) for c in columns], names=[str(i) for i in range(len(columns))]
+    )
 
 
 def run(expr: Expr, *columns: list[Any], env: Env | None = None) -> list[Any]:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from laminar.sql.evaluator.compiler import compile_block
 from laminar.sql.evaluator.environment import Env
 from laminar.sql.evaluator.program import Block, Failures, as_array
+from laminar.sql.kernels.vectors import storage_value
 from laminar.sql.plan import Const, Expr
 
 __all__ = ["Env", "Evaluator", "compile", "filter_batch", "fold"]
@@ -79,7 +80,7 @@ def fold(expr: Expr) -> Expr:
     if block.steps:
         return expr
     value = block.template[block.outputs[0]]
-    return Const(value.as_py() if value.is_valid else None, expr.type)
+    return Const(storage_value(value), expr.type)
 
 
 def filter_batch(batch: pa.RecordBatch, mask: pa.Array) -> pa.RecordBatch:

@@ -26,7 +26,7 @@ from laminar.types import (
 
 Convert = Callable[[Env, Any], Any]
 #: the length coercion functions of pg_cast
-_SIZERS: Final = {
+SIZERS: Final = {
     BPCHAR: "bpchar",
     VARCHAR: "varchar",
     NUMERIC: "numeric",
@@ -52,7 +52,7 @@ def build(cast: plan.Cast) -> Convert:
     if cast.method == "array":
         assert cast.inner is not None
         return _elementwise(cast.inner, target)
-    symbol = "numeric_rescale" if cast.method == "rescale" else _SIZERS[target.oid]
+    symbol = "numeric_rescale" if cast.method == "rescale" else SIZERS[target.oid]
     if cast.method == "typmod" and cast.explicit:
         symbol += "!"
     found = find(symbol)

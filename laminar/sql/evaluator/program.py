@@ -9,17 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from laminar.errors import PgError
+from laminar.errors import INTERNAL_ERROR, PgError
 from laminar.sql.evaluator.environment import Env
 
 Registers = list[Any]
 #: run(env, n, registers) -> the value of the step's register
 StepRun = Callable[[Env, int, Registers], Any]
+
+
+#: what a kernel raises when it cannot compute a row
+FAILURES: Final = (PgError, pa.ArrowException)
+
+
+def as_pg_error(error: Exception) -> PgError:
+    """A kernel's failure as the user sees it."""
+    if isinstance(error, PgError):
+        return error
+    if isinstance(error, pa.ArrowCapacityError):
+        return PgError("54000", "result of an expression is too large")
+    return PgError(INTERNAL_ERROR, f"expression failed: {error}")
 
 
 class Failures:
@@ -76,8 +89,8 @@ class Block:
         try:
             for step in self.steps:
                 registers[step.out] = step.run(env, n, registers)
-        except PgError as error:
-            raise error.at(step.position or None if step else None) from None
+        except FAILURES as error:
+            raise as_pg_error(error).at(step.position or None if step else None) from None
         return [registers[i] for i in self.outputs]
 
     def run_safe(self, env: Env, n: int, values: Sequence[Any], failures: Failures) -> list[Any]:
@@ -91,8 +104,8 @@ class Block:
                 continue
             try:
                 registers[step.out] = step.run(env, n, registers)
-            except PgError as error:
-                registers[step.out] = isolate(step, env, n, registers, failures, error)
+            except FAILURES as error:
+                registers[step.out] = isolate(step, env, n, registers, failures, as_pg_error(error))
         return [registers[i] for i in self.outputs]
 
 
@@ -114,9 +127,9 @@ def isolate(
         try:
             piece = step.run(env, high - low, part)
             pieces.append(as_array(piece, high - low))
-        except PgError as caught:
+        except FAILURES as caught:
             if high - low == 1:
-                failures.add(low, caught)
+                failures.add(low, as_pg_error(caught))
                 pieces.append(pa.nulls(1, step.type))
             else:
                 middle = (low + high) // 2

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar._native.scalars import Binary
 from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, kernel
+from laminar.sql.kernels.vectors import numbers, with_nulls
 
 _WIDTHS: Final = {"2": pa.int16(), "4": pa.int32(), "8": pa.int64()}
 _NAMES: Final = {pa.int16(): "smallint", pa.int32(): "integer", pa.int64(): "bigint"}
@@ -95,19 +97,17 @@ def _not(_env: object, x: Any) -> Any:
     return pc.bit_wise_not(x)
 
 
-def _shift(symbol: str, name: str, type_: pa.DataType) -> None:
+def _shift(symbol: str, shift: Any, type_: pa.DataType) -> None:
     """Shifts as C does on this platform: the distance modulo 32, or 64 for bigint; smallint as int."""
-    function = pc.get_function(name)
-    wide = type_ if type_ == pa.int64() else pa.int32()
-    mask = pa.scalar(63 if wide == pa.int64() else 31, wide)
+    wide, mask = (np.int64, 63) if type_ == pa.int64() else (np.int32, 31)
 
     def run(_env: object, x: Any, by: Any) -> Any:
-        distance = pc.bit_wise_and(by.cast(wide), mask)
-        return function.call([x.cast(wide), distance]).cast(type_, safe=False)
+        shifted = shift(numbers(x).astype(wide), np.bitwise_and(numbers(by).astype(wide), mask))
+        return with_nulls(shifted, type_, x, by)
 
     kernel(symbol, total=True)(run)
 
 
 for _a, _left in _WIDTHS.items():
-    _shift(f"int{_a}shl", "shift_left", _left)
-    _shift(f"int{_a}shr", "shift_right", _left)
+    _shift(f"int{_a}shl", np.left_shift, _left)
+    _shift(f"int{_a}shr", np.right_shift, _left)

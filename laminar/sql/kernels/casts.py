@@ -110,7 +110,12 @@ def _same(_env: object, x: Any) -> Any:
 _NAME_BYTES: Final = 63
 
 
-@kernel("text_name", "bpchar_name", total=True)
+@kernel("bpchar_name", total=True)
+def _bpchar_name(env: object, x: Any) -> Any:
+    return _text_name(env, trimmed(x))
+
+
+@kernel("text_name", total=True)
 def _text_name(_env: object, x: Any) -> Any:
     """Identifiers hold 63 bytes; a character is not cut in two."""
     if pc.max(pc.binary_length(x)).as_py() in (None, *range(_NAME_BYTES + 1)):
@@ -121,5 +126,33 @@ def _text_name(_env: object, x: Any) -> Any:
 
 @kernel("text_char", total=True)
 def _text_char(_env: object, x: Any) -> Any:
-    """text to "char": the first byte, as far as it is a character."""
-    return pc.utf8_slice_codeunits(x, 0, 1)
+    """text to "char": the first byte, which above 127 is shown, and kept here, as an octal escape."""
+    if pc.all(pc.string_is_ascii(x)).as_py() is not False:
+        return pc.utf8_slice_codeunits(x, 0, 1)
+    return pa.array([v if v is None else _first_byte(v) for v in x.to_pylist()], pa.string())
+
+
+def _first_byte(text: str) -> str:
+    return text[:1] if text[:1].isascii() else f"\\{text.encode()[0]:o}"
+
+
+@kernel("chartoi4", total=True)
+def _char_int4(_env: object, x: Any) -> Any:
+    """The byte's number, signed."""
+    codes = [None if v is None else _byte(v) for v in x.to_pylist()]
+    return pa.array([c if c is None or c < 128 else c - 256 for c in codes], pa.int32())
+
+
+def _byte(char: str) -> int:
+    return int(char[1:], 8) if len(char) == 4 else ord(char) if char else 0
+
+
+@kernel("i4tochar")
+def _int4_char(_env: object, x: Any) -> Any:
+    if pc.any(pc.or_(pc.less(x, -128), pc.greater(x, 127))).as_py():
+        raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, '"char" out of range')
+    return pa.array([None if v is None else _char(v) for v in x.to_pylist()], pa.string())
+
+
+def _char(value: int) -> str:
+    return f"\\{value + 256:o}" if value < 0 else chr(value) if value else ""

@@ -34,11 +34,6 @@ for _word, _op in _OPS.items():
     binary(f"float84{_word}", _op, pa.float64(), pa.float32(), total=True)
 
 
-def _plain(family: str, words: dict[str, str]) -> None:
-    for word, name in words.items():
-        _arrow(f"{family}{word}", name)
-
-
 def _arrow(symbol: str, name: str) -> None:
     function = pc.get_function(name)
 
@@ -46,6 +41,11 @@ def _arrow(symbol: str, name: str) -> None:
         return function.call([a, b])
 
     kernel(symbol, total=True)(run)
+
+
+def _plain(family: str, words: dict[str, str]) -> None:
+    for word, name in words.items():
+        _arrow(f"{family}{word}", name)
 
 
 for _family in ("bool", "oid", "date_", "timestamp_", "time_", "uuid_", "bytea", "char", "name"):
@@ -64,8 +64,9 @@ for _symbol, _name in {
     "text_pattern_ge": "greater_equal",
 }.items():
     _plain(_symbol, {"": _name})
-for _pair in ("nametext", "textname"):
-    _plain(_pair, _ARROW)
+for _word, _name in _ARROW.items():
+    _arrow(f"name{_word}text", _name)
+    _arrow(f"text{_word}name", _name)
 
 
 def trimmed(x: Any) -> Any:

@@ -88,20 +88,12 @@ def _width_bucket(x: float, low: float, high: float, count: int) -> int:
     if low == high:
         raise PgError("2201G", "lower bound cannot equal upper bound")
     if low < high:
-        bucket = 0 if x < low else count + 1 if x >= high else _bucket(x, low, high, count)
+        bucket = 0.0 if x < low else count + 1.0 if x >= high else count * (x - low) / (high - low) + 1
     else:
-        bucket = 0 if x > low else count + 1 if x <= high else _bucket(x, low, high, count)
-    if bucket > 2**31 - 1:
+        bucket = 0.0 if x > low else count + 1.0 if x <= high else count * (low - x) / (low - high) + 1
+    if not bucket < 2**31:
         raise out_of_range(pa.int32())
-    return bucket
-
-
-def _bucket(x: float, low: float, high: float, count: int) -> int:
-    span = high - low
-    if math.isinf(span):
-        # halved, as PostgreSQL does, when the difference overflows
-        return min(count, int(count * ((x / 2 - low / 2) / (high / 2 - low / 2))) + 1)
-    return min(count, int(count * ((x - low) / span)) + 1)
+    return int(bucket)
 
 
 @kernel("drandom", rows=True, total=True)

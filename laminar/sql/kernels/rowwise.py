@@ -1,4 +1,4 @@
-"""Kernels in Python, for functions too rarely used to deserve native code: once per distinct row of arguments."""
+"""Kernels in Python, for functions too rare to deserve native code: once per distinct row of arguments."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def rows_of(columns: Sequence[Any]) -> list[tuple[Any, ...]]:
     return list(zip(*lists, strict=False))
 
 
-def apply(function: Callable[..., Any], columns: Sequence[Any], type_: pa.DataType, strict: bool = True) -> pa.Array:
+def apply(
+    function: Callable[..., Any], columns: Sequence[Any], type_: pa.DataType, strict: bool = True
+) -> pa.Array:
     """``function`` of every row; a strict one is not asked about nulls."""
     known: dict[tuple[Any, ...], Any] = {}
-    results = []
+    results: list[Any] = []
     for row in rows_of(columns):
         if strict and None in row:
             results.append(None)
@@ -39,7 +41,9 @@ def apply(function: Callable[..., Any], columns: Sequence[Any], type_: pa.DataTy
     return pa.array(results, type_)
 
 
-def python(*symbols: str, strict: bool = True, total: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def python(
+    *symbols: str, strict: bool = True, total: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers a Python function of one row's values under these symbols."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:

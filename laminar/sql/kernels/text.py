@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from laminar._native.texts import TextKernel
 from laminar.errors import PgError
-from laminar.sql.keywords import KEYWORDS, UNRESERVED
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, builder, kernel
 from laminar.sql.kernels.rowwise import python
+from laminar.sql.keywords import KEYWORDS, UNRESERVED
 from laminar.types import TEXT, PgType
 
 #: symbol -> (function in texts.hpp, result, cannot fail)
@@ -61,7 +61,12 @@ for _symbol, (_name, _result, _total) in _NATIVE.items():
     add(_symbol, Kernel(lambda _signature, run=_run: run, _total, native=True))  # type: ignore[misc]
 
 for _prefix in ("text", "name"):
-    for _word, _name in {"like": "like", "nlike": "not_like", "iclike": "ilike", "icnlike": "not_ilike"}.items():
+    for _word, _name in {
+        "like": "like",
+        "nlike": "not_like",
+        "iclike": "ilike",
+        "icnlike": "not_ilike",
+    }.items():
         _run = TextKernel(_name, "b")
         add(f"{_prefix}{_word}", Kernel(lambda _signature, run=_run: run, native=True))  # type: ignore[misc]
 
@@ -209,7 +214,9 @@ def _format(signature: Signature) -> Run:
     def run(env: Any, *columns: Any) -> Any:
         texts = [c(env, x).to_pylist() for c, x in zip(convert, _arrays(columns), strict=True)]
         rows = zip(*texts, strict=True)
-        return pa.array([None if row[0] is None else format_text(row[0], row[1:]) for row in rows], pa.string())
+        return pa.array(
+            [None if row[0] is None else format_text(row[0], row[1:]) for row in rows], pa.string()
+        )
 
     return run
 
@@ -244,6 +251,8 @@ def format_text(template: str, args: tuple[str | None, ...]) -> str:
             raise PgError("22023", "too few arguments for format()")
         text = _converted(kind, args[number - 1])
         used = number
+        if width > 0x3FFFFFFF:
+            raise PgError("54000", "requested length too large")
         out.append(text.ljust(width) if left else text.rjust(width))
     return "".join(out)
 
