@@ -116,9 +116,9 @@ def test_relation_without_key_against_counter(steps):
                     store.restore(directory, saved[0], number, 0)
             else:
                 rows = []
-                for (text, numbers), weight in action:
+                for (text, numbers), wanted in action:
                     key = (text, repr(numbers))
-                    weight = max(weight, -model[key])
+                    weight = max(wanted, -model[key])
                     if weight:
                         rows.append(((text, numbers), weight))
                         model[key] += weight
