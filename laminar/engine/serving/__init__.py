@@ -3,6 +3,7 @@
 from laminar.engine.serving.checkpoint import Checkpointer, Pending
 from laminar.engine.serving.chunk import Snapshot
 from laminar.engine.serving.layout import Layout
+from laminar.engine.serving.overlay import Writes, overlay
 from laminar.engine.serving.relation import RelationStore
 from laminar.engine.serving.segments import Segment
 from laminar.engine.serving.store import EpochView, Retention, ServingStore
@@ -17,4 +18,6 @@ __all__ = [
     "Segment",
     "ServingStore",
     "Snapshot",
+    "Writes",
+    "overlay",
 ]

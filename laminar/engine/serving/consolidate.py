@@ -62,12 +62,12 @@ def cancel(
 ) -> tuple[pa.RecordBatch | None, pa.RecordBatch]:
     """Take away pairs of an insertion and a deletion of the same row.
 
-    Rows are the same when their storage is (by a 128-bit digest).
+    Rows are the same when their storage is (by a 128-bit digest); the row watermark does not count.
     """
     if inserts is None:
         return inserts, deletes
     both = concat([inserts, deletes], layout)
-    row, firsts = group_rows([digest(*both.columns)])
+    row, firsts = group_rows([digest(*layout.visible(both))])
     row_in, row_out = row[: inserts.num_rows], row[inserts.num_rows :]
     kinds = len(firsts)
     gone = np.minimum(np.bincount(row_in, minlength=kinds), np.bincount(row_out, minlength=kinds))

@@ -13,6 +13,8 @@ import pyarrow as pa
 from laminar._native.rowindex import hash_rows
 from laminar.types import PgType
 
+#: attribute number of the hidden row watermark
+ROW_WATERMARK = -1
 _SEEDS = (secrets.randbits(64), secrets.randbits(64))
 
 
@@ -59,6 +61,10 @@ class Layout:
         if not self.key:
             return [digest(a) if pa.types.is_list(a.type) else a for a in batch.columns]
         return self.comparable([batch.column(i) for i in self.key])
+
+    def visible(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """All columns but the row watermark (attribute -1), which says when a change was made."""
+        return [c for a, c in zip(self.attnums, batch.columns, strict=True) if a != ROW_WATERMARK]
 
     def comparable(self, keys: Sequence[pa.Array]) -> list[pa.Array]:
         """Key values in the form in which equal keys are equal bytes (kernels.sort_key)."""

@@ -72,7 +72,11 @@ class RelationStore:
         """Row id of each key, -1 where there is none."""
         if not self.layout.key:
             raise PgError(INTERNAL_ERROR, f"relation {self.oid} has no key to look up")
-        return self._indexed().find(self.layout.comparable(keys))
+        return self.find_comparable(self.layout.comparable(keys))
+
+    def find_comparable(self, keys: list[pa.Array]) -> RowIds:
+        """As ``find``, for keys in the form of ``Layout.key_arrays``."""
+        return self._indexed().find(keys)
 
     def take(self, ids: RowIds) -> pa.RecordBatch:
         """The rows with these ids, in that order."""
