@@ -9,13 +9,13 @@ nothing of that happens.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import Exchange
+from laminar.engine.operators import partition
 
 if TYPE_CHECKING:
     from laminar.engine.dataflow import Host
@@ -44,7 +44,6 @@ class ExchangeOperator:
             self.rows_sent += len(change)
             host.send(0, self.dataflow, self.node.id, change)
             return []
-        partition = import_module("laminar.engine.operators").partition
         mine: list[Change] = []
         for owner, part in enumerate(partition(change, self.keys, host.count)):
             if part is None:

@@ -15,7 +15,6 @@ import sys
 import time
 import traceback
 from collections import deque
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from laminar.engine.dataflow import Dataflow, Vertex
 from laminar.engine.inputs import InputOperator
 from laminar.engine.messages import Inbox, Kind, Message, Outbox
 from laminar.engine.nodes import Input, Node
+from laminar.engine.operators import OperatorContext, build
 from laminar.engine.operators.base import Operator
 from laminar.engine.protocol import (
     BarrierMessage,
@@ -266,11 +266,9 @@ class Reactor:
 
     def make_operator(self, dataflow: int, node: Node) -> Operator:
         """A computing operator."""
-        operators = import_module("laminar.engine.operators")
         scratch = Path(self.settings.scratch) / str(dataflow)
-        context = operators.OperatorContext(self.index, self.count, scratch, self.now)
-        made: Operator = operators.build(node, context)
-        return made
+        scratch.mkdir(parents=True, exist_ok=True)
+        return build(node, OperatorContext(self.index, self.count, scratch, self.now))
 
     def make_input(self, dataflow: int, node: Input) -> InputOperator:
         """An input with a way to ask for its relation's watermark."""

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from laminar.engine.change import Change
-from laminar.engine.nodes import Input, Materialize, Properties
+from laminar.engine.nodes import Exchange, GroupAggregate, Input, Materialize, Properties
 from laminar.engine.relations import DataflowSpec, RelationSpec
-from laminar.sql.plan import Column
-from laminar.types import INT8, TEXT, TIMESTAMP, PgType
+from laminar.sql.plan import Aggregate, Column, ColumnRef, Function
+from laminar.types import INT8, NUMERIC, TEXT, TIMESTAMP, PgType
 
-BIGINT, STRING, TIME = PgType(INT8), PgType(TEXT), PgType(TIMESTAMP)
+BIGINT, STRING, TIME, NUMBER = PgType(INT8), PgType(TEXT), PgType(TIMESTAMP), PgType(NUMERIC)
 
 
 def table(oid: int = 100, key: tuple[int, ...] | None = None, watermark: int | None = None) -> RelationSpec:
@@ -53,3 +53,20 @@ def copy_view(
     root = Materialize(2, Input(1, of.oid, attnums, properties), oid, properties)
     view = RelationSpec(oid, f"v{oid}", "view", tuple(range(1, len(columns) + 1)), tuple(types), ())
     return view, DataflowSpec(oid, root, (of.oid,))
+
+
+def grouped_view(oid: int, of: RelationSpec) -> tuple[RelationSpec, DataflowSpec]:
+    """SELECT v, count(*), max(k) FROM of GROUP BY v."""
+    key, value = Column(1, "k", BIGINT), Column(2, "v", STRING)
+    below = Properties((key, value), append_only=of.append_only)
+    source = Input(1, of.oid, (1, 2), below)
+    exchange = Exchange(2, source, (2,), below)
+    count, largest = Column(3, "count", BIGINT), Column(4, "max", BIGINT)
+    aggregates = (
+        Aggregate(Function(2803, "count", "count", False, "i"), (), BIGINT),
+        Aggregate(Function(2115, "max", "max", True, "i"), (ColumnRef(1, BIGINT),), BIGINT),
+    )
+    properties = Properties((value, count, largest), key=(2,))
+    grouped = GroupAggregate(3, exchange, (2,), aggregates, properties)
+    view = RelationSpec(oid, f"v{oid}", "view", (1, 2, 3), (STRING, BIGINT, BIGINT), (0,))
+    return view, DataflowSpec(oid, Materialize(4, grouped, oid, properties), (of.oid,))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,7 +14,7 @@ from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
 from laminar.engine.relations import DataflowSpec, RelationSpec
 from laminar.errors import PgError
-from tests.engine.plans import copy_view, rows, table
+from tests.engine.plans import copy_view, grouped_view, rows, table
 
 
 @asynccontextmanager
@@ -76,5 +77,50 @@ def test_second_server_is_refused(tmp_path: Path) -> None:
             with pytest.raises(PgError, match="is in use by process") as caught:
                 await Coordinator(tmp_path, EngineConfig(reactors=1)).start([], [])
             assert caught.value.sqlstate == "55006"
+
+    asyncio.run(run())
+
+
+def expected_groups(history: list[tuple[int, str, int]]) -> list[tuple[object, ...]]:
+    """What grouped_view shows after these (key, value, weight)."""
+    live: dict[tuple[int, str], int] = {}
+    for key, value, weight in history:
+        live[key, value] = live.get((key, value), 0) + weight
+    groups: dict[str, list[int]] = {}
+    for (key, value), weight in live.items():
+        groups.setdefault(value, []).extend([key] * weight)
+    return sorted((value, len(keys), max(keys)) for value, keys in groups.items() if keys)
+
+
+@pytest.mark.parametrize("reactors", [1, 2, 3])
+def test_grouping_with_updates_and_deletes(tmp_path: Path, reactors: int) -> None:
+    """Random changes in random transactions; the view equals the model after every one."""
+
+    async def run() -> None:
+        t = table(key=(0,))
+        view, flow = grouped_view(200, t)
+        below, below_flow = copy_view(201, view, (1, 2))
+        random = Random(7)
+        state: dict[int, str] = {}
+        history: list[tuple[int, str, int]] = []
+        async with engine(tmp_path, [t, view, below], [flow, below_flow], reactors) as coordinator:
+            for _ in range(40):
+                changed: list[tuple[int, str, int]] = []
+                for key in random.sample(range(200), random.randint(1, 60)):
+                    if key in state:
+                        changed.append((key, state.pop(key), -1))
+                    if random.random() < 0.7:
+                        state[key] = random.choice("abcdefgh")
+                        changed.append((key, state[key], 1))
+                keys, values, weights = zip(*changed, strict=True)
+                change = rows(list(keys), list(values), list(weights))
+                epoch = await coordinator.commit([(100, change)], sync=random.random() < 0.3)
+                history += changed
+                if random.random() < 0.5:
+                    await coordinator.wait_published(epoch, 20)
+                    assert content(coordinator, 200) == expected_groups(history)
+            await coordinator.flush()
+            assert content(coordinator, 200) == expected_groups(history)
+            assert content(coordinator, 201) == [row[:2] for row in expected_groups(history)]
 
     asyncio.run(run())

@@ -1,0 +1,148 @@
+"""Kill -9 of reactors and of the whole server, restarts, damaged logs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from laminar.engine.config import EngineConfig
+from laminar.engine.coordinator import Coordinator
+from laminar.engine.walformat import segments
+from laminar.errors import PgError
+from tests.engine.crash_child import CONFIG, FLOW, TABLE, VIEW, value
+from tests.engine.plans import rows
+from tests.engine.test_coordinator import content, engine, expected_groups
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_and_kill(path: Path, reactors: int, first: int, seconds: float) -> tuple[int, int]:
+    """Let a server commit for a while, kill it; (last acknowledged, last seen) transaction."""
+    command = [sys.executable, "-m", "tests.engine.crash_child", str(path), str(reactors), str(first)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        lines = [child.stdout.readline()]  # the first transaction: the server is up
+        time.sleep(seconds)
+        child.kill()
+        lines += child.stdout.readlines()
+    acknowledged = [int(line.split()[1]) for line in lines if line.startswith("ack") and line.endswith("\n")]
+    seen = [int(line.split()[1]) for line in lines if line.startswith("saw") and line.endswith("\n")]
+    assert acknowledged, lines
+    return acknowledged[-1], max(seen, default=-1)
+
+
+async def check(path: Path, reactors: int, acknowledged: int) -> int:
+    """Recover and compare table and view with the model; returns the number of transactions there."""
+    coordinator = Coordinator(path, EngineConfig(reactors=reactors, **CONFIG))
+    await coordinator.start([TABLE, VIEW], [FLOW])
+    try:
+        await coordinator.flush()
+        keys = [row[0] for row in content(coordinator, 100)]
+        last = max(keys)  # type: ignore[type-var]
+        assert last >= acknowledged
+        assert last <= acknowledged + 1
+        assert keys == list(range(max(0, last - 9), last + 1))
+        history = [(k, value(k), 1) for k in keys]
+        assert content(coordinator, 200) == expected_groups(history)  # type: ignore[arg-type]
+        return int(last) + 1  # type: ignore[call-overload]
+    finally:
+        await coordinator.stop()
+
+
+@pytest.mark.parametrize("reactors", [1, 2])
+def test_kill_the_server(tmp_path: Path, reactors: int) -> None:
+    chance = random.Random(reactors)
+    count = 0
+    for _ in range(4):
+        acknowledged, seen = run_and_kill(tmp_path, reactors, count, chance.uniform(0.0, 0.5))
+        count = asyncio.run(check(tmp_path, reactors, acknowledged))
+        assert count > seen
+
+
+@pytest.mark.parametrize("reactors", [1, 2])
+def test_kill_a_reactor(tmp_path: Path, reactors: int) -> None:
+    """Statements wait, nothing is lost, nothing appears twice."""
+
+    async def run() -> None:
+        chance = random.Random(reactors)
+        async with engine(tmp_path, [TABLE, VIEW], [FLOW], reactors) as coordinator:
+            history = []
+            for i in range(60):
+                epoch = await coordinator.commit([(100, rows([i], [value(i)]))], sync=i % 2 == 0)
+                history.append((i, value(i), 1))
+                if i % 15 == 7:
+                    await coordinator.checkpoint()
+                if i % 12 == 5:
+                    assert coordinator._fleet is not None
+                    victim = chance.choice(coordinator._fleet.reactors)
+                    os.kill(victim.process.pid, signal.SIGKILL)
+                if chance.random() < 0.5:
+                    await coordinator.wait_published(epoch, 30)
+                    assert content(coordinator, 200) == expected_groups(history)
+            await coordinator.flush()
+            assert content(coordinator, 200) == expected_groups(history)
+
+    asyncio.run(run())
+
+
+def committed(path: Path, count: int) -> None:
+    """A log with ``count`` transactions and no checkpoint of them: the server is killed, not stopped."""
+
+    async def run() -> None:
+        coordinator = Coordinator(path, EngineConfig(reactors=1, wal_segment_bytes=1 << 18))
+        await coordinator.start([TABLE, VIEW], [FLOW])
+        for i in range(count):
+            await coordinator.commit([(100, rows([i], [value(i)]))])
+        await coordinator.flush()
+        assert coordinator._fleet is not None and coordinator._task is not None
+        coordinator._task.cancel()
+        coordinator._fleet.kill()
+        await coordinator.wal.close()
+        coordinator.checkpoints.close()
+        coordinator._lock.release()
+
+    asyncio.run(run())
+
+
+def log_bytes(path: Path) -> tuple[Path, bytearray]:
+    (_, file), *_ = segments(path / "wal")
+    return file, bytearray(file.read_bytes())
+
+
+def test_torn_tail_is_cut(tmp_path: Path) -> None:
+    committed(tmp_path, 5)
+    file, data = log_bytes(tmp_path)
+    end = len(data.rstrip(b"\0"))
+    data[end - 3] ^= 0xFF  # in the last record: the epoch that nothing later vouches for
+    file.write_bytes(data)
+
+    async def run() -> None:
+        async with engine(tmp_path, [TABLE, VIEW], [FLOW]) as coordinator:
+            await coordinator.flush()
+            assert len(content(coordinator, 100)) == 5
+
+    asyncio.run(run())
+
+
+def test_damage_before_the_end_stops_the_start(tmp_path: Path) -> None:
+    committed(tmp_path, 5)
+    file, data = log_bytes(tmp_path)
+    end = len(data.rstrip(b"\0"))
+    data[end // 2] ^= 0xFF
+    file.write_bytes(data)
+
+    async def run() -> None:
+        with pytest.raises(PgError, match=f"{file.name} is damaged at byte") as caught:
+            async with engine(tmp_path, [TABLE, VIEW], [FLOW]):
+                pass
+        assert caught.value.sqlstate == "XX001"
+
+    asyncio.run(run())
