@@ -219,7 +219,7 @@ class SessionParser(DmlParser):
         names = [self._dropped(kind)]
         while self.accept(","):
             names.append(self._dropped(kind))
-        return kind, names, False  # type: ignore[return-value]
+        return kind, names, False
 
     # --- EXPLAIN, SHOW, SET
 

@@ -1,0 +1,187 @@
+"""From syntax trees to the typed logical plan.
+
+:func:`bind_query` for queries, :func:`bind_insert`, :func:`bind_update`, :func:`bind_delete` for DML,
+and the smaller parts of definitions: types, defaults, checks, watermarks, EMIT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from laminar.errors import UNDEFINED_TABLE, PgError
+from laminar.sql import ast
+from laminar.sql import plan as p
+from laminar.sql import statements as s
+from laminar.sql.binder.dml import BoundConflict, BoundDelete, BoundInsert, BoundUpdate, DmlBinder
+from laminar.sql.binder.scope import Item, Level
+from laminar.sql.binder.state import bind_type, location
+from laminar.sql.catalog_view import Attribute, CatalogView, Relation
+from laminar.sql.trees import has_subquery
+from laminar.types import PgType
+
+__all__ = [
+    "BoundConflict",
+    "BoundDelete",
+    "BoundInsert",
+    "BoundQuery",
+    "BoundUpdate",
+    "bind_check",
+    "bind_default",
+    "bind_delete",
+    "bind_emit",
+    "bind_expression",
+    "bind_insert",
+    "bind_query",
+    "bind_target_columns",
+    "bind_type",
+    "bind_update",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundQuery:
+    """``columns`` are all of ``plan.columns``; ``dependencies`` the oids of the relations named."""
+
+    plan: p.Plan
+    columns: tuple[p.Column, ...]
+    param_types: tuple[PgType, ...]
+    dependencies: frozenset[int]
+
+
+def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundQuery:
+    """Bind a query.
+
+    Args:
+        param_types: oids of $1, $2, … as the client gave them, 0 to infer.
+
+    Raises:
+        PgError: as PostgreSQL's analysis would, with position.
+    """
+    binder = DmlBinder(catalog, param_types)
+    plan = binder.query(query, None, Level())
+    return BoundQuery(plan, plan.columns, tuple(binder.parameter_types()), frozenset(binder.dependencies))
+
+
+def bind_insert(statement: s.Insert, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundInsert:
+    return DmlBinder(catalog, param_types).insert(statement)
+
+
+def bind_update(statement: s.Update, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundUpdate:
+    return DmlBinder(catalog, param_types).update(statement)
+
+
+def bind_delete(statement: s.Delete, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundDelete:
+    return DmlBinder(catalog, param_types).delete(statement)
+
+
+def bind_target_columns(
+    relation: Relation, names: list[tuple[str, int]] | None, catalog: CatalogView
+) -> list[Attribute]:
+    """The attributes that COPY t (a, b) names. Raises 42703, 42701."""
+    return [attribute for attribute, _ in DmlBinder(catalog).target_columns(relation, names or None)]
+
+
+def bind_default(node: ast.Expr, type_: PgType, column: str, catalog: CatalogView) -> p.Expr:
+    """A column's DEFAULT: no columns, no subqueries, assignable to the column."""
+    binder = DmlBinder(catalog)
+    level = Level(clause="DEFAULT")
+    if any(isinstance(part, ast.Name) for part in _walk(node)):
+        raise PgError(
+            "0A000", "cannot use column reference in DEFAULT expression", position=_first_name(node)
+        )
+    expr = binder.expr(node, level)
+    if has_subquery(expr):
+        raise PgError("0A000", "cannot use subquery in DEFAULT expression", position=location(node) or None)
+    try:
+        return binder.assign(expr, Attribute(column, type_, 0), node)
+    except PgError as error:
+        if error.sqlstate == "42804":
+            error.message = error.message.replace("but expression is", "but default expression is")
+        raise
+
+
+def bind_check(node: ast.Expr, relation: Relation, catalog: CatalogView) -> p.Expr:
+    """A CHECK constraint over the relation's columns (ids as in :func:`bind_expression`)."""
+    binder = DmlBinder(catalog)
+    level, _ = _relation_level(binder, relation, "check")
+    expr = binder.boolean(binder.expr(node, level), node, "CHECK")
+    if has_subquery(expr):
+        raise PgError("0A000", "cannot use subquery in check constraint", position=location(node) or None)
+    return expr
+
+
+def bind_expression(
+    node: ast.Expr, relation: Relation, catalog: CatalogView
+) -> tuple[p.Expr, dict[int, int]]:
+    """An expression over one relation's columns, and column id -> attribute number."""
+    binder = DmlBinder(catalog)
+    level, numbers = _relation_level(binder, relation, "WHERE")
+    expr = binder.known(binder.expr(node, level), node)
+    if has_subquery(expr):
+        raise PgError("0A000", "cannot use subquery here", position=location(node) or None)
+    return expr, numbers
+
+
+def _relation_level(binder: DmlBinder, relation: Relation, clause: str) -> tuple[Level, dict[int, int]]:
+    columns = [(a.name, binder.column(a.name, a.type, (relation.oid, a.attnum))) for a in relation.columns]
+    numbers = {column.id: a.attnum for a, (_, column) in zip(relation.columns, columns, strict=True)}
+    return Level(items=[Item(relation.name, columns, schema=relation.schema)], clause=clause), numbers
+
+
+def bind_emit(clause: s.EmitClause, catalog: CatalogView) -> p.Emit:
+    """EMIT, ALLOW LATENESS and LATE DATA TO. Raises 42P01 for an unknown table, 22023 for bad spans."""
+    binder = DmlBinder(catalog)
+    every = 0
+    if clause.every is not None:
+        every = _microseconds(binder, clause.every, "EMIT EVERY")
+        if every <= 0:
+            raise PgError(
+                "22023", "EMIT EVERY needs a positive interval", position=location(clause.every) or None
+            )
+    lateness = None
+    if clause.lateness is not None:
+        lateness = _microseconds(binder, clause.lateness, "ALLOW LATENESS")
+        if lateness < 0:
+            raise PgError(
+                "22023", "ALLOW LATENESS cannot be negative", position=location(clause.lateness) or None
+            )
+        if clause.mode == "final":
+            raise PgError(
+                "42601",
+                "EMIT FINAL excludes ALLOW LATENESS",
+                hint="EMIT ON WINDOW CLOSE waits for late rows.",
+                position=clause.lateness_pos or None,
+            )
+    late_table = None
+    if clause.late_table is not None:
+        name = clause.late_table
+        relation = catalog.relation(name.schema, name.name)
+        if relation is None:
+            raise PgError(UNDEFINED_TABLE, f'relation "{name}" does not exist', position=name.pos or None)
+        if relation.kind != "table":
+            raise PgError("42809", f'"{relation.name}" is not a table', position=name.pos or None)
+        late_table = relation.oid
+    return p.Emit(clause.mode or "update", every, lateness, late_table, clause.pos or clause.lateness_pos)
+
+
+def _microseconds(binder: DmlBinder, node: ast.Expr, what: str) -> int:
+    months, days, micros = binder.constant_span(node, Level(clause=what), what)
+    if months:
+        raise PgError("22023", f"{what} cannot be in months", position=location(node) or None)
+    return days * 86_400_000_000 + micros
+
+
+def _walk(node: object) -> list[object]:
+    """All syntax nodes of an expression, subqueries left out."""
+    found = [node]
+    for name in getattr(node, "__slots__", ()):
+        value = getattr(node, name)
+        for item in value if isinstance(value, list | tuple) else [value]:
+            if hasattr(item, "pos") and not isinstance(item, ast.Select | ast.ValuesQuery | ast.SetOperation):
+                found.extend(_walk(item))
+    return found
+
+
+def _first_name(node: ast.Expr) -> int | None:
+    return next((part.pos for part in _walk(node) if isinstance(part, ast.Name)), None)

@@ -1,0 +1,79 @@
+"""Rows of literals straight to Arrow columns, without a plan."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+from laminar.sql import ast
+from laminar.sql import statements as s
+from laminar.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
+
+_INTEGERS: Final = frozenset((INT2, INT4, INT8))
+_NUMBERS: Final = _INTEGERS | {FLOAT4, FLOAT8, NUMERIC}
+_DIGITS: Final = frozenset("0123456789+-")
+
+
+def literal_arrays(rows: s.LiteralRows, types: list[PgType]) -> list[pa.Array] | None:
+    """The columns in their types' storage; None when a literal has to be converted from another type.
+
+    Raises:
+        PgError: what reading a text as its column's type raises.
+    """
+    from laminar._native import textio
+
+    arrays = []
+    for cells, type_ in zip(rows.columns, types, strict=True):
+        texts = _texts(cells, type_)
+        if texts is None:
+            return None
+        arrays.append(textio.parse_text(pa.array(texts, pa.string()), type_))
+    return arrays
+
+
+def _texts(cells: tuple[str, ...], type_: PgType) -> list[str | None] | None:
+    firsts = {cell[0] for cell in cells}
+    numbers = not firsts.isdisjoint(_DIGITS)
+    words = not firsts.isdisjoint("tTfF")
+    if numbers and type_.oid not in _NUMBERS:
+        return None
+    if words and type_.oid != BOOL:
+        return None
+    if numbers and type_.oid in _INTEGERS and any(not _integer(cell) for cell in cells):
+        return None
+    if firsts == {"'"}:
+        return [cell[1:-1].replace("''", "'") for cell in cells]
+    if "'" not in firsts and "n" not in firsts and "N" not in firsts:
+        return list(cells)
+    return [_text(cell) for cell in cells]
+
+
+def _integer(cell: str) -> bool:
+    return cell[0] not in _DIGITS or cell.lstrip("+-").isdigit()
+
+
+def _text(cell: str) -> str | None:
+    first = cell[0]
+    if first == "'":
+        return cell[1:-1].replace("''", "'")
+    return None if first in "nN" else cell
+
+
+def literal_query(rows: s.LiteralRows) -> ast.ValuesQuery:
+    """The same rows as a syntax tree (positions are those of the first row's parenthesis)."""
+    nodes = [[_node(cell, rows.pos) for cell in row] for row in zip(*rows.columns, strict=True)]
+    return ast.ValuesQuery(nodes, ast.Tail(), rows.pos)
+
+
+def _node(cell: str, pos: int) -> ast.Expr:
+    first = cell[0]
+    if first == "'":
+        return ast.Literal("string", cell[1:-1].replace("''", "'"), pos)
+    if first in "nN":
+        return ast.Literal("null", None, pos)
+    if first in "tTfF":
+        return ast.Literal("bool", cell.lower(), pos)
+    text = cell.removeprefix("+")
+    kind = "int" if text.lstrip("-").isdigit() and abs(int(text)) <= 0x7FFFFFFF else "float"
+    return ast.Literal(kind, text, pos)  # type: ignore[arg-type]

@@ -1,0 +1,246 @@
+"""Any query: WITH, set operations, VALUES."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from laminar.errors import DATATYPE_MISMATCH, SYNTAX_ERROR, PgError, not_supported
+from laminar.sql import ast
+from laminar.sql import plan as p
+from laminar.sql.binder.calls import nulls_first
+from laminar.sql.binder.scope import CteEntry, Level
+from laminar.sql.binder.select import SelectBinder
+from laminar.sql.binder.state import location
+from laminar.sql.catalog_view import CatalogView
+from laminar.sql.resolve import common_type
+from laminar.sql.trees import ref
+from laminar.types import INTERVAL, UNKNOWN, PgType
+
+
+class QueryBinder(SelectBinder):
+    """SelectStmt."""
+
+    def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
+        super().__init__(catalog, param_types)
+        self._used: list[CteEntry] = []
+
+    def query(self, node: ast.Query, parent: Level | None, like: Level, *, unknowns: bool = False) -> p.Plan:
+        """Bind a query whose outer names are those of ``parent``, with the WITH queries that ``like`` sees.
+
+        Args:
+            unknowns: leave untyped literals of the select list untyped, for who gives them a type.
+        """
+        level = Level(parent, dict(like.ctes))
+        own = self._with(node.tail.with_, level)
+        plan = self._body(node, level, unknowns=unknowns)
+        for entry in own:
+            if entry not in self._used:
+                self.cte_plan(entry, level)  # for its errors
+        return plan
+
+    def with_level(self, with_: ast.With | None) -> Level:
+        """A top level with the WITH queries of an INSERT, UPDATE or DELETE."""
+        level = Level()
+        self._with(with_, level)
+        return level
+
+    def cte_plan(self, entry: CteEntry, level: Level) -> tuple[p.Plan, list[str]]:
+        if entry not in self._used:
+            self._used.append(entry)
+        if entry.recursive:
+            raise not_supported("recursive WITH queries are not supported", position=entry.cte.pos)
+        return super().cte_plan(entry, level)
+
+    def _with(self, with_: ast.With | None, level: Level) -> list[CteEntry]:
+        own: list[CteEntry] = []
+        names: set[str] = set()
+        for cte in with_.ctes if with_ is not None else []:
+            if cte.name in names:
+                raise PgError(
+                    "42712", f'WITH query name "{cte.name}" specified more than once', position=cte.pos
+                )
+            names.add(cte.name)
+            environment = dict(level.ctes)
+            entry = CteEntry(cte, environment, level.parent)
+            if with_ is not None and with_.recursive:
+                environment[cte.name] = CteEntry(cte, {}, level.parent, recursive=True)
+            level.ctes[cte.name] = entry
+            own.append(entry)
+        return own
+
+    def _body(self, node: ast.Query, level: Level, *, unknowns: bool) -> p.Plan:
+        if isinstance(node, ast.Select):
+            return self.select(node, level, unknowns=unknowns)
+        if isinstance(node, ast.ValuesQuery):
+            plan, _ = self.values(node, level, unknowns=unknowns)
+        else:
+            plan = self._set_operation(node, level)
+        return self._tail(plan, node, level)
+
+    def _tail(self, plan: p.Plan, node: ast.ValuesQuery | ast.SetOperation, level: Level) -> p.Plan:
+        keys: list[p.SortItem] = []
+        for item in node.tail.order_by:
+            column = self._result_column(item.expr, plan, node)
+            self.check_sortable(column.type, item.expr)
+            keys.append(p.SortItem(ref(column), item.descending, nulls_first(item)))
+        if keys:
+            plan = p.Sort(plan, tuple(keys))
+        return self.limit(plan, node.tail, level)
+
+    def _result_column(
+        self, node: ast.Expr, plan: p.Plan, query: ast.ValuesQuery | ast.SetOperation
+    ) -> p.Column:
+        if isinstance(node, ast.Name) and len(node.parts) == 1:
+            matches = [column for column in plan.columns if column.name == node.parts[0]]
+            if len(matches) > 1:
+                raise PgError("42702", f'ORDER BY "{node.parts[0]}" is ambiguous', position=node.pos)
+            if matches:
+                return matches[0]
+            raise PgError("42703", f'column "{node.parts[0]}" does not exist', position=node.pos)
+        if isinstance(node, ast.Literal) and node.kind == "int":
+            place = int(node.value or 0)
+            if 1 <= place <= len(plan.columns):
+                return plan.columns[place - 1]
+            raise PgError("42P10", f"ORDER BY position {place} is not in select list", position=node.pos)
+        if isinstance(query, ast.ValuesQuery):
+            raise not_supported(
+                "ORDER BY of VALUES takes column names and positions only", position=location(node)
+            )
+        raise PgError(
+            "0A000",
+            "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
+            detail="Only result column names can be used, not expressions or functions.",
+            hint="Add the expression/function to every SELECT, or move the UNION into a FROM clause.",
+            position=location(node),
+        )
+
+    # --- VALUES
+
+    def values(
+        self, node: ast.ValuesQuery, level: Level, *, unknowns: bool
+    ) -> tuple[p.Plan, list[list[p.Expr]]]:
+        level.clause = "VALUES"
+        width = len(node.rows[0])
+        rows: list[list[p.Expr]] = []
+        for row in node.rows:
+            if len(row) != width:
+                raise PgError(
+                    SYNTAX_ERROR, "VALUES lists must all be the same length", position=location(row[0])
+                )
+            rows.append([self.expr(item, level) for item in row])
+        types: list[PgType] = []
+        for index in range(width):
+            items = [(row[index], at[index]) for row, at in zip(rows, node.rows, strict=True)]
+            if unknowns and all(expr.type.oid == UNKNOWN for expr, _ in items):
+                types.append(PgType(UNKNOWN))
+                continue
+            type_ = self.common(items, "VALUES", location(items[0][1]))  # type: ignore[arg-type]
+            types.append(type_)
+            for bound, written in zip(rows, node.rows, strict=True):
+                bound[index] = self.coerce(bound[index], type_, written[index])
+        columns = tuple(self.column(f"column{n}", type_) for n, type_ in enumerate(types, 1))
+        return p.Values(tuple(tuple(row) for row in rows), columns), rows
+
+    # --- set operations
+
+    def _set_operation(self, node: ast.SetOperation, level: Level) -> p.Plan:
+        left = self._operand(node.left, level)
+        right = self._operand(node.right, level)
+        what = node.op.upper()
+        if len(left.columns) != len(right.columns):
+            at = self._first(node.right)
+            raise PgError(
+                SYNTAX_ERROR, f"each {what} query must have the same number of columns", position=at or None
+            )
+        places = [self._item_positions(side) for side in (node.left, node.right)]
+        types: list[PgType] = []
+        for index, (a, b) in enumerate(zip(left.columns, right.columns, strict=True)):
+            at = places[1][index] if index < len(places[1]) else 0
+            exprs = (_probe(left, index, a), _probe(right, index, b))
+            types.append(common_type(exprs, at or None, what))
+            if not (node.op == "union" and node.all):
+                self.check_comparable(types[-1], None)
+        left = self._converted(left, types)
+        right = self._converted(right, types)
+        columns = tuple(self.column(a.name, type_) for a, type_ in zip(left.columns, types, strict=True))
+        return p.SetOp(node.op, node.all, left, right, columns)
+
+    def _operand(self, node: ast.Query, level: Level) -> p.Plan:
+        inner = Level(level.parent, dict(level.ctes))
+        own = self._with(node.tail.with_, inner)
+        plan = self._body(node, inner, unknowns=not isinstance(node, ast.SetOperation))
+        for entry in own:
+            if entry not in self._used:
+                self.cte_plan(entry, inner)
+        return plan
+
+    def _first(self, node: ast.Query) -> int:
+        places = self._item_positions(node)
+        return places[0] if places else node.pos
+
+    def _item_positions(self, node: ast.Query) -> list[int]:
+        while isinstance(node, ast.SetOperation):
+            node = node.left
+        if isinstance(node, ast.Select):
+            if any(isinstance(target.expr, ast.Star) for target in node.targets):
+                return [node.targets[0].pos]
+            return [location(target.expr) for target in node.targets]
+        return [location(item) for item in node.rows[0]]
+
+    def _converted(self, plan: p.Plan, types: list[PgType]) -> p.Plan:
+        """The plan with its columns of these types; untyped literals are parsed as such."""
+        if all(column.type == type_ for column, type_ in zip(plan.columns, types, strict=True)):
+            return plan
+        return self.convert(plan, types, [None] * len(types))
+
+    def convert(
+        self, plan: p.Plan, types: list[PgType], nodes: list[ast.Expr | None], context: str = "implicit"
+    ) -> p.Plan:
+        exprs: list[p.Expr] = []
+        inner = plan if isinstance(plan, p.Project) else None
+        for index, (column, type_) in enumerate(zip(plan.columns, types, strict=True)):
+            expr: p.Expr = ref(column)
+            if column.type.oid == UNKNOWN and inner is not None:
+                expr = inner.exprs[index]
+            exprs.append(self.coerce(expr, type_, nodes[index], context))
+        columns = tuple(self.output(c.name, e) for c, e in zip(plan.columns, exprs, strict=True))
+        return p.Project(plan, tuple(exprs), columns)
+
+    # --- constants
+
+    def constant_span(self, node: ast.Expr, level: Level, what: str) -> tuple[int, int, int]:
+        """An interval that is known now, as (months, days, microseconds)."""
+        where = location(node) or None
+        expr = self.expr(node, Level(level.parent, dict(level.ctes), clause=level.clause))
+        if expr.type.oid not in (INTERVAL, UNKNOWN):
+            raise PgError(
+                DATATYPE_MISMATCH,
+                f"{what} needs an interval",
+                hint="For example INTERVAL '10 seconds'.",
+                position=where,
+            )
+        value = self.constant(self.coerce(expr, PgType(INTERVAL), node), node)
+        if value is None:
+            raise PgError("22004", f"{what} needs an interval that is not null", position=where)
+        raw = bytes(value)  # type: ignore[call-overload]
+        months = int.from_bytes(raw[:4], "little", signed=True)
+        days = int.from_bytes(raw[4:8], "little", signed=True)
+        return months, days, int.from_bytes(raw[8:16], "little", signed=True)
+
+    def constant(self, expr: p.Expr, node: object) -> object:
+        """The value of an expression without columns, parameters or volatile functions."""
+        from laminar.sql.rewrite.folding import fold
+
+        folded = fold(expr)
+        if not isinstance(folded, p.Const):
+            raise PgError(
+                "0A000", "a constant is needed here", hint="Write a literal.", position=location(node) or None
+            )
+        return folded.value
+
+
+def _probe(plan: p.Plan, index: int, column: p.Column) -> p.Expr:
+    """What common_type looks at: the literal itself where there is one."""
+    if isinstance(plan, p.Project) and isinstance(plan.exprs[index], p.Const):
+        return plan.exprs[index]
+    return ref(column)

@@ -1,0 +1,69 @@
+"""What the binder asks of the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from laminar.types import PgType
+
+RelationKind = Literal["table", "source", "mview", "view", "stream", "lookup", "system", "sink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column. ``default`` and ``generated`` are expressions as SQL text; ``attnum`` from 1."""
+
+    name: str
+    type: PgType
+    attnum: int
+    not_null: bool = False
+    default: str | None = None
+    generated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """``attnum`` less ``delay`` microseconds."""
+
+    attnum: int
+    delay: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation as queries see it.
+
+    Args:
+        primary_key: attribute numbers; () when there is none.
+        definition: a view's SELECT as text, expanded where the view is named.
+        search_path: the schemas under which ``definition`` was bound.
+        scannable: whether an ad-hoc SELECT can read it.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    kind: RelationKind
+    columns: tuple[Attribute, ...]
+    primary_key: tuple[int, ...] = ()
+    watermark: Watermark | None = None
+    append_only: bool = False
+    definition: str | None = None
+    search_path: tuple[str, ...] = ()
+    scannable: bool = True
+
+
+class CatalogView(Protocol):
+    """The catalog as one session sees it while it binds a statement."""
+
+    @property
+    def search_path(self) -> Sequence[str]:
+        """Schemas in which unqualified names are looked up, the system's first."""
+
+    def relation(self, schema: str | None, name: str) -> Relation | None:
+        """The relation of that name, by the search path without a schema; None if there is none."""
+
+    def with_search_path(self, schemas: Sequence[str]) -> CatalogView:
+        """The same catalog under another search path (for a view's definition)."""
