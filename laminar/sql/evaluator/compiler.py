@@ -118,8 +118,9 @@ class Scope:
         volatile = expr.function.volatility == "v"
         if volatile:
             key = (*key, len(self.block.template))
+        storage = pa.list_(expr.type.storage) if found.sets else expr.type.storage
         return self._apply(
-            key, run, args, expr, strict=expr.function.strict, rows=found.rows, native=found.native
+            key, run, args, expr, storage, found.rows, found.native, strict=expr.function.strict
         )
 
     def _apply(
@@ -128,13 +129,13 @@ class Scope:
         run: Callable[..., Any],
         args: list[int],
         expr: plan.Call | plan.Cast,
-        *,
-        strict: bool,
+        type_: pa.DataType,
         rows: bool = False,
         native: bool = False,
+        *,
+        strict: bool,
     ) -> int:
         """A step calling a kernel; of scalars alone it is computed once, for one row."""
-        type_ = expr.type.storage
         volatile = isinstance(expr, plan.Call) and expr.function.volatility == "v"
         scalar = all(a in self.scalars for a in args) and not volatile
         if native and not scalar:
@@ -187,7 +188,7 @@ class Scope:
 
     def _cast(self, expr: plan.Cast, key: Key) -> int:
         arg = self.compile(expr.arg)
-        return self._apply(key, conversions.build(expr), [arg], expr, strict=True)
+        return self._apply(key, conversions.build(expr), [arg], expr, expr.type.storage, strict=True)
 
     def _sortkey(self, expr: plan.SortKey, key: Key) -> int:
         arg, of = self.compile(expr.arg), expr.arg.type

@@ -15,6 +15,9 @@ from laminar.types import (
     BPCHAR,
     INTERVAL,
     NUMERIC,
+    REGCLASS,
+    REGPROC,
+    REGTYPE,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -35,6 +38,8 @@ SIZERS: Final = {
     TIMESTAMPTZ: "timestamptz_scale",
     INTERVAL: "interval_scale",
 }
+#: their text is the name of a catalog object
+_NAMED: Final = frozenset({REGCLASS, REGTYPE, REGPROC})
 _TEXTS: Final = frozenset({TEXT, VARCHAR, BPCHAR, UNKNOWN})
 
 
@@ -72,15 +77,21 @@ def _relabel(source: PgType, target: PgType) -> Convert:
 
 def through_text(source: PgType, target: PgType) -> Convert:
     from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]
+    from laminar.sql.kernels import session
 
     default = textio.FormatSettings()
 
     def convert(env: Env, x: Any) -> Any:
         settings = env.settings if env.settings is not None else default
-        text = x if source.oid in _TEXTS else textio.format_text(x, source, settings)
+        if source.oid in _NAMED:
+            text = session.look_back(env, x, source.oid)
+        else:
+            text = x if source.oid in _TEXTS else textio.format_text(x, source, settings)
         if target.oid in _TEXTS:
             return text
-        return textio.parse_text(text, target)
+        if target.oid in _NAMED:
+            return session.look_up(env, text, target.oid)
+        return textio.parse_text(text, target, settings)
 
     return convert
 

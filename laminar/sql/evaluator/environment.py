@@ -3,7 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+
+class CatalogNames(Protocol):
+    """What expressions may ask the catalog."""
+
+    def parse_reg(self, name: str, type_oid: int) -> int:
+        """The oid a regclass, regtype or regproc text names; raises 42P01, 42704, 42883."""
+
+    def format_reg(self, oid: int, type_oid: int) -> str:
+        """The other way round; an unknown oid as its digits."""
+
+    def is_visible(self, oid: int) -> bool | None: ...
+
+    def role_name(self, oid: int) -> str: ...
+
+    def setting(self, name: str) -> str:
+        """A setting's value; raises 42704."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +32,7 @@ class Env:
         params: values of ``$1``, ``$2``, … in the storage types of the plan's Params.
         settings: :class:`laminar._native.textio.FormatSettings`, None for the defaults.
         user, session_user, database, search_path, backend_pid: for the session functions.
-        catalog: looks up names for regclass, regtype, to_regclass (see kernels/session.py).
+        catalog: looks up names for regclass, regtype, to_regclass, current_setting().
     """
 
     now: int = 0
@@ -27,4 +44,4 @@ class Env:
     database: str = "laminar"
     search_path: tuple[str, ...] = ("public",)
     backend_pid: int = 0
-    catalog: Any = None
+    catalog: CatalogNames | None = None

@@ -1,13 +1,39 @@
-"""Functions that PostgreSQL does not have (oids from 10000, below user objects)."""
+"""Functions that PostgreSQL does not have (oids from 10000, below user objects).
+
+Those that stand for syntax rather than for a name a user may call have names no
+identifier can be (``array[]``): the binder makes calls of them by oid.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from laminar.sql.facts import ProcFact
-from laminar.types import TIMESTAMPTZ
+from laminar.types import DATE, INT4, TIME, TIMESTAMP, TIMESTAMPTZ
 
-#: PROCTIME(): the time at which a row's epoch runs (SQL.md)
+_ANYARRAY, _ANYELEMENT = 2277, 2283
+
+
+def _own(
+    oid: int,
+    name: str,
+    symbol: str,
+    result: int,
+    args: tuple[int, ...] = (),
+    volatility: Literal["i", "s"] = "s",
+) -> ProcFact:
+    return ProcFact(oid, name, symbol, "f", False, True, volatility, result, args, 0, (), (), (), ())
+
+
 OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
-    ProcFact(10001, "proctime", "proctime", "f", False, True, "s", TIMESTAMPTZ, (), 0, (), (), (), ()),
+    # PROCTIME(): the time at which a row's epoch runs (SQL.md)
+    _own(10001, "proctime", "now", TIMESTAMPTZ),
+    # CURRENT_DATE, LOCALTIMESTAMP, LOCALTIME: key words, not functions, in PostgreSQL
+    _own(10002, "current_date", "laminar_current_date", DATE),
+    _own(10003, "localtimestamp", "laminar_localtimestamp", TIMESTAMP),
+    _own(10004, "localtime", "laminar_localtime", TIME),
+    _own(10005, "current_timestamp", "now", TIMESTAMPTZ),
+    # a[i] and a[i:j]
+    _own(10006, "array[]", "laminar_array_element", _ANYELEMENT, (_ANYARRAY, INT4), "i"),
+    _own(10007, "array[:]", "laminar_array_slice", _ANYARRAY, (_ANYARRAY, INT4, INT4), "i"),
 )

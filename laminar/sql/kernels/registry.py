@@ -38,38 +38,53 @@ class Kernel:
         total: it never raises, so it may run for rows that do not need it.
         rows: called ``run(env, n, *columns)``: it has no columns, or cares how many rows there are.
         native: takes :class:`laminar._native.scalars.Constant` in place of a scalar.
+        sets: set-returning: yields a list per row (null: no rows), of structs for several columns.
     """
 
     build: Callable[[Signature], Run]
     total: bool = False
     rows: bool = False
     native: bool = False
+    sets: bool = False
 
 
 _KERNELS: Final[dict[str, Kernel]] = {}
 #: modules that register kernels when imported
-_MODULES: Final = ("arithmetic", "comparison", "booleans", "casts", "math", "text", "timewindow")
+_MODULES: Final = (
+    "arithmetic",
+    "arrays",
+    "booleans",
+    "casts",
+    "comparison",
+    "math",
+    "series",
+    "session",
+    "text",
+    "timewindow",
+)
 
 
-def kernel(*symbols: str, total: bool = False, rows: bool = False) -> Callable[[Run], Run]:
+def kernel(
+    *symbols: str, total: bool = False, rows: bool = False, sets: bool = False
+) -> Callable[[Run], Run]:
     """Registers ``run(env, *columns)`` under these symbols."""
 
     def register(run: Run) -> Run:
         for symbol in symbols:
-            add(symbol, Kernel(lambda _signature: run, total, rows))
+            add(symbol, Kernel(lambda _signature: run, total, rows, sets=sets))
         return run
 
     return register
 
 
 def builder(
-    *symbols: str, total: bool = False, rows: bool = False, native: bool = False
+    *symbols: str, total: bool = False, rows: bool = False, native: bool = False, sets: bool = False
 ) -> Callable[[Callable[[Signature], Run]], Callable[[Signature], Run]]:
     """Registers a function that makes the kernel for given argument and result types."""
 
     def register(build: Callable[[Signature], Run]) -> Callable[[Signature], Run]:
         for symbol in symbols:
-            add(symbol, Kernel(build, total, rows, native))
+            add(symbol, Kernel(build, total, rows, native, sets))
         return build
 
     return register

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+import struct
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laminar.errors import not_supported
-from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, NUMERIC, PgType
+from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, PgType
 
 _DAY: Final = 86_400_000_000
 
@@ -38,7 +42,109 @@ def sort_key(array: pa.Array, type_: PgType) -> pa.Array:
         return pc.binary_slice(array, 0, -2)
     if type_.oid == INTERVAL:
         return _interval_key(array)
-    raise not_supported("sorting and grouping by this type is not supported yet")
+    if type_.oid == JSONB:
+        return _distinct_keys(array, jsonb_key)
+    encode = _element_encoder(type_.element)
+    keys = sort_key(array.flatten(), type_.element)
+    items = iter(_storage_list(keys))
+    counts = pc.list_value_length(array).to_pylist()
+    rows = [None if n is None else _array_key([next(items) for _ in range(n)], encode) for n in counts]
+    return pa.array(rows, pa.binary())
+
+
+def _distinct_keys(array: pa.Array, key: Callable[[str], bytes]) -> pa.Array:
+    """One key per distinct value."""
+    coded = array.dictionary_encode()
+    keys = pa.array([key(v) for v in coded.dictionary.to_pylist()], pa.binary())
+    return keys.take(coded.indices)
+
+
+def _storage_list(keys: pa.Array) -> list[Any]:
+    if pa.types.is_temporal(keys.type):
+        keys = keys.view(pa.int32() if keys.type.bit_width == 32 else pa.int64())
+    values: list[Any] = keys.to_pylist()
+    return values
+
+
+def _array_key(items: list[Any], encode: Callable[[Any], bytes]) -> bytes:
+    """Element after element (null after all others), a shorter array before its continuations."""
+    return b"".join(b"\x02" if item is None else b"\x01" + encode(item) for item in items) + b"\x00"
+
+
+def _element_encoder(element: PgType) -> Callable[[Any], bytes]:
+    """Bytes that order as the sort keys of elements do, none a prefix of another."""
+    storage = sort_key_storage(element)
+    if pa.types.is_floating(storage):
+        return _float_bytes
+    if pa.types.is_boolean(storage):
+        return lambda value: b"\x01" if value else b"\x00"
+    if pa.types.is_string(storage):
+        return lambda value: value.encode() + b"\x00"
+    if pa.types.is_fixed_size_binary(storage):
+        return bytes
+    if pa.types.is_binary(storage):
+        return lambda value: value.replace(b"\x00", b"\x00\xff") + b"\x00\x00"
+    return lambda value: (value + (1 << 63)).to_bytes(9, "big")
+
+
+def _float_bytes(value: float) -> bytes:
+    """IEEE order as unsigned order: negative numbers complemented, others above them."""
+    raw = int.from_bytes(struct.pack(">d", value), "big")
+    if math.isnan(value):
+        return b"\xff" * 8
+    return (raw ^ ((1 << 64) - 1) if raw >> 63 else raw | 1 << 63).to_bytes(8, "big")
+
+
+# --- jsonb --------------------------------------------------------------------------------
+
+#: Object > Array > Boolean > Number > String > Null (PostgreSQL, "jsonb Indexing")
+_NULL, _STRING, _NUMBER, _FALSE, _TRUE, _ARRAY, _OBJECT = range(1, 8)
+
+
+def jsonb_key(text: str) -> bytes:
+    """A jsonb value's key. Arrays with more elements, objects with more pairs are greater."""
+    return _json_bytes(json.loads(text, parse_float=Decimal, parse_int=Decimal), top=True)
+
+
+def _json_bytes(value: Any, top: bool = False) -> bytes:
+    if value is None:
+        return bytes([_NULL])
+    if isinstance(value, bool):
+        return bytes([_TRUE if value else _FALSE])
+    if isinstance(value, str):
+        return bytes([_STRING]) + _escaped(value)
+    if isinstance(value, Decimal):
+        return bytes([_NUMBER]) + decimal_key(value)
+    size = len(value).to_bytes(4, "big")
+    if isinstance(value, list):
+        # an empty array at the top is less than everything else, by a quirk that PostgreSQL keeps
+        head = b"\x00" if top and not value else bytes([_ARRAY])
+        return head + size + b"".join(map(_json_bytes, value))
+    pairs = sorted(((_pair_key(k), v) for k, v in value.items()), key=lambda pair: pair[0])
+    return bytes([_OBJECT]) + size + b"".join(_escaped_key(k) + _json_bytes(v) for k, v in pairs)
+
+
+def _pair_key(key: str) -> tuple[int, bytes]:
+    raw = key.encode()
+    return len(raw), raw
+
+
+def _escaped_key(key: tuple[int, bytes]) -> bytes:
+    return bytes([_STRING]) + key[1] + b"\x00"
+
+
+def _escaped(text: str) -> bytes:
+    return text.encode() + b"\x00"
+
+
+def decimal_key(value: Decimal) -> bytes:
+    """Self-delimiting bytes in numeric order: sign, exponent, digits."""
+    if not value:
+        return b"\x02"
+    sign, digits, _ = value.as_tuple()
+    text = "".join(map(str, digits)).rstrip("0").encode() + b"\x01"
+    body = (value.adjusted() + (1 << 31)).to_bytes(4, "big") + text
+    return b"\x01" + bytes(255 - b for b in body) if sign else b"\x03" + body
 
 
 def _float_key(array: pa.Array) -> pa.Array:

@@ -119,7 +119,7 @@ def type_name(type_: PgType) -> str:
         precision = typmod & _INTERVAL_FULL_PRECISION
         shown = "" if precision == _INTERVAL_FULL_PRECISION else f"({precision})"
         return "interval" + (f" {fields}" if fields else "") + shown
-    return oid_name(oid)
+    return oid_name(oid) if oid in _SQL_NAMES or fact is None else f"{fact.name}({typmod})"
 
 
 def type_by_name(name: str, typmods: Sequence[int] = (), position: int | None = None) -> PgType:
