@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -55,6 +55,16 @@ log = structlog.get_logger(__name__)
 _REPLAY_AHEAD = 4
 #: reactor deaths without a published epoch in between that end the server
 _DEATHS_LIMIT = 5
+
+
+class CommitGate(Protocol):
+    """Lets a transaction through, or not, at the moment it would be accepted."""
+
+    def check(self) -> None:
+        """Raise PgError to refuse the transaction (a write conflict)."""
+
+    def accepted(self, epoch: int) -> None:
+        """It was accepted into ``epoch``."""
 
 
 class Coordinator:
@@ -234,16 +244,20 @@ class Coordinator:
 
     # --- commits ---------------------------------------------------------------------------
 
-    async def commit(self, changes: list[tuple[int, Change]], sync: bool = True) -> int:
+    async def commit(
+        self, changes: list[tuple[int, Change]], sync: bool = True, gate: CommitGate | None = None
+    ) -> int:
         """Accept a transaction; returns the epoch that will hold it.
 
         Args:
             changes: by relation; a batch has the relation's visible columns or all stored ones
                 (then a null row number asks for a new one).
             sync: return only when the rows survive a power loss.
+            gate: asked at the moment of acceptance, told right after it.
 
         Raises:
-            PgError: 53100 when there is no room for the log; then nothing has happened.
+            PgError: 53100 when there is no room for the log, what the gate raises; then nothing
+                has happened.
         """
         self._check()
         if self._fleet is not None:
@@ -257,10 +271,15 @@ class Coordinator:
             if self.wal.fits(size):
                 break
             await self.wal.reserve(size)
+        # Nothing is awaited from here to the acceptance: what the gate saw is still so.
+        if gate is not None:
+            gate.check()
         self.rows.accept(prepared)
         if not prepared.changes:
             return self.store.epoch
         end = self.wal.append(TRANSACTION, parts)
+        if gate is not None:
+            gate.accepted(epoch)
         self._pending.setdefault(epoch, []).extend(prepared.changes)
         if self._feeding:
             self._feed(prepared.changes, epoch)

@@ -1,0 +1,131 @@
+"""laminar_catalog: sources, views, operators, watermarks, epochs and what was dropped, live."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from laminar.catalog.system.registry import Row
+    from laminar.server.database import Database
+
+SCHEMA = "laminar_catalog"
+
+
+def _name(database: Database, oid: int) -> str:
+    stored = database.catalog.relations.get(oid)
+    return stored.name if stored is not None else str(oid)
+
+
+def _sources(database: Database) -> Iterator[Row]:
+    from laminar.engine import statistics
+
+    for s in statistics.sources(database.coordinator):
+        stored = database.catalog.relations[s.oid]
+        connector = stored.connector or "push"
+        yield (
+            stored.schema,
+            stored.name,
+            connector,
+            s.state,
+            s.partitions,
+            s.rows,
+            s.bytes,
+            s.watermark,
+            s.error,
+        )
+
+
+def _sinks(database: Database) -> Iterator[Row]:
+    for r in database.catalog.relations.values():
+        if r.kind != "sink":
+            continue
+        from laminar.engine import statistics
+
+        c = statistics.sink_counters(database.coordinator, r.oid)
+        # Checksums are sums modulo 2**64: as text, they do not look like quantities.
+        checksum = f"{c['checksum'] & (1 << 64) - 1:016x}" if "checksum" in c else None
+        yield r.schema, r.name, r.connector, c.get("rows"), c.get("weight"), checksum
+
+
+def _views(database: Database) -> Iterator[Row]:
+    epoch = database.coordinator.read().epoch
+    for r in database.catalog.relations.values():
+        if r.kind == "mview":
+            mode = r.emit.get("mode", "update")
+            yield r.schema, r.name, r.kind, "running", int(database.row_count(r.oid)), epoch, mode, r.query
+        elif r.kind == "view":
+            yield r.schema, r.name, r.kind, None, None, None, None, r.query
+
+
+def _operators(database: Database) -> Iterator[Row]:
+    from laminar.engine import statistics
+
+    for o in statistics.operators(database.coordinator):
+        yield (
+            _name(database, o.dataflow),
+            o.node,
+            o.kind,
+            o.reactor,
+            o.rows_in,
+            o.rows_out,
+            o.entries,
+            o.state_bytes,
+            o.busy,
+        )
+
+
+def _watermarks(database: Database) -> Iterator[Row]:
+    from laminar.engine import statistics
+
+    for w in statistics.watermarks(database.coordinator):
+        yield _name(database, w.relation), w.partition, w.watermark
+
+
+def _epochs(database: Database) -> Iterator[Row]:
+    view = database.coordinator.read()
+    yield view.epoch, view.now
+
+
+def _checkpoints(database: Database) -> Iterator[Row]:
+    manifest = database.coordinator.checkpoints.manifest
+    if manifest.epoch:
+        yield manifest.epoch, manifest.now
+
+
+def _dropped_rows(database: Database) -> Iterator[Row]:
+    from laminar.engine import statistics
+
+    for d in statistics.dropped_rows(database.coordinator):
+        yield _name(database, d.oid), d.node, d.reason, d.count
+
+
+def _reactors(database: Database) -> Iterator[Row]:
+    from laminar.engine import statistics
+
+    for r in statistics.reactors(database.coordinator):
+        yield r.reactor, r.pid, r.busy, r.bytes_in, r.bytes_out, r.backlog
+
+
+def _subscriptions(database: Database) -> Iterator[Row]:
+    for s in database.coordinator.subscriptions():
+        yield _name(database, s.relation), s.published, s.buffered_bytes
+
+
+RELATIONS = (
+    (15001, "sources", "schema text, name text, connector text, state text, partitions int8, rows_read int8,"
+        "bytes_read int8, watermark timestamptz, error text", _sources),
+    (15002, "sinks", "schema text, name text, connector text, rows int8, weight int8, checksum text", _sinks),
+    (15003, "views", "schema text, name text, kind text, state text, rows int8, epoch int8, emit text,"
+        "definition text", _views),
+    (15004, "operators", "view text, node int8, operator text, reactor int4, rows_in int8, rows_out int8,"
+        "entries int8, state_bytes int8, busy_us int8", _operators),
+    (15005, "watermarks", "relation text, partition text, watermark timestamptz", _watermarks),
+    (15006, "epochs", "epoch int8, now timestamptz", _epochs),
+    (15007, "checkpoints", "epoch int8, now timestamptz", _checkpoints),
+    (15008, "dropped_rows", "relation text, node int8, reason text, rows int8", _dropped_rows),
+    (15009, "reactors", "reactor int4, process_id int4, busy_us int8, bytes_in int8, bytes_out int8,"
+        "backlog_bytes int8", _reactors),
+    (15010, "subscriptions", "relation text, epoch int8, buffered_bytes int8", _subscriptions),
+)  # fmt: skip

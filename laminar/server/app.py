@@ -1,0 +1,120 @@
+"""Starting, running and stopping the server process."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from pathlib import Path
+
+import uvloop
+
+from laminar import __version__, logging
+from laminar.catalog.catalog import SUPERUSER, Catalog
+from laminar.catalog.objects import Role
+from laminar.config import Settings
+from laminar.engine.config import EngineConfig
+from laminar.engine.coordinator import Coordinator
+from laminar.errors import INVALID_PARAMETER_VALUE, OBJECT_IN_USE, PgError
+from laminar.pgwire.server import PgServer
+from laminar.security.scram import make_verifier
+from laminar.server.authentication import Admission, check_listen
+from laminar.server.database import Database
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; raises PgError when the start fails."""
+    logging.configure(settings.log_level, settings.log_format)
+    check_listen(settings)
+    lock = lock_data_dir(settings.data_dir)
+    try:
+        uvloop.run(_serve(settings))
+    finally:
+        os.close(lock)
+
+
+def lock_data_dir(data_dir: Path) -> int:
+    """Take the data directory for this process; returns the lock's file descriptor.
+
+    Raises:
+        PgError: 55006 when another server has it, naming that process.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.open(data_dir / "laminar.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise PgError(
+            OBJECT_IN_USE,
+            f'data directory "{data_dir}" is in use by another server (process {owner})',
+            hint="Stop that server, or use another --data-dir.",
+        ) from None
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    return lock
+
+
+async def _serve(settings: Settings) -> None:
+    log = logging.get("server")
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    catalog = Catalog(settings.data_dir / "catalog")
+    _set_superuser_password(catalog, settings)
+    engine = EngineConfig(
+        reactors=settings.reactors,
+        epoch_interval=settings.epoch_interval,
+        checkpoint_interval=settings.checkpoint_interval,
+    )
+    coordinator = Coordinator(settings.data_dir / "engine", engine)
+    database = Database(catalog, coordinator, settings)
+    server = PgServer(Admission(database, settings))
+    # Clients that come while recovery runs are told so (57P03) rather than refused a connection.
+    host, port = settings.address
+    try:
+        port = await server.listen(host, port)
+    except OSError as error:
+        raise PgError(
+            INVALID_PARAMETER_VALUE,
+            f'cannot listen on "{settings.listen}": {error.strerror or error}',
+            hint="Choose another port with --listen.",
+        ) from None
+    log.info("listening", version=__version__, host=host, port=port, data_dir=str(settings.data_dir))
+    try:
+        await database.start()
+        log.info("ready", relations=len(catalog.relations), reactors=settings.reactors)
+        await _until(stop, database)
+    finally:
+        log.info("stopping")
+        await server.close()
+        await database.stop()
+        log.info("stopped")
+
+
+async def _until(stop: asyncio.Event, database: Database) -> None:
+    """Wait for a signal, or for the engine to give up (a failed fsync)."""
+    waiting = asyncio.ensure_future(stop.wait())
+    failure = database.coordinator.failure
+    await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if failure.done():
+        raise failure.result()
+
+
+def _set_superuser_password(catalog: Catalog, settings: Settings) -> None:
+    """Give the superuser the configured password; without any, SCRAM would lock everybody out."""
+    role = catalog.roles[SUPERUSER]
+    if settings.superuser_password_file is not None:
+        password = settings.superuser_password_file.read_text().rstrip("\n")
+        catalog.put_role(Role(role.name, role.superuser, role.login, make_verifier(password)), replace=True)
+    elif settings.auth == "scram-sha-256" and not any(r.verifier for r in catalog.roles.values()):
+        raise PgError(
+            INVALID_PARAMETER_VALUE,
+            "nobody could log in: authentication is scram-sha-256 and no role has a password",
+            hint="Set superuser_password_file to a file with the password of the user laminar.",
+        )

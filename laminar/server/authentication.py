@@ -1,0 +1,93 @@
+"""Who may connect, and how they prove it."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Literal
+
+from laminar.catalog.catalog import DATABASE
+from laminar.errors import (
+    CANNOT_CONNECT_NOW,
+    INVALID_AUTHORIZATION,
+    INVALID_CATALOG_NAME,
+    INVALID_PARAMETER_VALUE,
+    TOO_MANY_CONNECTIONS,
+    PgError,
+)
+from laminar.pgwire.backend import Backend, Client
+from laminar.server.session import Session
+
+if TYPE_CHECKING:
+    from laminar.config import Settings
+    from laminar.server.database import Database
+
+
+def check_listen(settings: Settings) -> None:
+    """Refuse to listen beyond loopback while nobody has to prove anything (22023)."""
+    if settings.auth == "trust" and not settings.loopback_only:
+        raise PgError(
+            INVALID_PARAMETER_VALUE,
+            f'will not listen on "{settings.listen}" without authentication',
+            hint='Set auth = "scram-sha-256" and superuser_password_file, or listen on 127.0.0.1.',
+        )
+
+
+class Admission:
+    """pgwire's Authenticator: trust on loopback, SCRAM elsewhere, as configured."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._settings = settings
+
+    def method(self, user: str, database: str, peer: str, tls: bool) -> Literal["trust", "scram", "reject"]:
+        """SCRAM when configured; otherwise trust, and only peers on this machine."""
+        if self._settings.auth == "scram-sha-256":
+            return "scram"
+        return "trust" if _is_loopback(peer) else "reject"
+
+    def scram_verifier(self, user: str) -> str | None:
+        """The stored verifier of a role that may log in."""
+        if not self._database.ready:
+            return None
+        role = self._database.catalog.roles.get(user)
+        return role.verifier if role is not None and role.login else None
+
+    async def open(
+        self, user: str, database: str, options: dict[str, str], peer: str, client: Client
+    ) -> Backend:
+        """A session for a role that exists, in the database that exists."""
+        if not self._database.ready:
+            raise PgError(CANNOT_CONNECT_NOW, "the database system is starting up", severity="FATAL")
+        role = self._database.catalog.roles.get(user)
+        if role is None:
+            raise PgError(INVALID_AUTHORIZATION, f'role "{user}" does not exist', severity="FATAL")
+        if not role.login:
+            raise PgError(
+                INVALID_AUTHORIZATION, f'role "{user}" is not permitted to log in', severity="FATAL"
+            )
+        if database != DATABASE:
+            raise PgError(
+                INVALID_CATALOG_NAME,
+                f'database "{database}" does not exist',
+                hint=f'There is one database, "{DATABASE}".',
+                severity="FATAL",
+            )
+        if len(self._database.sessions) >= self._settings.max_connections:
+            raise PgError(TOO_MANY_CONNECTIONS, "sorry, too many clients already", severity="FATAL")
+        session = Session(self._database, role, client)
+        session.apply_startup(options)
+        self._database.sessions.add(session)
+        return session
+
+
+def _is_loopback(peer: str) -> bool:
+    """Whether the peer ("host:port", "[v6]:port", "host" or "" for a Unix socket) is this machine."""
+    if not peer:
+        return True
+    host = peer[1:].partition("]")[0] if peer.startswith("[") else peer
+    for candidate in (host, host.rpartition(":")[0]):
+        try:
+            return ipaddress.ip_address(candidate).is_loopback
+        except ValueError:
+            continue
+    return False

@@ -1,0 +1,244 @@
+"""The catalog as the binder and the statements see it: through a search path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from laminar.catalog.catalog import SYSTEM_SCHEMAS
+from laminar.catalog.objects import KIND_NAMES, StoredRelation
+from laminar.catalog.system import SystemRelation
+from laminar.errors import (
+    FEATURE_NOT_SUPPORTED,
+    INVALID_CATALOG_NAME,
+    UNDEFINED_SCHEMA,
+    UNDEFINED_TABLE,
+    WRONG_OBJECT_TYPE,
+    PgError,
+)
+from laminar.server import guc
+from laminar.sql import facts
+from laminar.sql.binder import bind_type
+from laminar.sql.catalog_view import Attribute, Relation, Watermark
+from laminar.sql.parse import parse_type
+from laminar.sql.resolve import type_name
+from laminar.types import REGCLASS, REGTYPE, PgType
+
+if TYPE_CHECKING:
+    from laminar.server.database import Database
+    from laminar.server.session import Session
+    from laminar.sql.statements import QName
+
+
+class StoredCatalog:
+    """The binder's CatalogView over a fixed search path, as views were created under."""
+
+    def __init__(self, database: Database, search_path: tuple[str, ...], user: str) -> None:
+        self.database = database
+        self.user = user
+        self._path = search_path
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """Schemas for names without one, pg_catalog first as in PostgreSQL."""
+        return self._path if "pg_catalog" in self._path else ("pg_catalog", *self._path)
+
+    def relation(self, schema: str | None, name: str) -> Relation | None:
+        """The relation a name means, or None."""
+        for candidate in (schema,) if schema is not None else self.search_path:
+            stored = self.database.catalog.find(candidate, name)
+            if stored is not None:
+                return self.describe(stored)
+            system = self.database.system.by_name.get((candidate, name))
+            if system is not None:
+                return _system_relation(system)
+        return None
+
+    def relation_by_oid(self, oid: int) -> Relation | None:
+        """The relation with this oid, or None."""
+        stored = self.database.catalog.relations.get(oid)
+        if stored is not None:
+            return self.describe(stored)
+        system = self.database.system.by_oid.get(oid)
+        return None if system is None else _system_relation(system)
+
+    def with_search_path(self, schemas: Sequence[str]) -> StoredCatalog:
+        """The same catalog under another search path (for a view's definition)."""
+        return StoredCatalog(self.database, tuple(schemas), self.user)
+
+    def has_schema(self, name: str) -> bool:
+        """Whether there is such a schema."""
+        return name in self.database.catalog.schemas or name in SYSTEM_SCHEMAS
+
+    @staticmethod
+    def describe(stored: StoredRelation) -> Relation:
+        """A stored relation as the binder wants it."""
+        attributes = tuple(
+            Attribute(c.name, c.type, attnum, c.not_null, c.default)
+            for attnum, c in enumerate(stored.columns, 1)
+        )
+        return Relation(
+            oid=stored.oid,
+            schema=stored.schema,
+            name=stored.name,
+            kind=stored.kind,
+            columns=attributes,
+            primary_key=stored.primary_key,
+            watermark=Watermark(*stored.watermark) if stored.watermark else None,
+            append_only=stored.append_only,
+            definition=stored.query if stored.kind == "view" else None,
+            search_path=stored.search_path,
+            scannable=stored.connector is None and stored.kind != "sink",
+        )
+
+
+class SessionCatalog(StoredCatalog):
+    """A session's view: its search path as it is now, and look-ups that raise."""
+
+    def __init__(self, database: Database, session: Session) -> None:
+        super().__init__(database, (), session.role.name)
+        self._session = session
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        path = self._session.search_path
+        return path if "pg_catalog" in path else ("pg_catalog", *path)
+
+    def find(self, name: QName) -> StoredRelation | None:
+        """The stored relation a name means, or None."""
+        self._check_database(name)
+        for schema in (name.schema,) if name.schema is not None else self.search_path:
+            found = self.database.catalog.find(schema, name.name)
+            if found is not None:
+                return found
+        return None
+
+    def stored(self, name: QName) -> StoredRelation:
+        """The stored relation a name means; 42P01, 3F000."""
+        found = self.find(name)
+        if found is not None:
+            return found
+        where = name.pos or None
+        if name.schema is not None and not self.has_schema(name.schema):
+            raise PgError(UNDEFINED_SCHEMA, f'schema "{name.schema}" does not exist', position=where)
+        raise PgError(UNDEFINED_TABLE, f'relation "{name}" does not exist', position=where)
+
+    def writable(self, name: QName, verb: str) -> StoredRelation:
+        """A table or push source that the session may write to; 42809, 42501, 0A000."""
+        found = self.stored(name)
+        where = name.pos or None
+        if found.kind not in ("table", "source"):
+            article = KIND_NAMES[found.kind]
+            raise PgError(WRONG_OBJECT_TYPE, f'cannot {verb} {article} "{found.name}"', position=where)
+        if found.connector is not None:
+            raise PgError(
+                FEATURE_NOT_SUPPORTED,
+                f'cannot {verb} source "{found.name}"',
+                hint=f"Its rows come from the connector {found.connector}.",
+                position=where,
+            )
+        self._session.check_owner(found)
+        return found
+
+    def creation_name(self, name: QName) -> tuple[str, str]:
+        """(schema, name) for a new relation; raises unless the name is free."""
+        self._check_database(name)
+        schema = name.schema
+        if schema is None:
+            known = self.database.catalog.schemas
+            schema = next((s for s in self._session.search_path if s in known), None)
+            if schema is None:
+                raise PgError(UNDEFINED_SCHEMA, "no schema has been selected to create in")
+        self.database.catalog.check_free(schema, name.name, name.pos or None)
+        return schema, name.name
+
+    def taken(self, name: QName, if_not_exists: bool) -> bool:
+        """Whether IF NOT EXISTS has nothing to do: then nothing else of the statement is looked at."""
+        if not if_not_exists:
+            return False
+        schema = name.schema
+        if schema is None:
+            schema = next((s for s in self._session.search_path if s in self.database.catalog.schemas), "")
+        return self.database.catalog.find(schema, name.name) is not None
+
+    # --- what expressions ask: laminar.sql.evaluator's CatalogNames ----------------------
+
+    def parse_reg(self, name: str, type_oid: int) -> int:
+        """The oid that text means as regclass, regtype or regproc; raises 42P01, 42704, 42883."""
+        if name.isdigit():
+            return int(name)
+        if type_oid == REGTYPE:
+            return bind_type(parse_type(name)).oid
+        parts = tuple(part.strip('"') if part.startswith('"') else part.lower() for part in name.split("."))
+        if type_oid == REGCLASS:
+            found = self.relation(parts[-2] if len(parts) > 1 else None, parts[-1])
+            if found is None:
+                raise PgError(UNDEFINED_TABLE, f'relation "{name}" does not exist')
+            return found.oid
+        named = [fact.oid for fact in facts.functions_named(parts[-1])]
+        if len(named) != 1:
+            what = "does not exist" if not named else "is ambiguous"
+            raise PgError("42883" if not named else "42725", f'function "{name}" {what}')
+        return named[0]
+
+    def format_reg(self, oid: int, type_oid: int) -> str:
+        """The name of an oid; an unknown one as its digits."""
+        if type_oid == REGTYPE:
+            return type_name(PgType(oid)) if oid in facts.types() else str(oid)
+        if type_oid == REGCLASS:
+            found = self.relation_by_oid(oid)
+            if found is None:
+                return str(oid)
+            visible = self.relation(None, found.name)
+            return (
+                found.name if visible is not None and visible.oid == oid else f"{found.schema}.{found.name}"
+            )
+        fact = facts.function(oid)
+        return fact.name if fact is not None else str(oid)
+
+    def is_visible(self, oid: int) -> bool | None:
+        """pg_table_is_visible: None for an unknown oid."""
+        found = self.relation_by_oid(oid)
+        if found is None:
+            return None
+        visible = self.relation(None, found.name)
+        return visible is not None and visible.oid == oid
+
+    def role_name(self, oid: int) -> str:
+        """pg_get_userbyid."""
+        roles = sorted(self.database.catalog.roles)
+        number = oid - 10
+        return roles[number] if 0 <= number < len(roles) else f"unknown (OID={oid})"
+
+    def setting(self, name: str) -> str:
+        """current_setting; raises 42704."""
+        return self._session.settings.get(name) or self._session.settings[guc.find(name).name]
+
+    @staticmethod
+    def _check_database(name: QName) -> None:
+        from laminar.catalog.catalog import DATABASE
+
+        if len(name.parts) > 2 and name.parts[0] != DATABASE:
+            raise PgError(
+                INVALID_CATALOG_NAME,
+                f'cross-database references are not implemented: "{name}"',
+                position=name.pos or None,
+            )
+
+
+def _system_relation(system: SystemRelation) -> Relation:
+    attributes = tuple(
+        Attribute(name, type_, i, False, None) for i, (name, type_) in enumerate(system.columns, 1)
+    )
+    return Relation(
+        oid=system.oid,
+        schema=system.schema,
+        name=system.name,
+        kind="system",
+        columns=attributes,
+        primary_key=(),
+        watermark=None,
+        append_only=False,
+        definition=None,
+        scannable=True,
+    )

@@ -1,0 +1,64 @@
+"""What a transaction asks of the engine when it commits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from laminar.engine.change import Change
+from laminar.engine.serving import Layout
+from laminar.engine.serving.consolidate import split
+from laminar.server.dml import commit_change
+
+if TYPE_CHECKING:
+    from laminar.server.database import Database
+    from laminar.server.transaction import Transaction
+
+
+class PendingCommit:
+    """A transaction's net changes, and the coordinator's CommitGate for them.
+
+    First committer wins: a row that somebody else changed since the transaction's epoch is 40001,
+    a key that somebody else inserted 23505.
+    """
+
+    def __init__(self, database: Database, transaction: Transaction) -> None:
+        self._database = database
+        self._seen = (
+            transaction.view.epoch if transaction.view is not None else database.coordinator.store.epoch
+        )
+        by_relation: dict[int, list[Change]] = {}
+        for oid, change in transaction.changes:
+            by_relation.setdefault(oid, []).append(change)
+        self.changes: list[tuple[int, Change]] = []
+        #: what can meet others' changes: all of a table with a primary key, deletions of other tables
+        self._guarded: list[tuple[int, Change]] = []
+        for oid, made in by_relation.items():
+            layout = database.coordinator.store.relation(oid).layout
+            net = commit_change(made, layout)
+            if net is None:
+                continue
+            self.changes.append((oid, net))
+            keyed = bool(database.catalog.relations[oid].primary_key)
+            guarded = net if keyed else _deletions(net, layout)
+            if guarded is not None:
+                self._guarded.append((oid, guarded))
+
+    def check(self) -> None:
+        """See :class:`laminar.engine.coordinator.CommitGate`."""
+        for oid, change in self._guarded:
+            self._database.guard.check(self._database.relation(oid), change, self._seen)
+
+    def accepted(self, epoch: int) -> None:
+        """See :class:`laminar.engine.coordinator.CommitGate`."""
+        for oid, change in self._guarded:
+            self._database.guard.accepted(oid, change, epoch)
+        self._database.guard.prune(self._database.oldest_view())
+
+
+def _deletions(change: Change, layout: Layout) -> Change | None:
+    _, deletes = split([change], layout)
+    if deletes is None or not deletes.num_rows:
+        return None
+    return Change(deletes, np.full(deletes.num_rows, -1, dtype=np.int64))

@@ -1,0 +1,132 @@
+"""The open database: catalog, engine and what ties them together."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+from laminar import logging
+from laminar.catalog.catalog import Catalog
+from laminar.catalog.objects import StoredRelation
+from laminar.catalog.system import SystemRelations
+from laminar.engine.coordinator import Coordinator
+from laminar.engine.nodes import Materialize, Sink
+from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
+from laminar.server import sources
+from laminar.server.catalog_view import StoredCatalog
+from laminar.server.conflicts import WriteGuard
+from laminar.sql.catalog_view import Relation
+from laminar.sql.stream.shape import Shape, WindowRole
+
+if TYPE_CHECKING:
+    from laminar.config import Settings
+    from laminar.server.session import Session
+
+
+class Database:
+    """One per server. Also the stream planner's ``Shapes``."""
+
+    def __init__(self, catalog: Catalog, coordinator: Coordinator, settings: Settings) -> None:
+        self.catalog = catalog
+        self.coordinator: Coordinator = coordinator
+        self.settings = settings
+        self.log = logging.get("server")
+        self.sessions: set[Session] = set()
+        self.system = SystemRelations(self)
+        #: one DDL statement at a time
+        self.ddl = asyncio.Lock()
+        #: stream plans of materialized views and sinks
+        self.plans: dict[int, Materialize | Sink] = {}
+        self.ready = False
+        self.guard = WriteGuard(coordinator.store)
+
+    async def start(self) -> None:
+        """Recover: register stored relations, plan the views again, start the engine."""
+        from laminar.server.views import replan
+
+        relations: list[RelationSpec] = []
+        dataflows: list[DataflowSpec] = []
+        for relation in self.catalog.in_creation_order():
+            if relation.kind in ("mview", "sink"):
+                root = replan(self, relation)
+                dataflows.append(self.add_plan(relation, root))
+            if relation.kind == "mview":
+                relations.append(sources.view_spec(relation, root))
+            elif relation.kind in ("table", "source"):
+                relations.append(sources.relation_spec(relation))
+        await self.coordinator.start(relations, dataflows)
+        self.ready = True
+
+    async def stop(self) -> None:
+        """Drain, checkpoint, stop the reactors, close the catalog."""
+        self.ready = False
+        await self.coordinator.stop()
+        self.catalog.close()
+
+    def add_plan(self, relation: StoredRelation, root: Materialize | Sink) -> DataflowSpec:
+        """Remember a view's or sink's plan and describe it to the engine."""
+        self.plans[relation.oid] = root
+        fingerprint = hashlib.sha256(repr(root).encode()).hexdigest()
+        return DataflowSpec(
+            relation.oid,
+            root,
+            relation.depends_on,
+            "view" if relation.kind == "mview" else "sink",
+            fingerprint,
+        )
+
+    def forget(self, relation: StoredRelation) -> None:
+        """A relation is gone, or never came to be: its plan and its rows go too."""
+        self.plans.pop(relation.oid, None)
+        if relation.kind in ("table", "source", "mview"):
+            self.coordinator.drop_relation(relation.oid)
+
+    def relation(self, oid: int) -> Relation:
+        """A stored relation as binder and writers see it."""
+        return StoredCatalog.describe(self.catalog.relations[oid])
+
+    def oldest_view(self) -> int:
+        """The lowest epoch that an open transaction reads."""
+        views = (s.transaction.view for s in self.sessions if s.transaction is not None)
+        return min((v.epoch for v in views if v is not None), default=self.coordinator.store.epoch)
+
+    def row_count(self, oid: int) -> float:
+        """Rows of a stored relation in the newest epoch; -1 when it stores none."""
+        snapshots = self.coordinator.read().snapshots
+        return float(snapshots[oid].num_rows) if oid in snapshots else -1.0
+
+    # --- the planner's questions ---------------------------------------------------
+
+    def shape(self, relation: int) -> Shape:
+        """See :class:`laminar.sql.stream.shape.Shapes`."""
+        stored = self.catalog.relations.get(relation)
+        if stored is None:
+            raise PgError(
+                FEATURE_NOT_SUPPORTED,
+                "system relations cannot be read by materialized views",
+                hint="Query them directly.",
+            )
+        if stored.kind == "mview":
+            return self._view_shape(self.plans[relation])
+        watermark = frozenset((stored.watermark[0],)) if stored.watermark else frozenset()
+        append_only = stored.append_only or (stored.kind == "source" and not stored.primary_key)
+        return Shape(
+            key=stored.primary_key,
+            append_only=append_only,
+            watermarks=watermark,
+            row_watermarks=bool(watermark),
+        )
+
+    @staticmethod
+    def _view_shape(root: Materialize | Sink) -> Shape:
+        properties = root.properties
+        windows = root.windows if isinstance(root, Materialize) else ()
+        attnums = {column.id: i for i, column in enumerate(properties.columns, 1)}
+        return Shape(
+            key=tuple(attnums[i] for i in properties.key),
+            append_only=properties.append_only,
+            watermarks=frozenset(attnums[i] for i in properties.watermarks),
+            windows={attnums[i]: WindowRole(bound, size) for i, bound, size in windows},
+        )

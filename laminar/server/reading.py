@@ -1,0 +1,78 @@
+"""Running planned queries over one epoch, a transaction's own changes included."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from laminar.engine.serving import Snapshot
+from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
+from laminar.server.planning import PlannedQuery
+from laminar.sql import adhoc
+from laminar.sql.plan import Scan
+
+if TYPE_CHECKING:
+    from laminar.engine.serving import EpochView
+    from laminar.server.session import Session
+
+
+async def read_rows(
+    session: Session, planned: PlannedQuery, params: Sequence[pa.Scalar | None]
+) -> AsyncIterator[pa.RecordBatch]:
+    """The answer, batch by batch."""
+    snapshots = await take_snapshots(session, planned.plan)
+    limits = adhoc.Limits(memory=session.database.settings.work_mem)
+
+    def sources(oid: int, _attnums: tuple[int, ...]) -> Snapshot:
+        return snapshots[oid]
+
+    return adhoc.run(planned.plan, planned.columns, sources, session.env(params), limits)
+
+
+async def take_snapshots(session: Session, plan: object) -> dict[int, Snapshot]:
+    """Every relation that a plan scans, as of one epoch; taken here because the query runs in
+    another thread.
+
+    Raises:
+        PgError: 0A000 for a source that only its connector can read.
+    """
+    scanned = {scan.relation for scan in scans(plan)}
+    if not scanned:
+        return {}
+    view = await session.view()
+    return {oid: _snapshot(session, view, oid) for oid in scanned}
+
+
+def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
+    system = session.database.system.snapshot(oid)
+    if system is not None:
+        return system
+    snapshot = view.snapshots.get(oid)
+    if snapshot is None:
+        relation = session.database.catalog.relations[oid]
+        raise PgError(
+            FEATURE_NOT_SUPPORTED,
+            f'source "{relation.name}" cannot be queried',
+            hint="Create a materialized view over it and query that.",
+        )
+    own = session.transaction.writes(oid, snapshot.layout) if session.transaction is not None else None
+    if own is None:
+        return snapshot
+    return own.snapshot(snapshot, session.database.coordinator.store.relation(oid))
+
+
+def scans(plan: object) -> list[Scan]:
+    """All scans of a plan."""
+    found: list[Scan] = []
+    stack: list[object] = [plan]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Scan):
+            found.append(item)
+        elif isinstance(item, tuple):
+            stack.extend(item)
+        elif hasattr(item, "__dataclass_fields__"):
+            stack.extend(getattr(item, name) for name in item.__dataclass_fields__)
+    return found

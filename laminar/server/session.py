@@ -1,0 +1,301 @@
+"""One client's session: settings, transaction, prepared statements, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import pyarrow as pa
+
+from laminar.catalog.objects import KIND_NAMES, Role, StoredRelation
+from laminar.errors import (
+    IN_FAILED_SQL_TRANSACTION,
+    INSUFFICIENT_PRIVILEGE,
+    INTERNAL_ERROR,
+    QUERY_CANCELED,
+    PgError,
+)
+from laminar.pgwire.backend import Client, Field, Result
+from laminar.pgwire.settings import output_settings
+from laminar.server import guc
+from laminar.server.catalog_view import SessionCatalog
+from laminar.server.commit import PendingCommit
+from laminar.server.transaction import Transaction
+from laminar.sql.evaluator import Env
+from laminar.sql.parse import parse, split
+from laminar.sql.statements import Commit, Rollback, Statement
+from laminar.types import PgType
+
+if TYPE_CHECKING:
+    from laminar.engine.serving import EpochView
+    from laminar.server.database import Database
+    from laminar.server.statements.base import Action
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class PreparedStatement:
+    """A statement ready to run; bound again when the catalog has changed since."""
+
+    sql: str
+    statement: Statement | None
+    param_types: Sequence[PgType]
+    fields: Sequence[Field] | None
+    action: Action | None
+    version: int
+    asked_types: Sequence[int]
+
+
+class Session:
+    """pgwire's Backend."""
+
+    def __init__(self, database: Database, role: Role, client: Client) -> None:
+        self.database = database
+        self.role = role
+        self.client = client
+        self.settings = guc.defaults()
+        self.settings["session_authorization"] = role.name
+        self.settings["is_superuser"] = "on" if role.superuser else "off"
+        #: values to go back to when the transaction of SET rolls back
+        self.local_settings: dict[str, str] = {}
+        self.transaction: Transaction | None = None
+        self.catalog = SessionCatalog(database, self)
+        #: the epoch that holds this session's newest commit
+        self.committed_epoch = 0
+        self._running: asyncio.Task[Any] | None = None
+        self._cancelled = False
+        #: the statement that runs is a transaction of its own
+        self._alone = False
+
+    # --- protocol: settings and state -----------------------------------------------
+
+    def apply_startup(self, options: dict[str, str]) -> None:
+        """Settings that came with the start-up packet; unknown ones are refused."""
+        for name, value in options.items():
+            setting = guc.find(name)
+            if setting.read_only:
+                continue
+            self.settings[setting.name] = setting.check(setting.name, value)
+
+    @property
+    def transaction_status(self) -> Literal["I", "T", "E"]:
+        if self.transaction is None or not self.transaction.block:
+            return "I"
+        return "E" if self.transaction.failed else "T"
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        """Schemas to look in, as SET search_path gave them."""
+        return guc.split_path(self.settings["search_path"], self.role.name)
+
+    # --- privileges -----------------------------------------------------------------
+
+    def check_access(self, relation: StoredRelation) -> None:
+        """Raise 42501 unless the session's user may read the relation: its owner and superusers may."""
+        if not self.role.superuser and relation.owner != self.role.name:
+            raise PgError(
+                INSUFFICIENT_PRIVILEGE, f"permission denied for {KIND_NAMES[relation.kind]} {relation.name}"
+            )
+
+    def check_owner(self, relation: StoredRelation) -> None:
+        """Raise 42501 unless the session's user may change the relation."""
+        if not self.role.superuser and relation.owner != self.role.name:
+            raise PgError(
+                INSUFFICIENT_PRIVILEGE, f"must be owner of {KIND_NAMES[relation.kind]} {relation.name}"
+            )
+
+    def check_dependencies(self, oids: Sequence[int]) -> None:
+        """The same for everything a query reads."""
+        for oid in oids:
+            relation = self.database.catalog.relations.get(oid)
+            if relation is not None:
+                self.check_access(relation)
+
+    def split(self, script: str) -> list[str]:
+        return split(script)
+
+    # --- protocol: statements ---------------------------------------------------------
+
+    async def prepare(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:
+        return await self._guard(self._prepare(sql, param_types))
+
+    async def _prepare(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:
+        from laminar.server.statements import action_for
+
+        statement = parse(sql)
+        self._refuse_in_failed(statement)
+        # DDL by another session while this binds would be bound against half old, half new names.
+        version = self.database.catalog.version
+        action = action_for(self, statement, sql, param_types)
+        return PreparedStatement(
+            sql, statement, action.param_types, action.fields, action, version, param_types
+        )
+
+    async def execute(self, prepared: Any, params: Sequence[pa.Scalar | None]) -> Result:
+        if prepared.statement is None:
+            return Result("")
+        self._refuse_in_failed(prepared.statement)
+        if prepared.version != self.database.catalog.version:
+            prepared = await self.prepare(prepared.sql, prepared.asked_types)
+        result: Result = await self._guard(self._execute(prepared.action, params))
+        if result.rows is not None:
+            result.rows = self._cancellable(result.rows)
+        return result
+
+    async def _execute(self, action: Action, params: Sequence[pa.Scalar | None]) -> Result:
+        alone = self._alone = self.transaction is None
+        if alone and action.transactional:
+            self.transaction = Transaction(block=False, started=_now())
+        try:
+            result = await action.run(params)
+        except BaseException:
+            if alone and self.transaction is not None and not self.transaction.block:
+                self.transaction = None
+            raise
+        # COPY FROM goes on after this: its sink commits.
+        if alone and result.copy_in is None and self.transaction is not None and not self.transaction.block:
+            await self.commit()
+        return result
+
+    async def finish_statement(self) -> None:
+        """A statement that went on after ``execute`` (COPY FROM) is done: commit unless more is to come."""
+        if self._alone and self.transaction is not None and not self.transaction.block:
+            await self.commit()
+
+    def abandon_statement(self) -> None:
+        """It failed."""
+        if self._alone and self.transaction is not None and not self.transaction.block:
+            self.transaction = None
+
+    def _refuse_in_failed(self, statement: Statement) -> None:
+        if self.transaction_status != "E" or isinstance(statement, Commit | Rollback):
+            return
+        if type(statement).__name__ == "RollbackTo":
+            return
+        raise PgError(
+            IN_FAILED_SQL_TRANSACTION,
+            "current transaction is aborted, commands ignored until end of transaction block",
+        )
+
+    # --- protocol: transactions -------------------------------------------------------
+
+    async def begin_implicit(self) -> None:
+        if self.transaction is None:
+            self.transaction = Transaction(block=False, started=_now())
+
+    async def sync(self) -> None:
+        if self.transaction is not None and not self.transaction.block:
+            if self.transaction.failed:
+                await self.rollback()
+            else:
+                await self.commit()
+
+    def fail(self) -> None:
+        if self.transaction is not None:
+            self.transaction.failed = True
+
+    async def commit(self) -> None:
+        """Make the transaction's changes durable; raises without having changed anything."""
+        transaction, self.transaction = self.transaction, None
+        self.local_settings.clear()
+        if transaction is None or not transaction.changes:
+            return
+        durable = self.settings["synchronous_commit"] != "off"
+        commit = PendingCommit(self.database, transaction)
+        # Not cancellable: once accepted, the client must not be told that it was not.
+        epoch = await asyncio.shield(self.database.coordinator.commit(commit.changes, durable, commit))
+        self.committed_epoch = max(self.committed_epoch, epoch)
+
+    async def rollback(self) -> None:
+        """Forget the transaction's changes and take back its SETs."""
+        self.transaction = None
+        self.settings.update(self.local_settings)
+        self.local_settings.clear()
+
+    async def view(self) -> EpochView:
+        """The epoch that the next read sees: the transaction's, or the newest that has this session's
+        commits (SET read_your_writes)."""
+        transaction = self.transaction
+        if transaction is not None and transaction.view is not None:
+            return transaction.view
+        coordinator = self.database.coordinator
+        if self.settings["read_your_writes"] == "on":
+            await coordinator.wait_published(self.committed_epoch, None)
+        view = coordinator.read()
+        if transaction is not None and transaction.block:
+            transaction.view = view
+        return view
+
+    def env(self, params: Sequence[pa.Scalar | None] = ()) -> Env:
+        """What expressions may ask for: the time, the zone, the parameters, who is asking."""
+        started = self.transaction.started if self.transaction is not None else _now()
+        return Env(
+            now=started,
+            timezone=self.settings["TimeZone"],
+            params=tuple(params),
+            settings=output_settings(self.settings),
+            user=self.role.name,
+            session_user=self.role.name,
+            search_path=self.search_path,
+            backend_pid=self.client.process_id,
+            catalog=self.catalog,
+        )
+
+    # --- cancellation -----------------------------------------------------------------
+
+    def cancel(self) -> None:
+        if self._running is not None:
+            self._cancelled = True
+            self._running.cancel()
+
+    async def close(self) -> None:
+        self.cancel()
+        self.transaction = None
+        self.database.sessions.discard(self)
+
+    async def _guard(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` so that cancel() and statement_timeout end it with 57014."""
+        if self._running is not None:
+            return await work
+        limit = guc.milliseconds("statement_timeout", self.settings["statement_timeout"])
+        task = self._running = asyncio.ensure_future(work)
+        self._cancelled = False
+        try:
+            done, _ = await asyncio.wait((task,), timeout=limit / 1000 if limit else None)
+            if not done:
+                task.cancel()
+                await asyncio.wait((task,))
+                raise PgError(QUERY_CANCELED, "canceling statement due to statement timeout")
+            return task.result()
+        except asyncio.CancelledError:
+            if not self._cancelled:
+                task.cancel()
+                raise
+            raise PgError(QUERY_CANCELED, "canceling statement due to user request") from None
+        except PgError:
+            raise
+        except Exception as error:
+            self.database.log.exception("statement failed", error=repr(error))
+            raise PgError(INTERNAL_ERROR, f"internal error: {error}") from error
+        finally:
+            self._running = None
+
+    async def _cancellable(self, rows: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[pa.RecordBatch]:
+        """Rows whose every batch can be cancelled."""
+        while True:
+            batch = await self._guard(_next(rows))
+            if batch is None:
+                return
+            yield batch
+
+
+async def _next(rows: AsyncIterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    return await anext(rows, None)
+
+
+def _now() -> int:
+    return time.time_ns() // 1000

@@ -1,0 +1,147 @@
+"""Relations as connectors and the engine want them described."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.connectors.base import SourceColumn, SourceSpec, sink_connector, source_connector
+from laminar.connectors.options import Option, bad_option, parse_options
+from laminar.engine.nodes import Materialize, Sink
+from laminar.engine.relations import RelationSpec
+from laminar.errors import PgError, not_supported
+from laminar.sql import statements as s
+
+#: options of sources without a connector; retention defaults are SQL.md's
+_PUSH_OPTIONS = {
+    "retention": Option("duration", 24 * 3600 * 1_000_000, minimum=1),
+    "retention_bytes": Option("int", 1 << 30, minimum=1),
+    "watermark.max_future": Option("duration", minimum=0),
+    "watermark.idle_timeout": Option("duration", unsupported=True),
+}
+
+
+def with_connector(relation: StoredRelation, statement: s.CreateSource) -> StoredRelation:
+    """A source with its options checked and, where the connector knows them, its columns.
+
+    Raises:
+        PgError: 22023 for an unknown connector, option or value; 42703, 42804 for columns that
+            the data does not have.
+    """
+    position = statement.name.pos or None
+    options = {option.name.lower(): option.value or "" for option in statement.options}
+    if len(options) != len(statement.options):
+        raise bad_option("an option is given twice").at(position)
+    if relation.primary_key:
+        raise not_supported(
+            "sources with a PRIMARY KEY are not supported yet",
+            hint="Use CREATE TABLE, whose rows can be updated and deleted.",
+            position=position,
+        )
+    connector = options.get("connector")
+    if statement.format is not None:
+        encoding = statement.format.encoding or ""
+        extra = {option.name.lower(): option.value or "" for option in statement.format.options}
+        options |= {"format.kind": statement.format.kind, "format.encoding": encoding, **extra}
+    if connector is None:
+        if statement.format is not None:
+            raise bad_option("FORMAT needs a connector", hint="Add WITH (connector = '…').").at(
+                statement.format.pos or None
+            )
+        parse_options(options.items(), _PUSH_OPTIONS, "push sources")
+        return replace(relation, options=options)
+    described = replace(relation, connector=connector, options=options)
+    try:
+        columns = source_connector(connector).columns(source_spec(described))
+    except PgError as error:
+        raise error.at(position) from None
+    if not relation.columns:
+        found = tuple(StoredColumn(column.name, column.type, column.not_null) for column in columns)
+        return replace(described, columns=found)
+    return described
+
+
+def source_spec(relation: StoredRelation) -> SourceSpec:
+    """A connector source as its connector is told of it."""
+    assert relation.connector is not None
+    options = dict(relation.options)
+    kind, encoding = options.pop("format.kind", None), options.pop("format.encoding", None)
+    return SourceSpec(
+        relation.connector,
+        tuple(sorted(options.items())),
+        source_columns(relation.columns),
+        relation.watermark[0] - 1 if relation.watermark else None,
+        (kind.lower(), (encoding or "").lower()) if kind is not None else None,
+    )
+
+
+def source_columns(columns: Sequence[StoredColumn]) -> tuple[SourceColumn, ...]:
+    """Columns as connectors want them."""
+    return tuple(SourceColumn(column.name, column.type, column.not_null) for column in columns)
+
+
+def sink_options(statement: s.CreateSink, columns: Sequence[StoredColumn]) -> tuple[str, dict[str, str]]:
+    """A sink's connector and options, checked; 22023 for what is not known."""
+    options = {option.name.lower(): option.value or "" for option in statement.options}
+    name = options.get("connector")
+    if name is None:
+        raise bad_option("a sink needs a connector", hint="Add WITH (connector = 'blackhole').").at(
+            statement.name.pos or None
+        )
+    try:
+        sink_connector(name).check(options, source_columns(columns))
+    except PgError as error:
+        raise error.at(statement.name.pos or None) from None
+    return name, options
+
+
+def relation_spec(relation: StoredRelation) -> RelationSpec:
+    """A table or source as the engine stores or reads it."""
+    attnums = tuple(range(1, len(relation.columns) + 1))
+    types = tuple(column.type for column in relation.columns)
+    spec = RelationSpec(
+        relation.oid,
+        relation.name,
+        "connector" if relation.connector else "source" if relation.kind == "source" else "table",
+        attnums,
+        types,
+        tuple(a - 1 for a in relation.primary_key) or None,
+        relation.watermark,
+        append_only=relation.append_only or relation.kind == "source",
+    )
+    if relation.connector is not None:
+        return replace(spec, source=source_spec(relation), max_future=_max_future(relation))
+    if relation.kind == "source":
+        values = parse_options(relation.options.items(), _PUSH_OPTIONS, "push sources")
+        return replace(
+            spec,
+            max_future=values["watermark.max_future"],
+            retention=values["retention"] / 1_000_000,
+            retention_bytes=values["retention_bytes"],
+        )
+    return spec
+
+
+def _max_future(relation: StoredRelation) -> int | None:
+    text = relation.options.get("watermark.max_future")
+    if text is None:
+        return None
+    option = {"watermark.max_future": _PUSH_OPTIONS["watermark.max_future"]}
+    value: int = parse_options([("watermark.max_future", text)], option, "sources")["watermark.max_future"]
+    return value
+
+
+def view_spec(relation: StoredRelation, root: Materialize | Sink) -> RelationSpec:
+    """A materialized view's rows as the engine stores them."""
+    columns = root.properties.columns
+    position = {column.id: i for i, column in enumerate(columns)}
+    return RelationSpec(
+        relation.oid,
+        relation.name,
+        "view",
+        tuple(range(1, len(columns) + 1)),
+        tuple(column.type for column in columns),
+        tuple(position[i] for i in root.properties.key),
+        append_only=root.properties.append_only,
+    )

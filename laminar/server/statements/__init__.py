@@ -1,0 +1,97 @@
+"""Statements bound into actions, one module per family."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from laminar.errors import not_supported
+from laminar.server.statements.base import Action
+from laminar.sql import statements as s
+
+if TYPE_CHECKING:
+    from laminar.server.session import Session
+
+_TRANSACTION = (
+    s.Begin,
+    s.Commit,
+    s.Rollback,
+    s.Savepoint,
+    s.Release,
+    s.RollbackTo,
+    s.SetTransaction,
+)
+
+
+def action_for(session: Session, statement: s.Statement, sql: str, param_types: Sequence[int]) -> Action:
+    """Bind a statement for a session; raises PgError with position."""
+    from laminar.server.statements import (
+        copy,
+        create,
+        drop,
+        maintenance,
+        query,
+        roles,
+        settings,
+        show,
+        subscribe,
+        transactions,
+        views,
+        writes,
+    )
+
+    if isinstance(statement, _TRANSACTION):
+        return transactions.TransactionAction(session, statement)
+    match statement:
+        case s.Query():
+            return query.QueryAction(session, statement.query, param_types)
+        case s.Insert() | s.Update() | s.Delete():
+            return writes.WriteAction(session, statement, param_types)
+        case s.Truncate():
+            return writes.TruncateAction(session, statement)
+        case s.Copy():
+            return copy.copy_action(session, statement)
+        case s.Subscribe():
+            return subscribe.SubscribeAction(session, statement)
+        case s.CreateTable() | s.CreateSource():
+            return create.CreateRelationAction(session, statement, sql)
+        case s.CreateMaterializedView():
+            return views.CreateMaterializedViewAction(session, statement, sql)
+        case s.CreateView():
+            return views.CreateViewAction(session, statement, sql)
+        case s.CreateSink():
+            return views.CreateSinkAction(session, statement, sql)
+        case s.CreateSchema():
+            return create.CreateSchemaAction(session, statement)
+        case s.CreateRole():
+            return roles.RoleAction(session, statement)
+        case s.Drop():
+            return drop.DropAction(session, statement)
+        case s.SetVariable() | s.ResetAll():
+            return settings.SetAction(session, statement)
+        case s.Show() if show.is_object_list(statement.name):
+            return show.ShowObjectsAction(session, statement)
+        case s.Show():
+            return settings.ShowAction(session, statement)
+        case s.ShowCreate():
+            return show.ShowCreateAction(session, statement)
+        case s.Describe():
+            return show.DescribeAction(session, statement)
+        case s.Explain():
+            from laminar.server.statements import explain
+
+            return explain.ExplainAction(session, statement)
+        case s.Flush():
+            return maintenance.FlushAction(session)
+        case s.Checkpoint():
+            return maintenance.CheckpointAction(session)
+        case s.Maintenance():
+            return maintenance.NothingToDoAction(session, statement)
+        case s.Discard():
+            return maintenance.DiscardAction(session, statement)
+    raise not_supported(f"{_words(type(statement).__name__)} is not supported yet")
+
+
+def _words(name: str) -> str:
+    """``CreateIndex`` as ``CREATE INDEX``."""
+    return "".join(f" {c}" if c.isupper() else c for c in name).strip().upper()

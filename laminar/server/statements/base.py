@@ -1,0 +1,55 @@
+"""What a bound statement is: parameters, result columns, and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import pyarrow as pa
+
+from laminar.pgwire.backend import Field, Result
+from laminar.types import INT8, TEXT, PgType
+
+if TYPE_CHECKING:
+    from laminar.server.session import Session
+
+
+class Action:
+    """One bound statement; may run any number of times.
+
+    ``transactional``: runs inside a transaction, of its own when none is open.
+    """
+
+    transactional: ClassVar[bool] = True
+    param_types: Sequence[PgType] = ()
+    fields: Sequence[Field] | None = None
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.database = session.database
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        """Run it. Raises PgError, having changed nothing."""
+        raise NotImplementedError
+
+
+async def batches(*items: pa.RecordBatch) -> AsyncIterator[pa.RecordBatch]:
+    """Batches that are there already, as rows of a result."""
+    for item in items:
+        yield item
+
+
+def text_fields(*names: str) -> list[Field]:
+    """Result columns of type text."""
+    return [Field(name, PgType(TEXT)) for name in names]
+
+
+def text_batch(*columns: Sequence[str | None]) -> pa.RecordBatch:
+    """A batch of text columns."""
+    arrays = [pa.array(column, pa.string()) for column in columns]
+    return pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
+
+
+def count_field(name: str) -> Field:
+    """A bigint result column."""
+    return Field(name, PgType(INT8))

@@ -1,0 +1,225 @@
+"""CREATE TABLE, CREATE SOURCE, CREATE SCHEMA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar
+
+import pyarrow as pa
+
+from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.errors import (
+    DUPLICATE_COLUMN,
+    DUPLICATE_SCHEMA,
+    DUPLICATE_TABLE,
+    INVALID_PARAMETER_VALUE,
+    UNDEFINED_COLUMN,
+    PgError,
+    not_supported,
+)
+from laminar.pgwire.backend import Notice, Result
+from laminar.server import sources
+from laminar.server.session import Session
+from laminar.server.statements.base import Action
+from laminar.server.statements.drop import refuse_in_block
+from laminar.server.statements.watermark import watermark_of
+from laminar.sql import statements as s
+from laminar.sql.binder import bind_check, bind_default, bind_type
+from laminar.types import supported
+
+
+class CreateRelationAction(Action):
+    """CREATE TABLE and CREATE SOURCE."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.CreateTable | s.CreateSource, sql: str) -> None:
+        super().__init__(session)
+        self.statement = statement
+        self.kind = "table" if isinstance(statement, s.CreateTable) else "source"
+        self.exists = session.catalog.taken(statement.name, statement.if_not_exists)
+        _refuse_gaps(statement)
+        schema, name = session.catalog.creation_name(statement.name)
+        columns = _columns(session, statement.elements)
+        primary = _primary_key(statement.elements, columns, name)
+        columns = tuple(replace(c, not_null=True) if i in primary else c for i, c in enumerate(columns, 1))
+        relation = StoredRelation(
+            oid=0,
+            schema=schema,
+            name=name,
+            kind=self.kind,  # type: ignore[arg-type]
+            owner=session.role.name,
+            columns=columns,
+            sql=sql,
+            search_path=session.search_path,
+            primary_key=primary,
+            append_only=isinstance(statement, s.CreateTable) and statement.append_only,
+        )
+        if isinstance(statement, s.CreateSource):
+            relation = sources.with_connector(relation, statement)
+        watermark = watermark_of(session, statement.elements.watermark, relation)
+        self.relation = replace(
+            relation, watermark=watermark, checks=_checks(session, statement.elements, relation)
+        )
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        tag = f"CREATE {self.kind.upper()}"
+        refuse_in_block(self.session, tag)
+        async with self.database.ddl:
+            catalog = self.database.catalog
+            if catalog.find(self.relation.schema, self.relation.name) is not None:
+                if self.statement.if_not_exists:
+                    text = f'relation "{self.relation.name}" already exists, skipping'
+                    return Result(tag, notices=[Notice("NOTICE", DUPLICATE_TABLE, text)])
+                catalog.check_free(self.relation.schema, self.relation.name, self.statement.name.pos or None)
+            relation = replace(self.relation, oid=catalog.new_oid())
+            catalog.create(relation)
+            self.database.coordinator.register_relation(sources.relation_spec(relation))
+        return Result(tag)
+
+
+def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
+    """What is understood but not there yet."""
+    position = statement.name.pos or None
+    if isinstance(statement, s.CreateTable):
+        if statement.query is not None:
+            raise not_supported(
+                "CREATE TABLE AS is not supported yet",
+                hint="Create the table, then INSERT INTO … SELECT.",
+                position=position,
+            )
+        if statement.temporary:
+            raise not_supported("temporary tables are not supported yet", position=position)
+        if statement.conflict is not None:
+            raise not_supported(
+                "ON CONFLICT behaviours of tables are not supported yet",
+                hint="Use INSERT … ON CONFLICT.",
+                position=position,
+            )
+        for option in statement.options:
+            raise PgError(
+                INVALID_PARAMETER_VALUE,
+                f'unrecognized parameter "{option.name}"',
+                hint="Tables have no options.",
+                position=option.pos or None,
+            )
+    elif statement.or_replace:
+        raise not_supported(
+            "CREATE OR REPLACE SOURCE is not supported yet", hint="Drop the source first.", position=position
+        )
+    elif statement.elements.includes:
+        raise not_supported(
+            "INCLUDE columns are not supported yet", position=statement.elements.includes[0].pos or None
+        )
+
+
+def _columns(session: Session, elements: s.Elements) -> tuple[StoredColumn, ...]:
+    seen: set[str] = set()
+    columns = []
+    for definition in elements.columns:
+        where = definition.pos or None
+        if definition.name in seen:
+            raise PgError(
+                DUPLICATE_COLUMN, f'column "{definition.name}" specified more than once', position=where
+            )
+        seen.add(definition.name)
+        if definition.generated is not None:
+            raise not_supported("computed columns are not supported yet", position=where)
+        if definition.identity is not None:
+            raise not_supported("identity columns are not supported yet", position=where)
+        if definition.unique:
+            raise not_supported(
+                "UNIQUE constraints are not supported yet", hint="PRIMARY KEY is.", position=where
+            )
+        type_ = bind_type(definition.type)
+        if not supported(type_.oid):
+            raise not_supported(f'type of column "{definition.name}" is not supported', position=where)
+        if definition.default is not None:
+            bind_default(definition.default, type_, definition.name, session.catalog)
+        columns.append(StoredColumn(definition.name, type_, definition.not_null, definition.default_text))
+    return tuple(columns)
+
+
+def _primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relation: str) -> tuple[int, ...]:
+    """Attribute numbers of the primary key, wherever it was declared."""
+    numbers = {column.name: attnum for attnum, column in enumerate(columns, 1)}
+    keys: list[tuple[tuple[str, ...], int]] = [((c.name,), c.pos) for c in elements.columns if c.primary_key]
+    for constraint in elements.constraints:
+        if constraint.kind == "unique":
+            raise not_supported(
+                "UNIQUE constraints are not supported yet",
+                hint="PRIMARY KEY is.",
+                position=constraint.pos or None,
+            )
+        if constraint.kind == "primary":
+            for name, position in constraint.columns:
+                if name not in numbers:
+                    raise PgError(
+                        UNDEFINED_COLUMN,
+                        f'column "{name}" named in key does not exist',
+                        position=constraint.pos or position or None,
+                    )
+            keys.append((tuple(name for name, _ in constraint.columns), constraint.pos))
+    if len(keys) > 1:
+        raise PgError(
+            "42P16",
+            f'multiple primary keys for table "{relation}" are not allowed',
+            position=keys[1][1] or None,
+        )
+    if not keys:
+        return ()
+    names = keys[0][0]
+    if len(set(names)) != len(names):
+        twice = next(n for n in names if names.count(n) > 1)
+        raise PgError(
+            DUPLICATE_COLUMN,
+            f'column "{twice}" appears twice in primary key constraint',
+            position=keys[0][1] or None,
+        )
+    return tuple(numbers[name] for name in names)
+
+
+def _checks(session: Session, elements: s.Elements, relation: StoredRelation) -> tuple[tuple[str, str], ...]:
+    """Named check constraints, each bound once to see that it can be."""
+    found: list[tuple[str, str]] = []
+    taken: set[str] = set()
+
+    def add(check: s.Check, base: str) -> None:
+        bind_check(check.expr, session.catalog.describe(relation), session.catalog)
+        name, number = check.name or base, 1
+        while name in taken:
+            name, number = f"{base}{number}", number + 1
+        taken.add(name)
+        found.append((name, check.text))
+
+    for column in elements.columns:
+        for check in column.checks:
+            add(check, f"{relation.name}_{column.name}_check")
+    for constraint in elements.constraints:
+        if constraint.check is not None:
+            add(constraint.check, f"{relation.name}_check")
+    return tuple(found)
+
+
+class CreateSchemaAction(Action):
+    """CREATE SCHEMA."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.CreateSchema) -> None:
+        super().__init__(session)
+        self.statement = statement
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        refuse_in_block(self.session, "CREATE SCHEMA")
+        result = Result("CREATE SCHEMA")
+        async with self.database.ddl:
+            try:
+                self.database.catalog.create_schema(self.statement.name)
+            except PgError as error:
+                if error.sqlstate != DUPLICATE_SCHEMA or not self.statement.if_not_exists:
+                    raise error.at(self.statement.pos or None) from None
+                text = f'schema "{self.statement.name}" already exists, skipping'
+                result.notices.append(Notice("NOTICE", DUPLICATE_SCHEMA, text))
+        return result

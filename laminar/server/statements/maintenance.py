@@ -1,0 +1,74 @@
+"""FLUSH, CHECKPOINT, VACUUM, ANALYZE, DISCARD."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pyarrow as pa
+
+from laminar.errors import ACTIVE_SQL_TRANSACTION, INSUFFICIENT_PRIVILEGE, PgError
+from laminar.pgwire.backend import Result
+from laminar.server import guc
+from laminar.server.session import Session
+from laminar.server.statements.base import Action
+from laminar.sql import statements as s
+
+
+class FlushAction(Action):
+    """FLUSH: wait until every running view reflects what was acknowledged before."""
+
+    transactional: ClassVar[bool] = False
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        epoch = await self.database.coordinator.flush()
+        self.session.committed_epoch = max(self.session.committed_epoch, epoch)
+        return Result("FLUSH")
+
+
+class CheckpointAction(Action):
+    """CHECKPOINT, for superusers as in PostgreSQL."""
+
+    transactional: ClassVar[bool] = False
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        if not self.session.role.superuser:
+            raise PgError(INSUFFICIENT_PRIVILEGE, "must be superuser to do CHECKPOINT")
+        await self.database.coordinator.checkpoint()
+        return Result("CHECKPOINT")
+
+
+class NothingToDoAction(Action):
+    """VACUUM and ANALYZE: the store compacts itself and keeps no planner statistics."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Maintenance) -> None:
+        super().__init__(session)
+        self.statement = statement
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        for name in self.statement.relations:
+            self.session.catalog.stored(name)
+        if self.statement.command == "vacuum" and self.session.transaction_status != "I":
+            raise PgError(ACTIVE_SQL_TRANSACTION, "VACUUM cannot run inside a transaction block")
+        return Result(self.statement.command.upper())
+
+
+class DiscardAction(Action):
+    """DISCARD: settings back to their defaults, prepared statements gone."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Discard) -> None:
+        super().__init__(session)
+        self.what = statement.what
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        if self.what == "all":
+            if self.session.transaction_status != "I":
+                raise PgError(ACTIVE_SQL_TRANSACTION, "DISCARD ALL cannot run inside a transaction block")
+            for name, value in guc.defaults().items():
+                if not guc.find(name).read_only:
+                    self.session.settings[name] = value
+        return Result(f"DISCARD {self.what.upper()}")

@@ -1,0 +1,100 @@
+"""SET, RESET, SHOW of settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import pyarrow as pa
+
+from laminar.errors import PgError
+from laminar.pgwire.backend import Notice, Result
+from laminar.server import guc
+from laminar.server.session import Session
+from laminar.server.statements.base import Action, batches, text_batch, text_fields
+from laminar.sql import statements as s
+
+
+class SetAction(Action):
+    """SET [LOCAL] name = value, RESET name, RESET ALL."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.SetVariable | s.ResetAll) -> None:
+        super().__init__(session)
+        self.statement = statement
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        if isinstance(self.statement, s.ResetAll):
+            for name, value in guc.defaults().items():
+                if not guc.find(name).read_only:
+                    self._set(name, value)
+            return Result("RESET")
+        return self._set_variable(self.statement)
+
+    def _set_variable(self, statement: s.SetVariable) -> Result:
+        result = Result("SET" if statement.values is not None else "RESET")
+        if statement.local and self.session.transaction_status == "I":
+            text = "SET LOCAL can only be used in transaction blocks"
+            result.notices.append(Notice("WARNING", "25P01", text))
+            return result
+        if "." in statement.name:
+            self._set(statement.name, ", ".join(statement.values or [""]))
+            return result
+        setting = guc.find(statement.name)
+        if setting.read_only:
+            raise PgError("55P02", f'parameter "{setting.name}" cannot be changed')
+        value = (
+            setting.default
+            if statement.values is None
+            else ", ".join(map(self._quoted(setting), statement.values))
+        )
+        self._set(setting.name, setting.check(setting.name, value))
+        return result
+
+    @staticmethod
+    def _quoted(setting: guc.Setting):  # type: ignore[no-untyped-def]
+        """List settings keep names that need quotes quoted."""
+        if setting.name != "search_path":
+            return str
+        return lambda v: v if v.replace("_", "a").replace("$", "a").isalnum() and v == v.lower() else f'"{v}"'
+
+    def _set(self, name: str, value: str) -> None:
+        session = self.session
+        if session.transaction is not None:
+            session.local_settings.setdefault(name, session.settings.get(name, ""))
+        session.settings[name] = value
+
+
+class ShowAction(Action):
+    """SHOW name, SHOW ALL."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Show) -> None:
+        super().__init__(session)
+        self.name = statement.name.lower()
+        if self.name == "all":
+            self.fields = text_fields("name", "setting", "description")
+        elif self.name in session.settings and "." in self.name:
+            self.fields = text_fields(self.name)
+        else:
+            self.fields = text_fields(guc.find(_alias(self.name)).name)
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        settings = self.session.settings
+        if self.name == "all":
+            known = sorted(guc.SETTINGS.values(), key=lambda setting: setting.name.lower())
+            batch = text_batch(
+                [k.name for k in known], [settings[k.name] for k in known], [k.description for k in known]
+            )
+        elif "." in self.name:
+            batch = text_batch([settings[self.name]])
+        else:
+            batch = text_batch([settings[guc.find(_alias(self.name)).name]])
+        return Result("SHOW", self.fields, batches(batch))
+
+
+def _alias(name: str) -> str:
+    """The spellings that are words rather than names."""
+    return {"time zone": "timezone", "transaction isolation level": "transaction_isolation"}.get(name, name)

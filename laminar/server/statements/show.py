@@ -1,0 +1,127 @@
+"""SHOW of objects, SHOW CREATE, DESCRIBE."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pyarrow as pa
+
+from laminar.catalog.objects import KIND_NAMES, StoredRelation
+from laminar.errors import UNDEFINED_TABLE, PgError, not_supported
+from laminar.pgwire.backend import Result
+from laminar.server.session import Session
+from laminar.server.statements.base import Action, batches, text_batch, text_fields
+from laminar.sql import statements as s
+from laminar.sql.resolve import type_name
+
+_LISTS = {
+    "sources": "source",
+    "tables": "table",
+    "materialized views": "mview",
+    "views": "view",
+    "sinks": "sink",
+}
+#: lists of things that are known words but not there yet
+_EMPTY = ("streams", "indexes", "functions", "secrets", "jobs")
+
+
+def is_object_list(name: str) -> bool:
+    """Whether SHOW name lists objects rather than a setting."""
+    return name.lower() in _LISTS or name.lower() in (*_EMPTY, "cluster", "schemas")
+
+
+class ShowObjectsAction(Action):
+    """SHOW SOURCES and the like."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Show) -> None:
+        super().__init__(session)
+        self.what = statement.name.lower()
+        self.schema = statement.schema
+        if self.what in _EMPTY:
+            raise not_supported(
+                f"SHOW {self.what.upper()} is not supported yet", position=statement.pos or None
+            )
+        if self.what == "cluster":
+            self.fields = text_fields("reactor", "process_id", "memory_bytes")
+        elif self.what == "schemas":
+            self.fields = text_fields("schema")
+        else:
+            self.fields = text_fields("schema", "name", "owner")
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        return Result("SHOW", self.fields, batches(self._rows()), counts_rows=False)
+
+    def _rows(self) -> pa.RecordBatch:
+        if self.what == "schemas":
+            return text_batch(sorted(self.database.catalog.schemas))
+        if self.what == "cluster":
+            from laminar.engine import statistics
+
+            found = statistics.reactors(self.database.coordinator)
+            ids, pids = [str(r.reactor) for r in found], [str(r.pid) for r in found]
+            return text_batch(ids, pids, [str(resident_bytes(r.pid)) for r in found])
+        kind = _LISTS[self.what]
+        relations = sorted(
+            (r for r in self.database.catalog.relations.values() if r.kind == kind),
+            key=lambda r: (r.schema, r.name),
+        )
+        shown = [r for r in relations if self.schema in (None, r.schema)]
+        return text_batch([r.schema for r in shown], [r.name for r in shown], [r.owner for r in shown])
+
+
+def resident_bytes(pid: int) -> int:
+    """Anonymous and mapped memory of a process as the system counts it (proc(5), statm)."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+class ShowCreateAction(Action):
+    """SHOW CREATE kind name: the statement that made it."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.ShowCreate) -> None:
+        super().__init__(session)
+        found = session.catalog.find(statement.name)
+        if found is None or KIND_NAMES[found.kind] != statement.kind:
+            raise PgError(
+                UNDEFINED_TABLE,
+                f'{statement.kind} "{statement.name.name}" does not exist',
+                position=statement.name.pos or None,
+            )
+        session.check_access(found)
+        self.relation: StoredRelation = found
+        self.fields = text_fields("name", "create_statement")
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        return Result("SHOW", self.fields, batches(text_batch([self.relation.name], [self.relation.sql])))
+
+
+class DescribeAction(Action):
+    """DESCRIBE name: its columns."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Describe) -> None:
+        super().__init__(session)
+        self.relation = session.catalog.stored(statement.name)
+        session.check_access(self.relation)
+        self.fields = text_fields("column", "type", "nullable", "default")
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        columns = self.relation.columns
+        batch = text_batch(
+            [c.name for c in columns],
+            [type_name(c.type) for c in columns],
+            ["no" if c.not_null else "yes" for c in columns],
+            [c.default for c in columns],
+        )
+        return Result("DESCRIBE", self.fields, batches(batch))

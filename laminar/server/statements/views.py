@@ -1,0 +1,221 @@
+"""CREATE MATERIALIZED VIEW, CREATE VIEW, CREATE SINK."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import ClassVar
+
+import pyarrow as pa
+
+from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.errors import (
+    DUPLICATE_COLUMN,
+    DUPLICATE_TABLE,
+    INVALID_PARAMETER_VALUE,
+    SYNTAX_ERROR,
+    PgError,
+    not_supported,
+)
+from laminar.pgwire.backend import Notice, Result
+from laminar.server import sources
+from laminar.server.planning import PlannedQuery, plan_query
+from laminar.server.session import Session
+from laminar.server.statements.base import Action
+from laminar.server.statements.drop import refuse_in_block
+from laminar.server.views import stream_plan
+from laminar.sql import statements as s
+from laminar.sql.binder import bind_emit
+from laminar.sql.parse import parse_query
+from laminar.sql.plan import Column
+from laminar.types import TEXT, UNKNOWN, PgType
+
+
+class CreateDataflowAction(Action):
+    """What materialized views and sinks have in common: planned, installed, then in the catalog."""
+
+    transactional: ClassVar[bool] = False
+    tag: ClassVar[str]
+    statement: s.CreateMaterializedView | s.CreateSink
+    relation: StoredRelation
+    planned: PlannedQuery
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        refuse_in_block(self.session, self.tag)
+        database = self.database
+        async with database.ddl:
+            if database.catalog.find(self.relation.schema, self.relation.name) is not None:
+                if self.statement.if_not_exists:
+                    return already_exists(self.tag, self.relation.name)
+                database.catalog.check_free(
+                    self.relation.schema, self.relation.name, self.statement.name.pos or None
+                )
+            relation = replace(self.relation, oid=database.catalog.new_oid())
+            root = stream_plan(database, relation, self.planned)
+            spec = database.add_plan(relation, root)
+            if relation.kind == "mview":
+                database.coordinator.register_relation(sources.view_spec(relation, root))
+            try:
+                epoch = await database.coordinator.install(spec)
+            except BaseException:
+                database.forget(relation)
+                raise
+            try:
+                database.catalog.create(relation)
+            except BaseException:
+                await database.coordinator.remove(relation.oid)
+                database.forget(relation)
+                raise
+        self.session.committed_epoch = max(self.session.committed_epoch, epoch)
+        return Result(self.tag)
+
+
+class CreateMaterializedViewAction(CreateDataflowAction):
+    """CREATE MATERIALIZED VIEW."""
+
+    tag = "CREATE MATERIALIZED VIEW"
+
+    def __init__(self, session: Session, statement: s.CreateMaterializedView, sql: str) -> None:
+        super().__init__(session)
+        self.statement = statement
+        if session.catalog.taken(statement.name, statement.if_not_exists):
+            return
+        if statement.or_replace:
+            raise not_supported("CREATE OR REPLACE MATERIALIZED VIEW is not supported yet")
+        _no_options(statement.options, "materialized views")
+        schema, name = session.catalog.creation_name(statement.name)
+        self.planned = plan_query(statement.query, session.catalog)
+        columns = output_columns(self.planned.columns, statement.columns)
+        emit = bind_emit(statement.emit, session.catalog)
+        self.relation = StoredRelation(
+            oid=0,
+            schema=schema,
+            name=name,
+            kind="mview",
+            owner=session.role.name,
+            columns=columns,
+            sql=sql,
+            query=statement.query_text,
+            search_path=session.search_path,
+            emit=asdict(replace(emit, position=0)),
+            depends_on=self.planned.dependencies,
+        )
+        session.check_dependencies(self.planned.dependencies)
+        positioned = replace(self.relation, emit=asdict(emit))
+        stream_plan(self.database, positioned, self.planned)
+
+
+class CreateSinkAction(CreateDataflowAction):
+    """CREATE SINK name FROM relation | AS query WITH (connector = …)."""
+
+    tag = "CREATE SINK"
+
+    def __init__(self, session: Session, statement: s.CreateSink, sql: str) -> None:
+        super().__init__(session)
+        self.statement = statement
+        if session.catalog.taken(statement.name, statement.if_not_exists):
+            return
+        if statement.into is not None:
+            raise not_supported(
+                "CREATE SINK … INTO table is not supported yet", position=statement.into.pos or None
+            )
+        schema, name = session.catalog.creation_name(statement.name)
+        query, text = statement.query, statement.query_text
+        if query is None:
+            assert statement.from_ is not None
+            text = f"SELECT * FROM {quoted(statement.from_)}"
+            session.catalog.stored(statement.from_)
+            query = parse_query(text)
+        self.planned = plan_query(query, session.catalog)
+        columns = output_columns(self.planned.columns, [])
+        connector, options = sources.sink_options(statement, columns)
+        emit = bind_emit(statement.emit, session.catalog)
+        self.relation = StoredRelation(
+            oid=0,
+            schema=schema,
+            name=name,
+            kind="sink",
+            owner=session.role.name,
+            columns=columns,
+            sql=sql,
+            query=text,
+            search_path=session.search_path,
+            connector=connector,
+            options=options,
+            emit=asdict(replace(emit, position=0)),
+            depends_on=self.planned.dependencies,
+        )
+        session.check_dependencies(self.planned.dependencies)
+        stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
+
+
+class CreateViewAction(Action):
+    """CREATE VIEW: its text, expanded where it is used."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.CreateView, sql: str) -> None:
+        super().__init__(session)
+        self.statement = statement
+        session.catalog.taken(statement.name, False)
+        if statement.or_replace or statement.temporary:
+            what = "CREATE OR REPLACE VIEW" if statement.or_replace else "CREATE TEMPORARY VIEW"
+            raise not_supported(f"{what} is not supported yet", position=statement.name.pos or None)
+        schema, name = session.catalog.creation_name(statement.name)
+        planned = plan_query(statement.query, session.catalog)
+        session.check_dependencies(planned.dependencies)
+        self.relation = StoredRelation(
+            oid=0,
+            schema=schema,
+            name=name,
+            kind="view",
+            owner=session.role.name,
+            columns=output_columns(planned.columns, statement.columns),
+            sql=sql,
+            query=statement.query_text,
+            search_path=session.search_path,
+            depends_on=planned.dependencies,
+        )
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        refuse_in_block(self.session, "CREATE VIEW")
+        async with self.database.ddl:
+            catalog = self.database.catalog
+            catalog.check_free(self.relation.schema, self.relation.name, self.statement.name.pos or None)
+            catalog.create(replace(self.relation, oid=catalog.new_oid()))
+        return Result("CREATE VIEW")
+
+
+def already_exists(tag: str, name: str) -> Result:
+    """IF NOT EXISTS found it."""
+    text = f'relation "{name}" already exists, skipping'
+    return Result(tag, notices=[Notice("NOTICE", DUPLICATE_TABLE, text)])
+
+
+def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[StoredColumn, ...]:
+    """A view's columns, under other names where they are given; unknown becomes text."""
+    if len(names) > len(columns):
+        raise PgError(SYNTAX_ERROR, "too many column names were specified")
+    result: list[StoredColumn] = []
+    for index, column in enumerate(columns):
+        name = names[index] if index < len(names) else column.name
+        if any(known.name == name for known in result):
+            raise PgError(DUPLICATE_COLUMN, f'column "{name}" specified more than once')
+        type_ = PgType(TEXT) if column.type.oid == UNKNOWN else column.type
+        result.append(StoredColumn(name, type_))
+    return tuple(result)
+
+
+def quoted(name: s.QName) -> str:
+    """A name as SQL text, every part quoted."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.parts)
+
+
+def _no_options(options: list[s.Option], what: str) -> None:
+    for option in options:
+        raise PgError(
+            INVALID_PARAMETER_VALUE,
+            f'unrecognized parameter "{option.name}"',
+            hint=f"There are no options for {what} yet.",
+            position=option.pos or None,
+        )

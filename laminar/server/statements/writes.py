@@ -1,0 +1,205 @@
+"""INSERT, UPDATE, DELETE, TRUNCATE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from laminar._native.rowindex import group_rows
+from laminar.errors import SERIALIZATION_FAILURE, PgError
+from laminar.pgwire.backend import Field, Result
+from laminar.server import dml
+from laminar.server.commit import PendingCommit
+from laminar.server.reading import take_snapshots
+from laminar.server.session import Session
+from laminar.server.statements.base import Action, batches
+from laminar.server.writing import open_table
+from laminar.sql import adhoc
+from laminar.sql import statements as s
+from laminar.sql.binder import BoundDelete, BoundInsert, BoundUpdate, bind_delete, bind_insert, bind_update
+from laminar.sql.evaluator import compile as compile_exprs
+from laminar.sql.plan import Column, ColumnRef, Expr, Plan
+from laminar.sql.rewrite import rewrite
+from laminar.sql.unnest import unnest
+
+#: how often a statement of its own is run again when somebody else was faster
+_ATTEMPTS = 20
+
+Bound: TypeAlias = BoundInsert | BoundUpdate | BoundDelete
+
+
+class WriteAction(Action):
+    """INSERT, UPDATE or DELETE."""
+
+    def __init__(
+        self, session: Session, statement: s.Insert | s.Update | s.Delete, param_types: Sequence[int]
+    ) -> None:
+        super().__init__(session)
+        bound: Bound
+        match statement:
+            case s.Insert():
+                bound = bind_insert(statement, session.catalog, param_types)
+            case s.Update():
+                bound = bind_update(statement, session.catalog, param_types)
+            case s.Delete():
+                bound = bind_delete(statement, session.catalog, param_types)
+        verb = {"Insert": "insert into", "Update": "update", "Delete": "delete from"}[
+            type(statement).__name__
+        ]
+        session.catalog.writable(statement.relation, verb)
+        session.check_dependencies(tuple(bound.dependencies))
+        self.bound = bound
+        self.plan = _plan(bound)
+        self.param_types = bound.param_types
+        if bound.returning_columns:
+            self.fields = [Field(c.name, c.type, *c.origin) for c in bound.returning_columns]
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        session = self.session
+        transaction = session.transaction
+        assert transaction is not None
+        alone = not transaction.block and not transaction.changes
+        for attempt in range(_ATTEMPTS):
+            before = len(transaction.changes)
+            try:
+                effect, returned = await self._write(params)
+                if effect.change is not None:
+                    transaction.add(self.bound.relation.oid, effect.change)
+                # The commit checks again; told now, the error belongs to this statement.
+                PendingCommit(self.database, transaction).check()
+            except PgError as error:
+                transaction.undo_to(before)
+                if not alone or error.sqlstate != SERIALIZATION_FAILURE or attempt == _ATTEMPTS - 1:
+                    raise
+                # A statement of its own sees what was committed before it, as in PostgreSQL: again.
+                transaction.view = None
+                await self.database.coordinator.flush()
+                continue
+            break
+        return self._result(effect.count, returned)
+
+    def _result(self, count: int, returned: pa.RecordBatch | None) -> Result:
+        verb = {BoundInsert: "INSERT 0", BoundUpdate: "UPDATE", BoundDelete: "DELETE"}[type(self.bound)]
+        if self.fields is None:
+            return Result(f"{verb} {count}")
+        assert returned is not None
+        return Result(f"{verb} {count}", self.fields, batches(returned))
+
+    async def _write(self, params: Sequence[pa.Scalar | None]) -> tuple[dml.Effect, pa.RecordBatch | None]:
+        bound = self.bound
+        plain = isinstance(bound, BoundInsert) and bound.on_conflict is None
+        table = await open_table(self.session, bound.relation.oid, wait=not plain)
+        if isinstance(bound, BoundInsert):
+            return await self._insert(bound, table, params)
+        found = await self._rows(params)
+        ids = found.column(_place(self.plan, bound.key)) if bound.key is not None else None
+        stored = table.stored(self._pick(found, bound.old), ids)
+        if found.num_rows:
+            # A row that several rows of FROM match is changed once.
+            first = pa.array(group_rows(table.layout.key_arrays(stored))[1])
+            found, stored = found.take(first), stored.take(first)
+        env = self.session.env(params)
+        if isinstance(bound, BoundUpdate):
+            effect = dml.update(table, stored, self._pick(found, bound.new), env)
+        else:
+            effect = dml.delete(table, stored)
+        return effect, self._returning(found, self.plan.columns if self.plan else (), params)
+
+    async def _insert(
+        self, bound: BoundInsert, table: dml.Table, params: Sequence[pa.Scalar | None]
+    ) -> tuple[dml.Effect, pa.RecordBatch | None]:
+        rows = bound.batch if bound.batch is not None else await self._rows(params)
+        env = self.session.env(params)
+        conflict: Any = "error"
+        if bound.on_conflict is not None:
+            conflict = (
+                "nothing" if bound.on_conflict.action == "nothing" else self._resolver(bound, table, params)
+            )
+        effect = dml.insert(table, rows, env, conflict)
+        return effect, self._returning(effect.rows, bound.columns, params)
+
+    def _resolver(
+        self, bound: BoundInsert, table: dml.Table, params: Sequence[pa.Scalar | None]
+    ) -> dml.Resolve:
+        """ON CONFLICT DO UPDATE: from rows that are there and rows refused to the rows' new values."""
+        conflict = bound.on_conflict
+        assert conflict is not None
+        assigned = dict(conflict.assignments)
+        exprs: list[Expr] = [
+            assigned.get(a.attnum, ColumnRef(c.id, c.type))
+            for a, c in zip(bound.relation.columns, conflict.existing, strict=True)
+        ]
+        ids = [c.id for c in (*conflict.existing, *bound.columns)]
+        values = compile_exprs(exprs, ids)
+        condition = compile_exprs([conflict.where], ids) if conflict.where is not None else None
+        env = self.session.env(params)
+
+        def resolve(existing: pa.RecordBatch, excluded: pa.RecordBatch) -> tuple[pa.RecordBatch, dml.Bools]:
+            columns = [*table.visible(existing).columns, *excluded.columns]
+            both = pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
+            passes = np.ones(both.num_rows, dtype=bool)
+            if condition is not None:
+                passes = np.asarray(condition(both, env)[0].fill_null(False))
+            new = values(both, env)
+            return pa.RecordBatch.from_arrays(new, [str(i) for i in range(len(new))]), passes
+
+        return resolve
+
+    async def _rows(self, params: Sequence[pa.Scalar | None]) -> pa.RecordBatch:
+        """All rows of the statement's plan."""
+        assert self.plan is not None
+        snapshots = await take_snapshots(self.session, self.plan)
+        limits = adhoc.Limits(memory=self.database.settings.work_mem)
+        rows = adhoc.run(
+            self.plan, self.plan.columns, lambda oid, _: snapshots[oid], self.session.env(params), limits
+        )
+        schema = pa.schema([pa.field(str(i), c.type.storage) for i, c in enumerate(self.plan.columns)])
+        parts = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) async for batch in rows]
+        return pa.concat_batches(parts) if parts else schema.empty_table().combine_chunks().to_batches()[0]
+
+    def _pick(self, rows: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
+        arrays = [rows.column(_place(self.plan, column)) for column in columns]
+        return pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
+
+    def _returning(
+        self, rows: pa.RecordBatch, columns: Sequence[Column], params: Sequence[pa.Scalar | None]
+    ) -> pa.RecordBatch | None:
+        if not self.bound.returning_columns:
+            return None
+        program = compile_exprs(self.bound.returning, [c.id for c in columns])
+        values = program(rows, self.session.env(params))
+        return pa.RecordBatch.from_arrays(values, [str(i) for i in range(len(values))])
+
+
+class TruncateAction(Action):
+    """TRUNCATE: all rows of the tables, in the transaction."""
+
+    def __init__(self, session: Session, statement: s.Truncate) -> None:
+        super().__init__(session)
+        self.relations = [session.catalog.writable(name, "truncate") for name in statement.relations]
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        transaction = self.session.transaction
+        assert transaction is not None
+        for relation in self.relations:
+            table = await open_table(self.session, relation.oid, wait=True)
+            for chunk in table.snapshot().chunks:
+                effect = dml.delete(table, chunk.rows())
+                if effect.change is not None:
+                    transaction.add(relation.oid, effect.change)
+        return Result("TRUNCATE TABLE")
+
+
+def _plan(bound: Bound) -> Plan | None:
+    """The rows' plan, without subqueries."""
+    if bound.plan is None:
+        return None
+    return rewrite(unnest(bound.plan), bound.plan.columns)
+
+
+def _place(plan: Plan | None, column: Column) -> int:
+    assert plan is not None
+    return [c.id for c in plan.columns].index(column.id)

@@ -1,0 +1,79 @@
+"""A session's transaction: changes not yet committed, the epoch it reads, savepoints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from laminar.engine.change import Change
+from laminar.engine.serving import Layout, Writes
+from laminar.errors import PgError
+
+if TYPE_CHECKING:
+    from laminar.engine.serving import EpochView
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What happens between BEGIN and COMMIT, or within one statement.
+
+    Args:
+        block: opened by BEGIN; otherwise implicit, ended by the protocol.
+        changes: (relation oid, change) in the order they were made.
+        view: the epoch that every read and write of the transaction sees; None before the first.
+        failed: a statement failed, only ROLLBACK helps.
+        savepoints: (name, number of changes at that time), oldest first.
+        started: microseconds since 1970: now() of the transaction.
+    """
+
+    block: bool
+    started: int
+    changes: list[tuple[int, Change]] = field(default_factory=list)
+    view: EpochView | None = None
+    failed: bool = False
+    savepoints: list[tuple[str, int]] = field(default_factory=list)
+    _writes: dict[int, Writes] = field(default_factory=dict)
+
+    def writes(self, oid: int, layout: Layout) -> Writes | None:
+        """What the transaction has done to a relation, None when nothing."""
+        if oid not in self._writes:
+            made = [change for relation, change in self.changes if relation == oid]
+            if not made:
+                return None
+            self._writes[oid] = Writes(layout)
+            for change in made:
+                self._writes[oid].apply(change)
+        return self._writes[oid]
+
+    def add(self, oid: int, change: Change) -> None:
+        """A statement changed a relation."""
+        self.changes.append((oid, change))
+        if oid in self._writes:
+            self._writes[oid].apply(change)
+
+    def undo_to(self, count: int) -> None:
+        """Forget all changes but the first ``count``."""
+        for oid, _ in self.changes[count:]:
+            self._writes.pop(oid, None)
+        del self.changes[count:]
+
+    def savepoint(self, name: str) -> None:
+        """SAVEPOINT."""
+        self.savepoints.append((name, len(self.changes)))
+
+    def release(self, name: str) -> None:
+        """RELEASE SAVEPOINT: forget it and those after it."""
+        del self.savepoints[self._find(name) :]
+
+    def rollback_to(self, name: str) -> None:
+        """ROLLBACK TO SAVEPOINT: undo what came after; the savepoint stays."""
+        index = self._find(name)
+        self.undo_to(self.savepoints[index][1])
+        del self.savepoints[index + 1 :]
+        self.failed = False
+
+    def _find(self, name: str) -> int:
+        for index in range(len(self.savepoints) - 1, -1, -1):
+            if self.savepoints[index][0] == name:
+                return index
+        raise PgError("3B001", f'savepoint "{name}" does not exist')

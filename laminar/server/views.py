@@ -1,0 +1,39 @@
+"""Planning materialized views and sinks, when they are created and again at every start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from laminar.catalog.objects import StoredRelation
+from laminar.engine.nodes import Materialize, Sink
+from laminar.server.catalog_view import StoredCatalog
+from laminar.server.planning import PlannedQuery, plan_query
+from laminar.sql.parse import parse_query
+from laminar.sql.plan import Emit
+from laminar.sql.stream import plan_sink, plan_view
+
+if TYPE_CHECKING:
+    from laminar.server.database import Database
+
+
+def replan(database: Database, relation: StoredRelation) -> Materialize | Sink:
+    """The stream plan of a stored view or sink; the same at every start of the same version."""
+    assert relation.query is not None
+    catalog = StoredCatalog(database, relation.search_path, relation.owner)
+    planned = plan_query(parse_query(relation.query), catalog)
+    return stream_plan(database, relation, planned)
+
+
+def stream_plan(database: Database, relation: StoredRelation, planned: PlannedQuery) -> Materialize | Sink:
+    """The dataflow for a view's or sink's planned query."""
+    emit = emit_from(relation.emit)
+    if relation.kind == "sink":
+        assert relation.connector is not None
+        connector = (relation.connector, relation.options)
+        return plan_sink(relation.oid, planned.plan, planned.columns, emit, database, connector)
+    return plan_view(relation.oid, planned.plan, planned.columns, emit, database)
+
+
+def emit_from(stored: dict[str, Any]) -> Emit:
+    """The EMIT clause as the catalog keeps it."""
+    return Emit(**stored)

@@ -1,0 +1,113 @@
+"""Tables as statements write to them: their rows so far, their checks and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from laminar.catalog.objects import StoredRelation
+from laminar.server import dml
+from laminar.server.catalog_view import StoredCatalog
+from laminar.sql.adhoc import batches
+from laminar.sql.binder import bind_default, bind_expression
+from laminar.sql.evaluator import compile as compile_exprs
+from laminar.sql.expressions import substitute
+from laminar.sql.parse import parse_expression
+from laminar.sql.plan import ColumnRef, Const, Expr
+from laminar.types import PgType
+
+if TYPE_CHECKING:
+    from laminar.server.database import Database
+    from laminar.server.session import Session
+
+
+async def open_table(session: Session, oid: int, *, wait: bool) -> dml.Table:
+    """A table as the session's transaction sees it.
+
+    Args:
+        wait: whether the session's own commits must be in the epoch. An INSERT need not see them:
+            the commit compares its keys with everything that was accepted.
+    """
+    database, transaction = session.database, session.transaction
+    assert transaction is not None
+    if transaction.view is None:
+        transaction.view = await session.view() if wait else database.coordinator.read()
+    base = transaction.view.snapshot(oid)
+    store = database.coordinator.store.relation(oid)
+    relation = database.relation(oid)
+    return dml.Table(relation, base, store, transaction.writes(oid, base.layout), checks_of(database, oid))
+
+
+def checks_of(database: Database, oid: int) -> list[dml.Check]:
+    """A table's CHECK constraints over columns whose ids are attribute numbers."""
+    stored = database.catalog.relations[oid]
+    if not stored.checks:
+        return []
+    catalog = StoredCatalog(database, stored.search_path, stored.owner)
+    found = []
+    for name, text in stored.checks:
+        expr, numbers = bind_expression(parse_expression(text), catalog.describe(stored), catalog)
+        types = {attnum: stored.columns[attnum - 1].type for attnum in numbers.values()}
+        columns: dict[int, Expr] = {i: ColumnRef(a, types[a]) for i, a in numbers.items()}
+        found.append(dml.Check(name, substitute(expr, columns)))
+    return found
+
+
+class CopyWriter:
+    """pgwire's CopySink for a table or push source: all of the rows, or none."""
+
+    def __init__(self, session: Session, stored: StoredRelation, attnums: Sequence[int]) -> None:
+        self._session = session
+        self._stored = stored
+        self._attnums = list(attnums)
+        transaction = session.transaction
+        assert transaction is not None
+        self._transaction = transaction
+        self._before = len(transaction.changes)
+        self._count = 0
+        self.relation = stored.name
+        self.names: Sequence[str] = [stored.columns[a - 1].name for a in attnums]
+        self.types: Sequence[PgType] = [stored.columns[a - 1].type for a in attnums]
+        self._defaults = self._missing()
+
+    def _missing(self) -> dict[int, Expr]:
+        """Defaults of the columns that the data does not have."""
+        database = self._session.database
+        catalog = StoredCatalog(database, self._stored.search_path, self._stored.owner)
+        found: dict[int, Expr] = {}
+        for attnum, column in enumerate(self._stored.columns, 1):
+            if attnum in self._attnums:
+                continue
+            found[attnum] = Const(None, column.type)
+            if column.default is not None:
+                node = parse_expression(column.default)
+                found[attnum] = bind_default(node, column.type, column.name, catalog)
+        return found
+
+    async def write(self, batch: pa.RecordBatch) -> None:
+        table = await open_table(self._session, self._stored.oid, wait=False)
+        rows = self._complete(batch)
+        effect = dml.insert(table, rows, self._session.env())
+        if effect.change is not None:
+            self._transaction.add(self._stored.oid, effect.change)
+        self._count += effect.count
+
+    def _complete(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """All columns in order: the data's, and defaults."""
+        by_attnum = dict(zip(self._attnums, batch.columns, strict=True))
+        if self._defaults:
+            program = compile_exprs(list(self._defaults.values()), [])
+            values = program(batches.make([], batch.num_rows), self._session.env())
+            by_attnum |= dict(zip(self._defaults, values, strict=True))
+        attnums = range(1, len(self._stored.columns) + 1)
+        return pa.RecordBatch.from_arrays([by_attnum[a] for a in attnums], [str(a) for a in attnums])
+
+    async def finish(self) -> str:
+        await self._session.finish_statement()
+        return f"COPY {self._count}"
+
+    async def abort(self, reason: str) -> None:
+        self._transaction.undo_to(self._before)
+        self._session.abandon_statement()

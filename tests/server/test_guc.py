@@ -1,0 +1,63 @@
+"""Settings: PostgreSQL's names, values and refusals."""
+
+from __future__ import annotations
+
+import pytest
+
+from laminar.errors import PgError
+from laminar.server import guc
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("timezone", "europe/berlin", "Europe/Berlin"),
+        ("TimeZone", "UTC", "UTC"),
+        ("datestyle", "German", "German, MDY"),
+        ("DateStyle", "dmy", "ISO, DMY"),
+        ("statement_timeout", "1500", "1500ms"),
+        ("statement_timeout", "2min", "2min"),
+        ("statement_timeout", "120s", "2min"),
+        ("statement_timeout", "0", "0"),
+        ("read_your_writes", "TRUE", "on"),
+        ("read_your_writes", "f", "off"),
+        ("extra_float_digits", " 3 ", "3"),
+        ("client_encoding", "utf-8", "UTF8"),
+    ],
+)
+def test_values_are_normalised(name: str, value: str, shown: str) -> None:
+    setting = guc.find(name)
+    assert setting.check(setting.name, value) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sqlstate"),
+    [
+        ("timezone", "Mars/Olympus", "22023"),
+        ("datestyle", "chinese", "22023"),
+        ("statement_timeout", "soon", "22023"),
+        ("statement_timeout", "-1", "22023"),
+        ("read_your_writes", "maybe", "22023"),
+        ("extra_float_digits", "4", "22023"),
+        ("bytea_output", "base64", "22023"),
+        ("client_encoding", "latin1", "0A000"),
+        ("server_version", "16", "55P02"),
+    ],
+)
+def test_bad_values_are_refused(name: str, value: str, sqlstate: str) -> None:
+    setting = guc.find(name)
+    with pytest.raises(PgError) as caught:
+        setting.check(setting.name, value)
+    assert caught.value.sqlstate == sqlstate
+
+
+def test_unknown_settings() -> None:
+    with pytest.raises(PgError) as caught:
+        guc.find("no_such_thing")
+    assert caught.value.sqlstate == "42704"
+    assert caught.value.message == 'unrecognized configuration parameter "no_such_thing"'
+
+
+def test_search_path() -> None:
+    assert guc.split_path('"$user", public', "ann") == ("ann", "public")
+    assert guc.split_path('A, "B c"', "ann") == ("a", "B c")
