@@ -274,11 +274,15 @@ class Reactor:
         """An input with a way to ask for its relation's watermark."""
         spec = self.relations[node.relation]
         if spec.kind == "view":
-            root = self.dataflows[node.relation].root
-            attnums = {c.id: a for c, a in zip(root.node.properties.columns, spec.attnums, strict=True)}
-            return InputOperator(node, lambda: {attnums[c]: w for c, w in root.watermarks.by_column.items()})
+            return InputOperator(node, lambda: self._view_watermarks(spec))
         oid, attnum = node.relation, spec.watermark[0] if spec.watermark else 0
         return InputOperator(node, lambda: {attnum: self.watermarks[oid]} if oid in self.watermarks else {})
+
+    def _view_watermarks(self, view: RelationSpec) -> dict[int, int]:
+        """By attribute number, as of this barrier, which the view's dataflow has passed already."""
+        root = self.dataflows[view.oid].root
+        attnums = {c.id: a for c, a in zip(root.node.properties.columns, view.attnums, strict=True)}
+        return {attnums[c]: w for c, w in root.watermarks.by_column.items()}
 
     def _install(self, installation: Installation) -> None:
         """Build a dataflow; a failure leaves nothing and is the statement's error."""

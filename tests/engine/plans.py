@@ -55,9 +55,9 @@ def copy_view(
     return view, DataflowSpec(oid, root, (of.oid,))
 
 
-def grouped_view(oid: int, of: RelationSpec) -> tuple[RelationSpec, DataflowSpec]:
+def grouped_view(oid: int, of: RelationSpec, group: PgType = STRING) -> tuple[RelationSpec, DataflowSpec]:
     """SELECT v, count(*), max(k) FROM of GROUP BY v."""
-    key, value = Column(1, "k", BIGINT), Column(2, "v", STRING)
+    key, value = Column(1, "k", BIGINT), Column(2, "v", group)
     below = Properties((key, value), append_only=of.append_only)
     source = Input(1, of.oid, (1, 2), below)
     exchange = Exchange(2, source, (2,), below)
@@ -68,5 +68,5 @@ def grouped_view(oid: int, of: RelationSpec) -> tuple[RelationSpec, DataflowSpec
     )
     properties = Properties((value, count, largest), key=(2,))
     grouped = GroupAggregate(3, exchange, (2,), aggregates, properties)
-    view = RelationSpec(oid, f"v{oid}", "view", (1, 2, 3), (STRING, BIGINT, BIGINT), (0,))
+    view = RelationSpec(oid, f"v{oid}", "view", (1, 2, 3), (group, BIGINT, BIGINT), (0,))
     return view, DataflowSpec(oid, Materialize(4, grouped, oid, properties), (of.oid,))
