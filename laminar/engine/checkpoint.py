@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,11 @@ class Checkpoints:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(future)
         return future
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call back when the checkpoint that is being written is finished."""
+        assert self._task is not None
+        self._task.add_done_callback(lambda task: call())
 
     async def idle(self) -> None:
         """Return when no checkpoint is being written."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
@@ -16,10 +17,10 @@ import structlog
 
 from laminar.connectors.base import source_connector
 from laminar.engine.backfill import Progress, send_past
-from laminar.engine.change import Change
+from laminar.engine.change import NO_WATERMARK, Change
 from laminar.engine.checkpoint import Checkpoints
 from laminar.engine.config import EngineConfig
-from laminar.engine.epochs import Clock, Commits, Gathering, Plan
+from laminar.engine.epochs import Clock, Commits, EpochEntry, Gathering, Plan
 from laminar.engine.fleet import Fleet, ReactorsLost
 from laminar.engine.lockfile import DirectoryLock
 from laminar.engine.manifest import Manifest
@@ -28,7 +29,6 @@ from laminar.engine.protocol import (
     BarrierMessage,
     EpochReport,
     Installation,
-    OperatorStats,
     Partitions,
     Positions,
     StartState,
@@ -87,9 +87,9 @@ class Coordinator:
         self.positions: Positions = {}
         self.watermarks: dict[int, int] = {}
         self.partitions: dict[int, Partitions] = {}
-        self.operator_stats: dict[int, list[OperatorStats]] = {}
-        self.dropped: dict[int, dict[tuple[int, str], int]] = {}
-        self.busy_ns: dict[int, int] = {}
+        #: the newest report of each reactor
+        self.reports: dict[int, EpochReport] = {}
+        self.epoch_log: deque[EpochEntry] = deque(maxlen=100)
         self.failure: asyncio.Future[PgError] = asyncio.get_running_loop().create_future()
         self._clock = Clock(config.epoch_interval)
         self._plan = Plan()
@@ -105,7 +105,7 @@ class Coordinator:
         self._behind: set[int] = set()
         self._readers: dict[int, set[int]] = {}
         self._subscriptions: list[Subscription] = []
-        self._fleet: Fleet | None = None
+        self.fleet: Fleet | None = None
         #: rows may be handed to the reactors as they are committed
         self._feeding = False
         self._revived = asyncio.Event()
@@ -142,8 +142,8 @@ class Coordinator:
         except BaseException:
             if self._task is not None:
                 self._task.cancel()
-            if self._fleet is not None:
-                self._fleet.kill()
+            if self.fleet is not None:
+                self.fleet.kill()
             self._lock.release()
             raise
 
@@ -182,8 +182,8 @@ class Coordinator:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         await self.checkpoints.idle()
-        if self._fleet is not None:
-            await self._fleet.stop()
+        if self.fleet is not None:
+            await self.fleet.stop()
         await self.wal.close()
         self.checkpoints.close()
         self._lock.release()
@@ -192,8 +192,8 @@ class Coordinator:
         """The engine cannot go on."""
         log.error("the engine has failed", error=str(error))
         self._stopping = True
-        if self._fleet is not None:
-            self._fleet.kill()
+        if self.fleet is not None:
+            self.fleet.kill()
         self._feeding = False
         if not self.failure.done():
             self.failure.set_result(error)
@@ -216,8 +216,8 @@ class Coordinator:
     def register_relation(self, spec: RelationSpec) -> None:
         """Make a table, source or view known; stored ones begin empty."""
         self._add_relation(spec)
-        if self._fleet is not None and self._feeding:
-            self._fleet.broadcast(Kind.RELATION, extra=spec)
+        if self.fleet is not None and self._feeding:
+            self.fleet.broadcast(Kind.RELATION, extra=spec)
 
     def _add_relation(self, spec: RelationSpec) -> None:
         self.relations[spec.oid] = self._known[spec.oid] = spec
@@ -239,8 +239,8 @@ class Coordinator:
         self.partitions.pop(oid, None)
         for subscription in [s for s in self._subscriptions if s.relation == oid]:
             subscription.end(PgError(UNDEFINED_TABLE, "the subscribed relation was dropped"))
-        if self._fleet is not None and self._feeding:
-            self._fleet.broadcast(Kind.DROP_RELATION, oid)
+        if self.fleet is not None and self._feeding:
+            self.fleet.broadcast(Kind.DROP_RELATION, oid)
 
     # --- commits ---------------------------------------------------------------------------
 
@@ -260,8 +260,8 @@ class Coordinator:
                 has happened.
         """
         self._check()
-        if self._fleet is not None:
-            await self._fleet.room(self.config.max_backlog_bytes)
+        if self.fleet is not None:
+            await self.fleet.room(self.config.max_backlog_bytes)
         while True:
             specs = [(self._relation(oid), change) for oid, change in changes]
             prepared = self.rows.prepare(specs, _now(), self.config.max_future)
@@ -296,12 +296,12 @@ class Coordinator:
 
     def _feed(self, changes: Commits, epoch: int) -> None:
         """Hand rows to the reactors, chunk by chunk in turn."""
-        assert self._fleet is not None
+        assert self.fleet is not None
         for relation, change in changes:
             if not self._readers.get(relation):
                 continue
             for chunk in chunks(change):
-                self._fleet.post_rows(self._turn, relation, 0, epoch, chunk)
+                self.fleet.post_rows(self._turn, relation, 0, epoch, chunk)
                 self._turn = (self._turn + 1) % self.config.reactors
 
     async def wait_published(self, epoch: int, timeout: float | None = None) -> None:
@@ -367,6 +367,7 @@ class Coordinator:
             plan.checkpoint = True
         if plan.checkpoint and self.checkpoints.running:
             self._plan.checkpoint, plan.checkpoint = True, False
+            self.checkpoints.when_done(self._clock.urge)
         if plan.checkpoint:
             self.checkpoints.expect()
         watermarks = dict(self.rows.watermarks)
@@ -385,7 +386,7 @@ class Coordinator:
 
     def _barrier(self, epoch: int, now: int, plan: Plan, watermarks: dict[int, int]) -> Gathering:
         """Send a barrier to all reactors."""
-        assert self._fleet is not None
+        assert self.fleet is not None
         gathering = self._gathering(epoch)
         message = BarrierMessage(
             epoch,
@@ -396,9 +397,8 @@ class Coordinator:
             complete=tuple(plan.complete),
             detach=tuple(plan.detach),
             partitions=plan.partitions,
-            stats=plan.checkpoint or epoch % 16 == 0,
         )
-        self._fleet.broadcast(Kind.BARRIER, extra=message)
+        self.fleet.broadcast(Kind.BARRIER, extra=message)
         # Rows committed from now on queue behind the barrier, where the new dataflows take changes.
         for new in plan.attach:
             self._read_by(self._installing[new])
@@ -459,8 +459,8 @@ class Coordinator:
         for relation, delivered in gathering.changes.items():
             changes.setdefault(relation, []).extend(delivered)
         self.store.publish(epoch, {oid: found for oid, found in changes.items() if oid in self.store}, now)
-        for index, report in gathering.reports.items():
-            self._note(index, report)
+        self.reports.update(gathering.reports)
+        self._log_epoch(epoch, now, commits, gathering)
         self._behind = gathering.behind
         for subscription in self._subscriptions:
             subscription.feed(epoch, changes.get(subscription.relation, []))
@@ -471,11 +471,16 @@ class Coordinator:
         if self._published:
             self._clock.urge()
 
-    def _note(self, reactor: int, report: EpochReport) -> None:
-        if report.stats is not None:
-            self.operator_stats[reactor] = report.stats
-        self.dropped[reactor] = report.dropped
-        self.busy_ns[reactor] = report.busy_ns
+    def _log_epoch(self, epoch: int, now: int, commits: Commits, gathering: Gathering) -> None:
+        rows_in = sum(len(change) for _, change in commits)
+        rows_out = sum(len(c) for changes in gathering.changes.values() for c in changes)
+        taken = time.monotonic() - gathering.started
+        self.epoch_log.append(EpochEntry(epoch, now, rows_in, rows_out, int(taken * 1_000_000)))
+
+    def current_watermark(self, relation: int) -> int | None:
+        """Of a stored relation or connector source as of the newest epoch; None when it has none yet."""
+        watermark = self.watermarks.get(relation, NO_WATERMARK)
+        return None if watermark == NO_WATERMARK else watermark
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -516,8 +521,8 @@ class Coordinator:
         self._deaths += 1
         self._feeding = False
         self._revived.clear()
-        assert self._fleet is not None
-        self._fleet.kill()
+        assert self.fleet is not None
+        self.fleet.kill()
         lost = ReactorsLost(f"reactor {reactor} died")
         for gathering in self._gatherings.values():
             gathering.fail(lost)
@@ -545,13 +550,13 @@ class Coordinator:
         manifest = self.checkpoints.manifest
         self._gatherings.clear()
         self._plan = Plan(detach=self._plan.detach, checkpoint=self._plan.checkpoint)
-        self._fleet = Fleet(self.config, self.data_dir / "scratch", self._received, self._died)
-        self._fleet.start()
+        self.fleet = Fleet(self.config, self.data_dir / "scratch", self._received, self._died)
+        self.fleet.start()
         for spec in self._known.values():
-            self._fleet.broadcast(Kind.RELATION, extra=spec)
+            self.fleet.broadcast(Kind.RELATION, extra=spec)
         self._readers = {}
         for flow in self.dataflows.values():
-            self._fleet.broadcast(Kind.INSTALL, extra=Installation(flow))
+            self.fleet.broadcast(Kind.INSTALL, extra=Installation(flow))
             self._read_by(flow)
         await self._find_partitions()
         await self._start_reactors(manifest)
@@ -560,7 +565,7 @@ class Coordinator:
         await self._rerun()
 
     async def _start_reactors(self, manifest: Manifest) -> None:
-        assert self._fleet is not None
+        assert self.fleet is not None
         ready = [self._expect(index, 0) for index in range(self.config.reactors)]
         for index in range(self.config.reactors):
             state = StartState(
@@ -571,7 +576,7 @@ class Coordinator:
                 manifest.watermarks,
                 self.partitions,
             )
-            self._fleet.post(index, Kind.START, extra=state)
+            self.fleet.post(index, Kind.START, extra=state)
         await asyncio.gather(*ready)
 
     def _expect(self, reactor: int, dataflow: int) -> asyncio.Future[None]:
@@ -596,10 +601,10 @@ class Coordinator:
             self._take_up(tail)
 
     def _replay_barrier(self, record: EpochRecord) -> Gathering:
-        assert self._fleet is not None
+        assert self.fleet is not None
         gathering = self._gathering(record.epoch)
         message = BarrierMessage(record.epoch, record.now, record.watermarks, replay=record.positions)
-        self._fleet.broadcast(Kind.BARRIER, extra=message)
+        self.fleet.broadcast(Kind.BARRIER, extra=message)
         return gathering
 
     async def _replayed(self, replayed: ReplayedEpoch, gathering: Gathering) -> None:
@@ -636,7 +641,7 @@ class Coordinator:
 
     async def _rerun(self) -> None:
         """Epochs that were begun but not published, then feed what has been committed since."""
-        assert self._fleet is not None
+        assert self.fleet is not None
         steps = RowKeeper()
         steps.watermarks = dict(self.watermarks)
         for epoch in range(self.store.epoch + 1, self._open):
@@ -650,7 +655,7 @@ class Coordinator:
             await gathering.done
             await self._finish(gathering, Plan(), marks)
         self._feed(self._pending.get(self._open, []), self._open)
-        self._fleet.broadcast(Kind.LIVE)
+        self.fleet.broadcast(Kind.LIVE)
         self._feeding = True
         self._revived.set()
         self._clock.urge()
@@ -702,7 +707,7 @@ class Coordinator:
             del self._installing[spec.id]
 
     async def _install(self, spec: DataflowSpec, progress: Progress | None) -> int:
-        fleet = self._fleet
+        fleet = self.fleet
         assert fleet is not None
         if not self._feeding:
             raise ReactorsLost
@@ -720,7 +725,7 @@ class Coordinator:
         )
         while True:
             epoch = await self.flush()
-            if self._fleet is not fleet:
+            if self.fleet is not fleet:
                 raise ReactorsLost
             if spec.id not in self._behind:
                 break

@@ -14,12 +14,24 @@ from laminar.engine.protocol import EpochReport, Partitions, Positions
 Commits = list[tuple[int, Change]]
 
 
+@dataclass(frozen=True, slots=True)
+class EpochEntry:
+    """A published epoch: rows committed, changes of views, microseconds from barrier to publication."""
+
+    epoch: int
+    now: int
+    rows_in: int
+    rows_out: int
+    duration: int
+
+
 class Gathering:
     """What the reactors deliver for one epoch."""
 
     def __init__(self, epoch: int, reactors: int) -> None:
         self.epoch = epoch
         self.missing = reactors
+        self.started = time.monotonic()
         self.changes: dict[int, list[Change]] = {}
         self.reports: dict[int, EpochReport] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

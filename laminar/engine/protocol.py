@@ -90,7 +90,6 @@ class BarrierMessage:
         detach: dataflows to remove after this epoch.
         replay: positions to read connector sources up to, exactly; None when live.
         partitions: connector sources with new partitions.
-        stats: the report shall have the operators' counters.
     """
 
     epoch: int
@@ -102,7 +101,6 @@ class BarrierMessage:
     detach: tuple[int, ...] = ()
     replay: Positions | None = None
     partitions: dict[int, Partitions] = field(default_factory=dict)
-    stats: bool = False
 
 
 @dataclass(slots=True)
@@ -125,7 +123,8 @@ class EpochReport:
         watermarks: of connector sources, over all reactors.
         behind: dataflows that still read the past of a connector source.
         dropped: rows lost at sources since the start: (source oid, reason) -> count.
-        stats: counters of operators, when asked for.
+        errors: sources that cannot be read any more: source oid -> message.
+        operators: their counters.
         busy_ns: time spent working since the start.
     """
 
@@ -133,7 +132,8 @@ class EpochReport:
     watermarks: dict[int, int]
     behind: tuple[int, ...] = ()
     dropped: dict[tuple[int, str], int] = field(default_factory=dict)
-    stats: list[OperatorStats] | None = None
+    errors: dict[int, str] = field(default_factory=dict)
+    operators: list[OperatorStats] = field(default_factory=list)
     busy_ns: int = 0
 
 

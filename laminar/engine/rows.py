@@ -44,6 +44,8 @@ class RowKeeper:
         self.watermarks: dict[int, int] = {}
         self.row_ids: dict[int, int] = {}
         self.refused: dict[int, int] = {}
+        #: rows and bytes accepted since the server started
+        self.accepted: dict[int, tuple[int, int]] = {}
 
     def prepare(
         self, changes: list[tuple[RelationSpec, Change]], now: int, max_future: int | None
@@ -67,8 +69,11 @@ class RowKeeper:
         """The transaction is in the log."""
         self.watermarks.update(prepared.watermarks)
         self.row_ids.update(prepared.row_ids)
-        for oid, rows in prepared.refused.items():
-            self.refused[oid] = self.refused.get(oid, 0) + rows
+        for oid, refused in prepared.refused.items():
+            self.refused[oid] = self.refused.get(oid, 0) + refused
+        for oid, change in prepared.changes:
+            rows, size = self.accepted.get(oid, (0, 0))
+            self.accepted[oid] = (rows + len(change), size + change.batch.nbytes)
 
     def replayed(self, spec: RelationSpec, change: Change) -> None:
         """Take up where a logged transaction left off."""

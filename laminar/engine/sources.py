@@ -116,12 +116,15 @@ class Reading:
         self.states[partition] = state
         self.reader.seek(partition, state.position)
 
-    def step(self) -> bool:
-        """Read one batch of the next partition that has some; False when there is nothing now."""
+    def step(self, shared: dict[str, PartitionState] | None = None) -> bool:
+        """Read one batch of the next partition that has some; False when there is nothing now.
+
+        ``shared``: where the shared reading is; this one, behind it, must not overtake it.
+        """
         names = list(self.states)
         for i in range(len(names)):
             at = (self._turn + i) % len(names)
-            if self._read(names[at], None):
+            if self._read(names[at], None if shared is None else shared[names[at]].position or 0):
                 self._turn = at + 1
                 return True
         return False
@@ -131,7 +134,7 @@ class Reading:
         state = self.states[partition]
         wanted = target.position
         if wanted is not None:
-            while state.position is None or state.position < wanted:
+            while (state.position or 0) < wanted:
                 if not self._read(partition, wanted):
                     what = f'partition "{partition}" of source "{self.spec.name}" has become shorter'
                     raise PgError(DATA_CORRUPTED, what, detail=f"It was read up to position {wanted} before.")
@@ -140,7 +143,7 @@ class Reading:
 
     def _read(self, partition: str, until: int | None) -> bool:
         state = self.states[partition]
-        if state.finished:
+        if state.finished or (until is not None and (state.position or 0) >= until):
             return False
         reader = self.reader
         before = reader.bytes_read
@@ -196,6 +199,12 @@ class Reading:
         self.reader.close()
 
 
+def check_readable(spec: RelationSpec, operator: InputOperator) -> None:
+    """Open and close a reader for an input, so that what is wrong with it is the statement's error."""
+    if spec.kind == "connector":
+        Reading(spec, [Consumer(0, operator, lambda change: None)], {}).close()
+
+
 def _reached(state: PartitionState, mark: int | None) -> bool:
     return state.finished or mark is None or (state.position is not None and state.position >= mark)
 
@@ -211,6 +220,8 @@ class SourceHub:
     states: dict[str, PartitionState] = field(default_factory=dict)
     shared: Reading | None = None
     private: list[Reading] = field(default_factory=list)
+    #: why it cannot be read any more
+    error: str = ""
     _turns: int = 0
     #: shared positions at the last barrier
     _marks: dict[str, int | None] = field(default_factory=dict)
@@ -255,13 +266,23 @@ class SourceHub:
         self.shared = Reading(self.spec, consumers, self.states)
 
     def step(self) -> bool:
-        """Read something; False when there is nothing to read now."""
+        """Read something; False when there is nothing to read now.
+
+        A source that cannot be read stops there, with the error for everybody to see; what was read
+        before stays.
+        """
+        if self.error:
+            return False
         self._turns += 1
         worked = False
-        for reading in self.private:
-            worked |= reading.step()
-        if self.shared is not None and (not worked or self._turns % 8 == 0):
-            worked |= self.shared.step()
+        try:
+            for reading in self.private:
+                worked |= reading.step(self.states)
+            if self.shared is not None and (not worked or self._turns % 8 == 0):
+                worked |= self.shared.step()
+        except PgError as error:
+            self.error = error.message
+            worked = True
         return worked
 
     def join(self) -> None:

@@ -30,12 +30,11 @@ from laminar.engine.protocol import (
     BarrierMessage,
     EpochReport,
     Installation,
-    OperatorStats,
     ReactorSettings,
     StartState,
 )
 from laminar.engine.relations import RelationSpec
-from laminar.engine.sources import Consumer, SourceHub
+from laminar.engine.sources import Consumer, SourceHub, check_readable
 from laminar.engine.statefile import StateWriter, read_states
 from laminar.errors import INTERNAL_ERROR, PgError
 
@@ -288,7 +287,10 @@ class Reactor:
         """Build a dataflow; a failure leaves nothing and is the statement's error."""
         spec = installation.dataflow
         try:
-            self.built[spec.id] = (Dataflow(spec, self), installation)
+            dataflow = Dataflow(spec, self)
+            for _, operator in dataflow.inputs():
+                check_readable(self.relations[operator.node.relation], operator)
+            self.built[spec.id] = (dataflow, installation)
             self._post(Kind.READY, spec.id, 1)
         except Exception as error:
             traceback.print_exc(file=sys.stderr)
@@ -383,7 +385,7 @@ class Reactor:
         self._tell_peers(Kind.END)
         if message.checkpoint:
             self._checkpoint(message)
-        self._post(Kind.DONE, extra=self._report(message))
+        self._post(Kind.DONE, extra=self._report())
         self._assign(message.partitions, None)
         for dataflow_id in message.detach:
             self._detach(dataflow_id)
@@ -406,17 +408,15 @@ class Reactor:
         for oid, watermark in (found | pushed).items():
             self.watermarks[oid] = max(self.watermarks.get(oid, watermark), watermark)
 
-    def _report(self, message: BarrierMessage) -> EpochReport:
+    def _report(self) -> EpochReport:
         hubs = self.hubs.items()
-        stats: list[OperatorStats] | None = None
-        if message.stats:
-            stats = [s for dataflow in self.dataflows.values() for s in dataflow.stats()]
         return EpochReport(
             positions={oid: hub.states for oid, hub in hubs},
             watermarks={oid: self.watermarks[oid] for oid, _ in hubs},
             behind=tuple({dataflow for _, hub in hubs for dataflow in hub.behind}),
             dropped={(oid, reason): n for oid, hub in hubs for reason, n in hub.dropped().items()},
-            stats=stats,
+            errors={oid: hub.error for oid, hub in hubs if hub.error},
+            operators=[s for dataflow in self.dataflows.values() for s in dataflow.stats()],
             busy_ns=self.busy_ns,
         )
 

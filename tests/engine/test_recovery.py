@@ -81,8 +81,8 @@ def test_kill_a_reactor(tmp_path: Path, reactors: int) -> None:
                 if i % 15 == 7:
                     await coordinator.checkpoint()
                 if i % 12 == 5:
-                    assert coordinator._fleet is not None
-                    victim = chance.choice(coordinator._fleet.reactors)
+                    assert coordinator.fleet is not None
+                    victim = chance.choice(coordinator.fleet.reactors)
                     os.kill(victim.process.pid, signal.SIGKILL)
                 if chance.random() < 0.5:
                     await coordinator.wait_published(epoch, 30)
@@ -102,9 +102,9 @@ def committed(path: Path, count: int) -> None:
         for i in range(count):
             await coordinator.commit([(100, rows([i], [value(i)]))])
         await coordinator.flush()
-        assert coordinator._fleet is not None and coordinator._task is not None
+        assert coordinator.fleet is not None and coordinator._task is not None
         coordinator._task.cancel()
-        coordinator._fleet.kill()
+        coordinator.fleet.kill()
         await coordinator.wal.close()
         coordinator.checkpoints.close()
         coordinator._lock.release()

@@ -147,10 +147,9 @@ def test_between_processes() -> None:
         message = reader.read()
         if message is not None:
             received.append(message)
-        elif (writer.flush() and not waiting) or writer.sleep():
-            if reader.sleep():
-                poll.poll()
-                rung(mine)
+        elif ((writer.flush() and not waiting) or writer.sleep()) and reader.sleep():
+            poll.poll()
+            rung(mine)
     assert received == sent
     assert child.wait() == 0
     for fd in fds:

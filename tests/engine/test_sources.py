@@ -105,8 +105,8 @@ def test_reactors_killed_while_reading(tmp_path: Path, reactors: int) -> None:
                 await asyncio.sleep(0.1)
                 if i == 1:
                     await coordinator.checkpoint()
-                assert coordinator._fleet is not None
-                os.kill(coordinator._fleet.reactors[-1].process.pid, signal.SIGKILL)
+                assert coordinator.fleet is not None
+                os.kill(coordinator.fleet.reactors[-1].process.pid, signal.SIGKILL)
                 await coordinator.flush()
             await finished(coordinator, 300)
             assert content(coordinator, 200) == expected(source)
