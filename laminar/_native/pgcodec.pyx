@@ -1,7 +1,7 @@
 # distutils: language = c++
 """Arrow batches to the wire's rows, and parameters back; the work is in wire_rows.hpp, without the GIL."""
 
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdint cimport int64_t, uint8_t, uintptr_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
@@ -9,7 +9,7 @@ from libcpp.string_view cimport string_view
 from libcpp.vector cimport vector
 
 from laminar._native.textio cimport (
-    ArrowArray, ArrowSchema, ColumnBuilder, FormatSettings, Kind, Settings, Type, raise_pg_error, to_type,
+    ArrowArray, ArrowSchema, ColumnBuilder, FormatSettings, Settings, Type, raise_pg_error, to_type,
 )
 
 import pyarrow as pa
@@ -18,17 +18,11 @@ from laminar import errors
 from laminar.errors import PgError
 
 
-cdef extern from *:
-    """
-    static inline ArrowArray& laminar_child(ArrowArray& batch, size_t i) { return *batch.children[i]; }
-    """
-    ArrowArray& laminar_child(ArrowArray& batch, size_t i) nogil
-
-
 cdef extern from "wire_rows.hpp" namespace "laminar::wire" nogil:
     cdef cppclass Columns:
         void add(const Type&, cbool)
         size_t size()
+        cbool matches(const ArrowSchema&)
         void bind(const ArrowArray&) except +
 
     cdef enum class CopyFormat "laminar::wire::CopyOut::Format"(uint8_t):
@@ -91,10 +85,11 @@ cdef class Encoder:
         Raises:
             PgError: XX000 when its columns don't have the storage types.
         """
-        if batch.schema.types != self.storage:
-            raise PgError(errors.INTERNAL_ERROR, f"rows have types {batch.schema.types} instead of {self.storage}")
         self.release()
         batch._export_to_c(<uintptr_t>&self.array, <uintptr_t>&self.schema)
+        if not self.columns.matches(self.schema):
+            self.release()
+            raise PgError(errors.INTERNAL_ERROR, f"rows have types {batch.schema.types} instead of {self.storage}")
         self.position = 0
         self.columns.bind(self.array)
 

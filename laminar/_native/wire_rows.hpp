@@ -22,9 +22,21 @@ class Columns {
   public:
     void add(const Type& type, bool binary) {
         types_.push_back(type);
+        formats_.push_back(arrow_format(type));
         binary_.push_back(binary);
     }
     size_t size() const { return types_.size(); }
+    // Whether a batch's columns are stored as the types say.
+    bool matches(const ArrowSchema& schema) const {
+        if (size_t(schema.n_children) != types_.size()) return false;
+        for (size_t i = 0; i < types_.size(); i++) {
+            const ArrowSchema& column = *schema.children[i];
+            if (column.dictionary || formats_[i] != column.format) return false;
+            if (types_[i].kind == Kind::Array && arrow_format(types_[i].element_type()) != column.children[0]->format)
+                return false;
+        }
+        return true;
+    }
     void bind(const ArrowArray& batch) {
         views_.clear();
         for (size_t i = 0; i < types_.size(); i++) views_.emplace_back(batch.children[i], types_[i]);
@@ -47,6 +59,7 @@ class Columns {
 
   private:
     std::vector<Type> types_;
+    std::vector<std::string> formats_;
     std::vector<uint8_t> binary_;
     std::vector<ColumnView> views_;
 };

@@ -115,12 +115,19 @@ class Connection:
 
 
 async def _message_loop(session: Session) -> None:
+    extended = ExtendedQuery(session)
+    try:
+        session.ready()
+        await _answer_messages(session, extended)
+    finally:
+        await extended.close()
+
+
+async def _answer_messages(session: Session, extended: ExtendedQuery) -> None:
     """Answer messages until Terminate.
 
     An error in an extended-query message makes everything up to the next Sync go unanswered.
     """
-    wire, extended = session.wire, ExtendedQuery(session)
-    session.ready()
     skipping = False
     while True:
         code, body = await session.next_message()
@@ -140,7 +147,7 @@ async def _message_loop(session: Session) -> None:
         elif code in c.EXTENDED_TYPES:
             skipping = not await extended.handle(code, body)
         elif code == c.FLUSH:
-            wire.flush()
+            session.wire.flush()
         elif code == c.FUNCTION_CALL:
             session.fail(
                 errors.not_supported(

@@ -87,6 +87,11 @@ class ExtendedQuery:
             await self._session.sync()
         await self.forget_portals()
 
+    async def close(self) -> None:
+        """The connection ends."""
+        for name in list(self._portals):
+            await self._drop_portal(name)
+
     async def before_simple_query(self) -> None:
         """A simple query takes the place of the unnamed statement and portal."""
         self._statements.pop("", None)
@@ -95,8 +100,7 @@ class ExtendedQuery:
     async def forget_portals(self) -> None:
         """Outside a transaction there are no portals."""
         if self._portals and self._session.backend.transaction_status == "I":
-            for name in list(self._portals):
-                await self._drop_portal(name)
+            await self.close()
 
     # --- messages ---
 
@@ -178,7 +182,11 @@ class ExtendedQuery:
                 return
         if portal.sender is None:
             raise PgError(errors.OBJECT_NOT_IN_PREREQUISITE_STATE, f'portal "{name}" cannot be run')
-        count = await portal.sender.send(wire, max(limit, 0))
+        try:
+            count = await portal.sender.send(wire, max(limit, 0))
+        except BaseException:
+            await self._drop_portal(name)
+            raise
         if portal.sender.finished:
             wire.write(tag_with_count(portal.result.tag, portal.result.counts_rows, count))
         else:

@@ -17,6 +17,9 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
 from laminar import errors
 from laminar.errors import PgError
 
@@ -86,6 +89,20 @@ def check_password(password: str, verifier: str) -> bool:
     parsed = parse_verifier(verifier)
     salted = _salted(password, parsed.salt, parsed.iterations)
     return hmac.compare_digest(parsed.server_key, _hmac(salted, b"Server Key"))
+
+
+def certificate_hash(pem: bytes) -> bytes:
+    """What channel binding tls-server-end-point is about (RFC 5929): the certificate's hash, by the function
+    of its signature, SHA-256 in place of MD5 and SHA-1.
+
+    Raises:
+        ValueError: not a certificate in PEM form.
+    """
+    certificate = x509.load_pem_x509_certificate(pem)
+    algorithm = certificate.signature_hash_algorithm
+    if algorithm is None or isinstance(algorithm, (hashes.MD5, hashes.SHA1)):
+        algorithm = hashes.SHA256()
+    return certificate.fingerprint(algorithm)
 
 
 class ScramServer:
