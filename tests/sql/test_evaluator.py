@@ -41,6 +41,10 @@ def test_arithmetic_with_nulls_and_constants() -> None:
     assert run(expr, [], []) == []
 
 
+def test_no_rows_reach_no_constant() -> None:
+    assert run(OP("/", NUMBER(1), NUMBER(0)), []) == []
+
+
 def test_constants_are_folded_and_broadcast() -> None:
     expr = OP("+", NUMBER(1), NUMBER(2))
     folded = evaluator.fold(expr)

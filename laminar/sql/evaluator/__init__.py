@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from laminar.sql.evaluator.compiler import compile_block
+from laminar.sql.evaluator.compiler import compile_block, storage_of
 from laminar.sql.evaluator.environment import Env
 from laminar.sql.evaluator.program import Block, Failures, as_array
 from laminar.sql.kernels.vectors import storage_value
@@ -39,6 +39,9 @@ class Evaluator:
             PgError: of the first expression, in order of evaluation, that fails for any row.
         """
         n = batch.num_rows
+        if not n:
+            # not even a constant that fails is reached
+            return [pa.nulls(0, type_) for type_ in self.types]
         values = self._block.run(env, n, batch.columns)
         return [as_array(value, n) for value in values]
 
@@ -71,7 +74,7 @@ def compile(exprs: Sequence[Expr], input_ids: Sequence[int]) -> Evaluator:
     Raises:
         PgError: 42883 a function has no kernel.
     """
-    return Evaluator(compile_block(exprs, input_ids), [e.type.storage for e in exprs])
+    return Evaluator(compile_block(exprs, input_ids), [storage_of(e) for e in exprs])
 
 
 def fold(expr: Expr) -> Expr:
