@@ -1,13 +1,16 @@
 """Ad-hoc queries against PostgreSQL, on tables with nulls, duplicates and extremes."""
 
+# ruff: noqa: E501 - a query per line
+
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
 
+from laminar.errors import PgError
 from tests.harness.postgres import Postgres
-from tests.sql.adhoc_database import Database
+from tests.sql.adhoc_database import Database, is_gap
 
 TABLES = """
 CREATE TABLE a (i int, b bigint, s smallint, f float8, n numeric(12,2), u numeric, t text, d date,
@@ -228,4 +231,9 @@ def queries(text: str) -> list[str]:
     queries(SIMPLE + JOINS + AGGREGATES + SETS + WINDOWS + SETS_OF_ROWS + SUBQUERIES),
 )
 def test_query(database: Database, sql: str) -> None:
-    database.check(sql)
+    try:
+        database.check(sql)
+    except PgError as error:
+        if not is_gap(error):
+            raise
+        pytest.xfail(error.message)

@@ -17,10 +17,10 @@ import pyarrow as pa
 from laminar.engine.serving import Snapshot
 from laminar.errors import INTERNAL_ERROR, OUT_OF_MEMORY, QUERY_CANCELED, PgError, not_supported
 from laminar.sql import plan as logical
-from laminar.sql.adhoc import batches, calls, grouping, setops, sorting, tablefunctions, windows
+from laminar.sql.adhoc import batches, calls, grouping, setops, sorting, tablefunctions, timewindows, windows
 from laminar.sql.adhoc.relational import Relational
 from laminar.sql.evaluator import Env
-from laminar.sql.plan import Column, ColumnRef, Expr, Plan, SortItem
+from laminar.sql.plan import Column, ColumnRef, Expr, Plan
 
 Batches = Iterator[pa.RecordBatch]
 #: (relation oid, attribute numbers) -> its rows
@@ -249,57 +249,21 @@ def _window(run: Execution, plan: logical.Window) -> Batches:
 
 
 def _table_function(run: Execution, plan: logical.TableFunction) -> Batches:
-    args = run.evaluate(plan.args, (), batches.make([], 1))
-    types = [a.type for a in plan.args]
-    values = tablefunctions.results(plan.function, args, types, plan.columns[0].type, run.env)[0]
-    columns = [values]
-    if plan.ordinality:
-        columns.append(pa.array(np.arange(1, len(values) + 1)))
-    yield batches.make(columns, len(values))
+    yield tablefunctions.table_function(plan, run.env)
 
 
 def _project_set(run: Execution, plan: logical.ProjectSet) -> Batches:
-    """Set-returning functions in the select list: rows in lock-step, shorter results padded with nulls."""
+    projection = tablefunctions.SetProjection(plan)
     for batch in run.run(plan.input):
-        results: dict[int, list[pa.Array]] = {}
-        for i, expr in enumerate(plan.exprs):
-            if _returns_set(expr):
-                assert isinstance(expr, logical.Call)
-                args = run.evaluate(expr.args, plan.input.columns, batch)
-                types = [a.type for a in expr.args]
-                results[i] = tablefunctions.results(expr.function, args, types, expr.type, run.env)
-        plain = [(i, e) for i, e in enumerate(plan.exprs) if i not in results]
-        values = dict(
-            zip(
-                [i for i, _ in plain],
-                run.evaluate([e for _, e in plain], plan.input.columns, batch) if plain else [],
-                strict=True,
-            )
-        )
-        lengths = np.max([[len(a) for a in column] for column in results.values()], axis=0).astype(np.int64)
-        rows = pa.array(np.repeat(np.arange(batch.num_rows), lengths))
-        columns = [
-            _padded(results[i], lengths, e.type.storage) if i in results else values[i].take(rows)
-            for i, e in enumerate(plan.exprs)
-        ]
-        yield batches.make(columns, len(rows))
-
-
-def _returns_set(expr: Expr) -> bool:
-    return isinstance(expr, logical.Call) and tablefunctions.returns_set(expr.function)
-
-
-def _padded(values: list[pa.Array], lengths: Any, storage: pa.DataType) -> pa.Array:
-    parts = []
-    for array, length in zip(values, lengths.tolist(), strict=True):
-        parts.append(array)
-        if len(array) < length:
-            parts.append(pa.nulls(length - len(array), storage))
-    return pa.concat_arrays(parts) if parts else pa.array([], storage)
+        yield projection.run(batch, run.env)
 
 
 def _time_window(run: Execution, plan: logical.TimeWindow) -> Batches:
-    raise not_supported("TUMBLE, HOP, SESSION and CUMULATE in ad-hoc queries are not supported yet")
+    if plan.kind == "tumble":
+        return run.run(timewindows.tumble(plan))
+    if plan.kind == "session":
+        return iter([timewindows.session(plan, run.whole(plan.input), run.env)])
+    return timewindows.hop(plan, run.run(plan.input))
 
 
 _HANDLERS: Final[dict[type, Callable[[Execution, Any], Batches]]] = {
@@ -318,5 +282,3 @@ _HANDLERS: Final[dict[type, Callable[[Execution, Any], Batches]]] = {
     logical.TableFunction: _table_function,
     logical.TimeWindow: _time_window,
 }
-
-__all__ = ["Execution", "Limits", "SortItem", "Sources"]
