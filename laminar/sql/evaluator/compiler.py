@@ -118,7 +118,7 @@ class Scope:
         volatile = expr.function.volatility == "v"
         if volatile:
             key = (*key, len(self.block.template))
-        storage = pa.list_(expr.type.storage) if found.sets else expr.type.storage
+        storage = storage_of(expr)
         return self._apply(
             key, run, args, expr, storage, found.rows, found.native, strict=expr.function.strict
         )
@@ -310,6 +310,12 @@ def compile_block(exprs: Sequence[plan.Expr], columns: Sequence[int], types: Seq
     for expr in exprs:
         scope.block.outputs.append(scope.compile(expr))
     return scope.block
+
+
+def storage_of(expr: plan.Expr) -> pa.DataType:
+    """What evaluating the expression yields: its type's storage, for a set-returning call lists of that."""
+    found = find(expr.function.symbol) if isinstance(expr, plan.Call) else None
+    return pa.list_(expr.type.storage) if found is not None and found.sets else expr.type.storage
 
 
 def identity(expr: plan.Expr) -> Key:
