@@ -52,8 +52,10 @@ cdef class Joiner:
 
     def __cinit__(self, left, right, left_keys, right_keys, null_safe, left_append_only, right_append_only, directory):
         cdef vector[cbool] safe
+        cdef cbool matches_null
         for k in range(len(left_keys)):
-            safe.push_back(k in null_safe)
+            matches_null = k in null_safe
+            safe.push_back(matches_null)
         self.schema = pa.schema(list(left) + list(right))
         self.entry_layouts = read_layouts(CHECKPOINT_SCHEMA)
         self.state = new JoinState(

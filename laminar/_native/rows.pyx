@@ -113,6 +113,7 @@ def comparable(batch, descending=()):
     cdef tuple held = batch.__arrow_c_array__()
     cdef Batch view = read_batch(held)
     cdef vector[cbool] flip
+    cdef cbool inverted
     cdef vector[Layout] binary = read_layouts(BINARY_SCHEMA)
     cdef Bytes bytes
     cdef BatchBuilder* builder = new BatchBuilder(binary)
@@ -120,7 +121,8 @@ def comparable(batch, descending=()):
     cdef int64_t i
     cdef size_t c, k, before
     for c in range(view.columns.size()):
-        flip.push_back(c in descending)
+        inverted = c in descending
+        flip.push_back(inverted)
     try:
         with nogil:
             for i in range(view.rows):
@@ -144,6 +146,7 @@ def from_comparable(keys, schema, descending=()):
     cdef const ColumnView* column = <const ColumnView*>&view.columns[0]
     cdef vector[Layout] layouts = read_layouts(schema)
     cdef vector[uint8_t] flip
+    cdef uint8_t inverted
     cdef BatchBuilder* builder = new BatchBuilder(layouts)
     cdef ArrowArray array
     cdef int64_t i
@@ -151,7 +154,8 @@ def from_comparable(keys, schema, descending=()):
     cdef const uint8_t* p
     cdef const uint8_t* end
     for c in range(layouts.size()):
-        flip.push_back(0xff if c in descending else 0)
+        inverted = 0xff if c in descending else 0
+        flip.push_back(inverted)
     try:
         with nogil:
             for i in range(view.rows):
@@ -211,12 +215,10 @@ def unpack(packed, type):
     cdef int64_t i
     cdef uint32_t size
     cdef const uint8_t* end
-    cdef const uint8_t* null_row = b"\x01"
+    cdef const uint8_t* null_row
     cdef BatchBuilder* builder = new BatchBuilder(format.layouts)
-    cdef bytes blank = (<int>1).to_bytes(1, "little")
     cdef ArrowArray array
-    # a null row of one column: its fixed bytes zero, the null bit set, an empty variable part
-    blank = RowFormat(format.schema).encode(pa.RecordBatch.from_arrays([pa.nulls(1, type)], schema=format.schema))[0].as_py()
+    cdef bytes blank = RowFormat(format.schema).encode(pa.RecordBatch.from_arrays([pa.nulls(1, type)], schema=format.schema))[0].as_py()
     null_row = blank
     cdef uint32_t null_size = <uint32_t>len(blank)
     try:

@@ -14,7 +14,14 @@ import pyarrow as pa
 from laminar._native.join import Joiner
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import HashJoin
-from laminar.engine.operators.columns import Expressions, keep_rows, positions, storage_schema, true_rows
+from laminar.engine.operators.columns import (
+    Expressions,
+    Weights,
+    keep_rows,
+    positions,
+    storage_schema,
+    true_rows,
+)
 from laminar.engine.operators.context import OperatorContext
 
 
@@ -46,15 +53,17 @@ class HashJoinOperator:
 
     def process(self, port: int, change: Change) -> list[Change]:
         self.rows_in += len(change)
-        out: list[Change] = []
-        for batch, weights in self._joiner.process(port, change.batch, change.weights):
-            if self._residual is not None:
-                (mask,), batch, weights = self._residual(batch, weights, self.now)
-                batch, weights = keep_rows(batch, weights, true_rows(mask))
-            if batch.num_rows:
-                self.rows_out += batch.num_rows
-                out.append(Change(batch, weights))
+        joined = self._joiner.process(port, change.batch, change.weights)
+        out = [kept for batch, weights in joined if len(kept := self._matching(batch, weights))]
+        self.rows_out += sum(map(len, out))
         return out
+
+    def _matching(self, batch: pa.RecordBatch, weights: Weights) -> Change:
+        """The joined rows that fulfil the residual condition."""
+        if self._residual is None:
+            return Change(batch, weights)
+        (mask,), batch, weights = self._residual(batch, weights, self.now)
+        return Change(*keep_rows(batch, weights, true_rows(mask)))
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
         self.now = barrier.now

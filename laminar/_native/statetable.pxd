@@ -1,0 +1,50 @@
+# The state store for other native modules: laminar::engine::Arena, Table and Row of statetable.hpp.
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
+from libcpp.string cimport string
+
+from laminar._native.columns cimport raise_pg_error
+
+
+cdef extern from "statetable.hpp" namespace "laminar::engine" nogil:
+    cdef cppclass Arena:
+        Arena(const string&) except +raise_pg_error
+        size_t allocated()
+        size_t used()
+
+    cdef cppclass Row:
+        uint32_t klen
+        uint32_t vlen
+        uint8_t* key()
+        uint8_t* value()
+
+    cdef cppclass Place "laminar::engine::Table::Place":
+        Place()
+        size_t deleted
+        size_t changed
+
+    cdef cppclass Table:
+        Table(Arena*) except +raise_pg_error
+        @staticmethod
+        uint64_t hash(const uint8_t*, size_t)
+        void prefetch_slot(uint64_t)
+        void prefetch_row(uint64_t)
+        Row* find(const uint8_t*, size_t, uint64_t)
+        Row* upsert(const uint8_t*, size_t, uint64_t, size_t, cbool*) except +raise_pg_error
+        cbool erase(const uint8_t*, size_t, uint64_t) except +raise_pg_error
+        void restored(Row*)
+        void forget_deletions()
+        void checkpointed()
+        void clear() except +raise_pg_error
+        size_t entries()
+        size_t bytes()
+        size_t changed()
+
+
+cdef class StateTable:
+    cdef Arena* arena
+    cdef Table* table
+
+    cdef const Row* lookup(self, const uint8_t* key, size_t size) noexcept nogil
+    cdef Row* store(self, const uint8_t* key, size_t size, const uint8_t* value, size_t value_size) except NULL nogil
+    cdef bint remove(self, const uint8_t* key, size_t size) except -1 nogil

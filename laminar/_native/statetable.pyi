@@ -1,0 +1,70 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+ENTRIES: pa.Schema
+
+def memory_budget(left: int | None = None) -> int:
+    """Bytes of plain memory that state with a directory may still take before it goes to mapped files;
+    with ``left``, sets it. A quarter of the machine's memory at first. Returns the value before."""
+
+class StateTable:
+    """Bytes to bytes, in no order, in a memory-mapped scratch file of ``directory`` (None: in memory).
+
+    Grows page by page, never pausing to rehash. Keeps a list of changed entries for checkpoints.
+
+    Raises:
+        PgError: 53100 from whatever may grow the file when the disk is full, 54000 for an entry over 2 GB.
+    """
+
+    def __init__(self, directory: Path | None = None) -> None: ...
+    def get(self, key: bytes) -> bytes | None: ...
+    def put(self, key: bytes, value: bytes) -> None: ...
+    def delete(self, key: bytes) -> bool:
+        """Whether it was there."""
+    def __len__(self) -> int: ...
+    def get_batch(self, keys: pa.BinaryArray) -> pa.BinaryArray:
+        """Values by key, null where there is none."""
+    def put_batch(self, keys: pa.BinaryArray, values: pa.BinaryArray) -> None:
+        """Null values delete."""
+    def delete_batch(self, keys: pa.BinaryArray) -> None: ...
+    def scan(self, prefix: bytes = b"") -> Iterator[pa.RecordBatch]:
+        """Entries (key, value) whose key starts so, a few megabytes at a time. Nothing may change meanwhile."""
+    def snapshot(self) -> list[pa.RecordBatch]:
+        """All entries as they are now: copies that later changes do not touch."""
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        """Entries changed since the last checkpoint, deleted ones first and with a null value. Nothing may
+        change before the iterator is exhausted, which also clears the list of changes."""
+    def restore(self, entries: pa.RecordBatch) -> None:
+        """Take back what :meth:`checkpoint` gave; does not count as a change."""
+    def clear(self) -> None:
+        """Forget everything, list of changes included."""
+    @property
+    def state_bytes(self) -> int: ...
+    @property
+    def allocated_bytes(self) -> int: ...
+    def time_lookups(self, keys: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float64], int]:
+        """Nanoseconds of single lookups through the native interface, the clock included (for benchmarks)."""
+    @staticmethod
+    def time_nothing(n: int) -> npt.NDArray[np.float64]:
+        """What the clock alone costs, in nanoseconds."""
+
+class OrderedTable:
+    """A multiset of byte strings in memcmp order: key to weight. Weights may be negative; 0 is gone."""
+
+    def __init__(self, directory: Path | None = None) -> None: ...
+    def add(self, key: bytes, weight: int = 1) -> int:
+        """The weight after the addition."""
+    def get(self, key: bytes) -> int: ...
+    def __len__(self) -> int: ...
+    def range(
+        self, low: bytes = b"", high: bytes | None = None, descending: bool = False, limit: int = ...
+    ) -> pa.RecordBatch:
+        """(key, weight) of up to ``limit`` keys in [low, high)."""
+    def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
+    def restore(self, entries: pa.RecordBatch) -> None: ...
+    @property
+    def state_bytes(self) -> int: ...

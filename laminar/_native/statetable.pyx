@@ -1,0 +1,277 @@
+"""The state store: hash table and sorted multiset in memory-mapped arenas. See statetable.hpp, btree.hpp."""
+
+import time
+
+import numpy as np
+import pyarrow as pa
+
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.string cimport memcpy
+
+from laminar._native.columns cimport (
+    ArrowArray, Batch, BatchBuilder, Builder, Column, Layout, read_batch, read_layouts, uintptr_t, vector,
+)
+
+ENTRIES = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+KEYS = pa.schema([("key", pa.binary())])
+VALUES = pa.schema([("value", pa.binary())])
+WEIGHTED = pa.schema([("key", pa.binary()), ("weight", pa.int64())])
+
+
+cdef extern from "tablescan.hpp" namespace "laminar::engine" nogil:
+    size_t scan_table(const Table&, size_t, const uint8_t*, size_t, BatchBuilder&) except +raise_pg_error
+    cbool table_changes(Table&, Place&, BatchBuilder&) except +raise_pg_error
+    void get_many(const Table&, const Column&, Builder&) except +raise_pg_error
+    void put_many(Table&, const Column&, const Column&, cbool) except +raise_pg_error
+
+    cdef cppclass OrderedStrings:
+        OrderedStrings(const string&) except +raise_pg_error
+        int64_t add(const uint8_t*, size_t, int64_t) except +raise_pg_error
+        int64_t get(const uint8_t*, size_t)
+        void range(const string&, const string&, cbool, cbool, int64_t, BatchBuilder&) except +raise_pg_error
+        cbool changes(Place&, BatchBuilder&) except +raise_pg_error
+        void checkpointed() except +raise_pg_error
+        void restore(const uint8_t*, size_t, int64_t) except +raise_pg_error
+        size_t entries()
+        size_t bytes()
+
+
+cdef extern from "arena.hpp" namespace "laminar::engine" nogil:
+    int64_t set_memory_budget(int64_t)
+
+
+def memory_budget(left=None):
+    """See statetable.pyi."""
+    return set_memory_budget(-1 if left is None else left)
+
+
+cdef class _Out:
+    """A record batch under construction."""
+
+    cdef BatchBuilder* builder
+    cdef object schema
+
+    def __cinit__(self, schema):
+        cdef vector[Layout] layouts = read_layouts(schema)
+        self.schema = schema
+        self.builder = new BatchBuilder(layouts)
+
+    def __dealloc__(self):
+        del self.builder
+
+    cdef object finish(self):
+        cdef ArrowArray array
+        self.builder.finish(&array, self.builder.columns[0].length())
+        return pa.RecordBatch._import_from_c(<uintptr_t>&array, self.schema)
+
+
+cdef inline const uint8_t* raw(bytes b) noexcept:
+    return <const uint8_t*>PyBytes_AsString(b)
+
+
+cdef class StateTable:
+    """Bytes to bytes, unordered. See statetable.pyi."""
+
+    def __cinit__(self, directory=None):
+        self.arena = new Arena(str(directory or "").encode())
+        self.table = new Table(self.arena)
+
+    def __dealloc__(self):
+        del self.table
+        del self.arena
+
+    cdef const Row* lookup(self, const uint8_t* key, size_t size) noexcept nogil:
+        return self.table.find(key, size, Table.hash(key, size))
+
+    cdef Row* store(self, const uint8_t* key, size_t size, const uint8_t* value, size_t value_size) except NULL nogil:
+        cdef Row* row = self.table.upsert(key, size, Table.hash(key, size), value_size, NULL)
+        if value_size:
+            memcpy(row.value(), value, value_size)
+        return row
+
+    cdef bint remove(self, const uint8_t* key, size_t size) except -1 nogil:
+        return self.table.erase(key, size, Table.hash(key, size))
+
+    def get(self, bytes key not None):
+        cdef const Row* row = self.lookup(raw(key), PyBytes_GET_SIZE(key))
+        if row is NULL:
+            return None
+        return PyBytes_FromStringAndSize(<const char*>(<Row*>row).value(), row.vlen)
+
+    def put(self, bytes key not None, bytes value not None):
+        self.store(raw(key), PyBytes_GET_SIZE(key), raw(value), PyBytes_GET_SIZE(value))
+
+    def delete(self, bytes key not None):
+        return bool(self.remove(raw(key), PyBytes_GET_SIZE(key)))
+
+    def __len__(self):
+        return self.table.entries()
+
+    def get_batch(self, keys):
+        cdef tuple held = pa.RecordBatch.from_arrays([keys], schema=KEYS).__arrow_c_array__()
+        cdef Batch view = read_batch(held)
+        cdef _Out out = _Out(VALUES)
+        with nogil:
+            get_many(self.table[0], view.columns[0], out.builder.columns[0])
+        return out.finish().column(0)
+
+    def put_batch(self, keys, values):
+        self._put(pa.RecordBatch.from_arrays([keys, values], schema=ENTRIES), False)
+
+    def delete_batch(self, keys):
+        self._put(pa.RecordBatch.from_arrays([keys, pa.nulls(len(keys), pa.binary())], schema=ENTRIES), False)
+
+    def _put(self, entries, bint restoring):
+        cdef tuple held = entries.__arrow_c_array__()
+        cdef Batch view = read_batch(held)
+        with nogil:
+            put_many(self.table[0], view.columns[0], view.columns[1], restoring)
+
+    def scan(self, bytes prefix=b""):
+        cdef size_t place = 0, n = PyBytes_GET_SIZE(prefix)
+        cdef const uint8_t* p = raw(prefix)
+        cdef _Out out
+        while True:
+            out = _Out(ENTRIES)
+            with nogil:
+                place = scan_table(self.table[0], place, p, n, out.builder[0])
+            if out.builder.columns[0].length():
+                yield out.finish()
+            if not place:
+                return
+
+    def snapshot(self):
+        return list(self.scan())
+
+    def checkpoint(self):
+        cdef Place place
+        cdef _Out out
+        cdef bint more
+        while True:
+            out = _Out(ENTRIES)
+            with nogil:
+                more = table_changes(self.table[0], place, out.builder[0])
+            if not more:
+                break
+            yield out.finish()
+        self.table.checkpointed()
+
+    def restore(self, entries):
+        self._put(entries.cast(ENTRIES) if entries.schema != ENTRIES else entries, True)
+
+    def clear(self):
+        self.table.clear()
+
+    @property
+    def state_bytes(self):
+        return self.table.bytes()
+
+    @property
+    def allocated_bytes(self):
+        return self.arena.allocated()
+
+    def time_lookups(self, const uint8_t[:, ::1] keys):
+        """Nanoseconds that each lookup took, one at a time, the clock's own cost not yet subtracted.
+
+        The time stamp counter is read around each; the last column's sum keeps the value from
+        being optimised away.
+        """
+        cdef size_t n = keys.shape[0], size = keys.shape[1], i
+        out = np.empty(n, dtype=np.uint64)
+        cdef uint64_t[::1] ticks = out
+        cdef uint64_t before, total = 0
+        cdef const Row* row
+        start_ns, start = time.perf_counter_ns(), rdtscp()
+        with nogil:
+            for i in range(n):
+                before = rdtscp()
+                row = self.lookup(&keys[i, 0], size)
+                if row is not NULL:
+                    total += (<Row*>row).value()[0]
+                ticks[i] = rdtscp() - before
+        spent = (time.perf_counter_ns() - start_ns) / (rdtscp() - start)
+        return out * spent, total
+
+    @staticmethod
+    def time_nothing(size_t n):
+        """As :meth:`time_lookups` with nothing between the two readings."""
+        out = np.empty(n, dtype=np.uint64)
+        cdef uint64_t[::1] ticks = out
+        cdef uint64_t before
+        cdef size_t i
+        start_ns, start = time.perf_counter_ns(), rdtscp()
+        with nogil:
+            for i in range(n):
+                before = rdtscp()
+                ticks[i] = rdtscp() - before
+        return out * ((time.perf_counter_ns() - start_ns) / (rdtscp() - start))
+
+
+cdef extern from *:
+    """
+    #if defined(__x86_64__)
+    #include <x86intrin.h>
+    static inline unsigned long long laminar_ticks() { unsigned aux; unsigned long long t = __rdtscp(&aux); _mm_lfence(); return t; }
+    #else
+    #include <time.h>
+    static inline unsigned long long laminar_ticks() {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return t.tv_sec * 1000000000ull + t.tv_nsec;
+    }
+    #endif
+    """
+    uint64_t rdtscp "laminar_ticks" () noexcept nogil
+
+
+cdef class OrderedTable:
+    """Byte strings with weights, in memcmp order. See statetable.pyi."""
+
+    cdef OrderedStrings* strings
+
+    def __cinit__(self, directory=None):
+        self.strings = new OrderedStrings(str(directory or "").encode())
+
+    def __dealloc__(self):
+        del self.strings
+
+    def add(self, bytes key not None, int64_t weight=1):
+        return self.strings.add(raw(key), PyBytes_GET_SIZE(key), weight)
+
+    def get(self, bytes key not None):
+        return self.strings.get(raw(key), PyBytes_GET_SIZE(key))
+
+    def __len__(self):
+        return self.strings.entries()
+
+    def range(self, bytes low not None=b"", high=None, bint descending=False, int64_t limit=2**62):
+        cdef _Out out = _Out(WEIGHTED)
+        cdef string first = low, last = high or b""
+        cdef bint bounded = high is not None
+        with nogil:
+            self.strings.range(first, last, bounded, descending, limit, out.builder[0])
+        return out.finish()
+
+    def checkpoint(self):
+        cdef Place place
+        cdef _Out out
+        cdef bint more
+        while True:
+            out = _Out(ENTRIES)
+            with nogil:
+                more = self.strings.changes(place, out.builder[0])
+            if not more:
+                break
+            yield out.finish()
+        self.strings.checkpointed()
+
+    def restore(self, entries):
+        cdef bytes key, value
+        cdef int64_t weight
+        for key, value in zip(entries.column(0).to_pylist(), entries.column(1).to_pylist()):
+            weight = 0 if value is None else int.from_bytes(value, "little", signed=True)
+            self.strings.restore(raw(key), PyBytes_GET_SIZE(key), weight)
+
+    @property
+    def state_bytes(self):
+        return self.strings.bytes()
