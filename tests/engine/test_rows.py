@@ -127,7 +127,9 @@ def test_packed_values_compare_by_order_and_carry_the_payload() -> None:
     payload = pa.array(["two", "b", None, "a"])
     packed = pack(order, payload)
     assert unpack(packed, pa.string()).to_pylist() == ["two", "b", None, "a"]
-    assert unpack(pa.array([min(packed.drop_null().to_pylist())], pa.binary()), pa.string()).to_pylist() == ["a"]
+    assert unpack(pa.array([min(packed.drop_null().to_pylist())], pa.binary()), pa.string()).to_pylist() == [
+        "a"
+    ]
     assert unpack(pack(None, payload), pa.string()).to_pylist() == payload.to_pylist()
 
 
@@ -151,7 +153,9 @@ def test_partition_keeps_every_row_and_brings_equal_keys_together(batch: pa.Reco
         rows = part[0]
         for i in range(rows.num_rows):
             assert where.setdefault(repr([raw(c)[i] for c in rows.columns]), shard) == shard
-    slices = pa.Table.from_batches([batch.slice(i, 1) for i in range(batch.num_rows)], batch.schema).combine_chunks()
+    slices = pa.Table.from_batches(
+        [batch.slice(i, 1) for i in range(batch.num_rows)], batch.schema
+    ).combine_chunks()
     if batch.num_rows:
         assert shards(slices.to_batches()[0], keys, n).tolist() == shards(batch, keys, n).tolist()
 

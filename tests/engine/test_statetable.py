@@ -144,7 +144,11 @@ except PgError as error:
     print("refused after", i)
 """
     run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": "."}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": "."},
     )
     assert run.returncode == 0, run.stderr
     assert "refused after" in run.stdout
@@ -172,13 +176,19 @@ def test_missing_directory_is_an_error() -> None:
     assert caught.value.sqlstate == "58030"
 
 
-text = st.binary(max_size=4) | st.sampled_from([b"prefix--", b"prefix--shared--", b"prefix--shared--\0"]).flatmap(
-    lambda p: st.binary(max_size=4).map(lambda s: p + s)
-)
+text = st.binary(max_size=4) | st.sampled_from(
+    [b"prefix--", b"prefix--shared--", b"prefix--shared--\0"]
+).flatmap(lambda p: st.binary(max_size=4).map(lambda s: p + s))
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(text, st.integers(-2, 3)), max_size=60), text, st.none() | text, st.booleans(), st.integers(0, 9))
+@given(
+    st.lists(st.tuples(text, st.integers(-2, 3)), max_size=60),
+    text,
+    st.none() | text,
+    st.booleans(),
+    st.integers(0, 9),
+)
 def test_ordered_table_behaves_like_a_sorted_multiset(
     steps: list[tuple[bytes, int]], low: bytes, high: bytes | None, descending: bool, limit: int
 ) -> None:
@@ -190,7 +200,9 @@ def test_ordered_table_behaves_like_a_sorted_multiset(
         if n == len(steps) // 2:
             segments += table.checkpoint()
     model = {k: w for k, w in model.items() if w}
-    expected = sorted((k for k in model if k >= low and (high is None or k < high)), reverse=descending)[:limit]
+    expected = sorted((k for k in model if k >= low and (high is None or k < high)), reverse=descending)[
+        :limit
+    ]
     found = table.range(low, high, descending, limit)
     assert found.to_pydict() == {"key": expected, "weight": [model[k] for k in expected]}
     assert len(table) == len(model)

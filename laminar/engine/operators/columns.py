@@ -62,7 +62,8 @@ class Expressions:
         if not self.trivial:
             from laminar.sql.evaluator import compile
 
-            self._evaluator = compile(exprs, [c.id for c in columns])
+            # a batch without columns has one of nulls instead, so that its rows are counted
+            self._evaluator = compile(exprs, [c.id for c in columns] or [-1])
 
     def __call__(
         self, batch: pa.RecordBatch, weights: Weights, now: int
