@@ -104,7 +104,7 @@ class Coordinator:
         self._attached: dict[int, asyncio.Future[tuple[int, EpochView]]] = {}
         self._behind: set[int] = set()
         self._readers: dict[int, set[int]] = {}
-        self._subscriptions: list[Subscription] = []
+        self.subscriptions: list[Subscription] = []
         self.fleet: Fleet | None = None
         #: rows may be handed to the reactors as they are committed
         self._feeding = False
@@ -204,7 +204,7 @@ class Coordinator:
                 future.set_exception(error)
         for gathering in self._gatherings.values():
             gathering.fail(error)
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             subscription.end(error)
 
     def _check(self) -> None:
@@ -237,7 +237,7 @@ class Coordinator:
             self.store.drop(oid)
         self.positions.pop(oid, None)
         self.partitions.pop(oid, None)
-        for subscription in [s for s in self._subscriptions if s.relation == oid]:
+        for subscription in [s for s in self.subscriptions if s.relation == oid]:
             subscription.end(PgError(UNDEFINED_TABLE, "the subscribed relation was dropped"))
         if self.fleet is not None and self._feeding:
             self.fleet.broadcast(Kind.DROP_RELATION, oid)
@@ -330,9 +330,9 @@ class Coordinator:
     def subscribe(self, relation: int, buffer_limit: int) -> Subscription:
         """Changes of a stored relation from the epoch after the newest one."""
         self._check()
-        self._subscriptions = [s for s in self._subscriptions if not s.closed]
+        self.subscriptions = [s for s in self.subscriptions if not s.closed]
         subscription = Subscription(relation, self.store.read(), buffer_limit)
-        self._subscriptions.append(subscription)
+        self.subscriptions.append(subscription)
         return subscription
 
     # --- the epoch clock ----------------------------------------------------------------------
@@ -462,7 +462,7 @@ class Coordinator:
         self.reports.update(gathering.reports)
         self._log_epoch(epoch, now, commits, gathering)
         self._behind = gathering.behind
-        for subscription in self._subscriptions:
+        for subscription in self.subscriptions:
             subscription.feed(epoch, changes.get(subscription.relation, []))
         for waited in [e for e in self._published if e <= epoch]:
             for future in self._published.pop(waited):

@@ -72,6 +72,15 @@ class ReactorStatistics:
     backlog: int
 
 
+@dataclass(frozen=True, slots=True)
+class SubscriptionStatistics:
+    """A subscriber of a relation: the newest epoch it could know of, bytes it has yet to read."""
+
+    relation: int
+    epoch: int
+    buffered: int
+
+
 def sources(engine: Coordinator) -> list[SourceStatistics]:
     """Connector and push sources."""
     errors = {oid: text for report in engine.reports.values() for oid, text in report.errors.items()}
@@ -186,4 +195,13 @@ def reactors(engine: Coordinator) -> list[ReactorStatistics]:
             r.outbox.backlog_bytes,
         )
         for r in fleet.reactors
+    ]
+
+
+def subscriptions(engine: Coordinator) -> list[SubscriptionStatistics]:
+    """Who is being told of changes now."""
+    return [
+        SubscriptionStatistics(s.relation, s.published, s.buffered_bytes)
+        for s in engine.subscriptions
+        if not s.closed
     ]

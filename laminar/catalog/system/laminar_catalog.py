@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from laminar.engine import statistics
 
 if TYPE_CHECKING:
     from laminar.catalog.system.registry import Row
@@ -19,8 +20,6 @@ def _name(database: Database, oid: int) -> str:
 
 
 def _sources(database: Database) -> Iterator[Row]:
-    from laminar.engine import statistics
-
     for s in statistics.sources(database.coordinator):
         stored = database.catalog.relations[s.oid]
         connector = stored.connector or "push"
@@ -41,8 +40,6 @@ def _sinks(database: Database) -> Iterator[Row]:
     for r in database.catalog.relations.values():
         if r.kind != "sink":
             continue
-        from laminar.engine import statistics
-
         c = statistics.sink_counters(database.coordinator, r.oid)
         # Checksums are sums modulo 2**64: as text, they do not look like quantities.
         checksum = f"{c['checksum'] & (1 << 64) - 1:016x}" if "checksum" in c else None
@@ -60,8 +57,6 @@ def _views(database: Database) -> Iterator[Row]:
 
 
 def _operators(database: Database) -> Iterator[Row]:
-    from laminar.engine import statistics
-
     for o in statistics.operators(database.coordinator):
         yield (
             _name(database, o.dataflow),
@@ -77,8 +72,6 @@ def _operators(database: Database) -> Iterator[Row]:
 
 
 def _watermarks(database: Database) -> Iterator[Row]:
-    from laminar.engine import statistics
-
     for w in statistics.watermarks(database.coordinator):
         yield _name(database, w.relation), w.partition, w.watermark
 
@@ -95,22 +88,18 @@ def _checkpoints(database: Database) -> Iterator[Row]:
 
 
 def _dropped_rows(database: Database) -> Iterator[Row]:
-    from laminar.engine import statistics
-
     for d in statistics.dropped_rows(database.coordinator):
         yield _name(database, d.oid), d.node, d.reason, d.count
 
 
 def _reactors(database: Database) -> Iterator[Row]:
-    from laminar.engine import statistics
-
     for r in statistics.reactors(database.coordinator):
         yield r.reactor, r.pid, r.busy, r.bytes_in, r.bytes_out, r.backlog
 
 
 def _subscriptions(database: Database) -> Iterator[Row]:
-    for s in database.coordinator.subscriptions():
-        yield _name(database, s.relation), s.published, s.buffered_bytes
+    for s in statistics.subscriptions(database.coordinator):
+        yield _name(database, s.relation), s.epoch, s.buffered
 
 
 RELATIONS = (

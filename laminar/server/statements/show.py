@@ -10,6 +10,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from laminar.catalog.objects import KIND_NAMES, StoredRelation
+from laminar.engine import statistics
 from laminar.errors import UNDEFINED_TABLE, PgError, not_supported
 from laminar.pgwire.backend import Result
 from laminar.server.session import Session
@@ -60,8 +61,6 @@ class ShowObjectsAction(Action):
         if self.what == "schemas":
             return text_batch(sorted(self.database.catalog.schemas))
         if self.what == "cluster":
-            from laminar.engine import statistics
-
             found = statistics.reactors(self.database.coordinator)
             ids, pids = [str(r.reactor) for r in found], [str(r.pid) for r in found]
             return text_batch(ids, pids, [str(resident_bytes(r.pid)) for r in found])
