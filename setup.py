@@ -27,6 +27,10 @@ extensions = [
     for source in sorted(NATIVE.glob("*.pyx"))
 ]
 
+# An editable install whose modules `setup.py build_ext --inplace` makes (and keeps in build/ for the wheel).
+if os.environ.get("LAMINAR_SKIP_NATIVE"):
+    extensions = []
+
 jobs = int(os.environ.get("LAMINAR_BUILD_JOBS", os.cpu_count() or 1))
 
 setup(
