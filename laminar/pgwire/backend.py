@@ -135,6 +135,10 @@ class Backend(Protocol):
     async def execute(self, prepared: Prepared, params: Sequence[pa.Scalar | None]) -> Result:
         """Run it; params have the storage types of ``param_types``."""
 
+    def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
+        """Text forms of regclass, regtype and regproc values (uint32 to string; nulls stay null):
+        the object's name, qualified when not in the search path, or the number when there is no such object."""
+
     async def begin_implicit(self) -> None:
         """Start the implicit transaction of a simple-query string with several statements
         or of an extended-protocol pipeline (before its first Execute). Inside a transaction

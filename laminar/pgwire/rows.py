@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
+
+from laminar import types as t
 from laminar.pgwire import messages as m
+from laminar.types import PgType
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from laminar._native.pgcodec import Encoder
+    from laminar.pgwire.backend import Backend
     from laminar.pgwire.wire import Wire
 
 #: bytes encoded at a time: the event loop is held for less than a millisecond
@@ -59,6 +62,32 @@ class RowSender:
         """Let go of the rows not sent."""
         self.finished = True
         await close_rows(self._rows)
+
+
+#: types whose text form is a name in the catalog
+_NAMED: Final = frozenset({t.REGCLASS, t.REGTYPE, t.REGPROC})
+
+
+def resolve_names(
+    rows: AsyncIterator[pa.RecordBatch], types: list[PgType], text: Sequence[bool], backend: Backend
+) -> tuple[AsyncIterator[pa.RecordBatch], list[PgType]]:
+    """Rows in which regclass and the like are text already where text is wanted, and the types of those."""
+    named = [i for i, pg_type in enumerate(types) if text[i] and pg_type.oid in _NAMED]
+    if not named:
+        return rows, types
+    shown = [PgType(t.TEXT) if i in named else pg_type for i, pg_type in enumerate(types)]
+
+    async def resolve() -> AsyncIterator[pa.RecordBatch]:
+        try:
+            async for batch in rows:
+                columns = list(batch.columns)
+                for i in named:
+                    columns[i] = backend.names_of(types[i], columns[i])
+                yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+        finally:
+            await close_rows(rows)
+
+    return resolve(), shown
 
 
 async def close_rows(rows: AsyncIterator[pa.RecordBatch] | None) -> None:

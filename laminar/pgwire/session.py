@@ -12,7 +12,7 @@ from laminar.errors import PgError
 from laminar.pgwire import constants as c
 from laminar.pgwire import messages as m
 from laminar.pgwire.copyin import copy_in
-from laminar.pgwire.rows import RowSender, close_rows, expand_formats, tag_with_count
+from laminar.pgwire.rows import RowSender, close_rows, expand_formats, resolve_names, tag_with_count
 from laminar.pgwire.settings import output_settings
 from laminar.pgwire.wire import ConnectionClosed
 
@@ -135,29 +135,28 @@ class Session:
     def row_sender(self, result: Result, formats: Sequence[int]) -> RowSender:
         """Whatever sends the result's rows as DataRow messages."""
         assert result.rows is not None
-        fields = result.fields or ()
-        types = [field.type for field in fields]
+        types = [field.type for field in result.fields or ()]
         formats = expand_formats(formats, len(types))
+        text = [code == c.TEXT for code in formats]
+        rows, types = resolve_names(result.rows, types, text, self.backend)
         encoder = RowEncoder(types, formats, output_settings(self.backend.settings))
-        return RowSender(result.rows, encoder)
+        return RowSender(rows, encoder)
 
     async def _copy_out(self, result: Result) -> None:
         options, fields = result.copy_out, result.fields or ()
         assert options is not None and result.rows is not None
+        names, types = [field.name for field in fields], [field.type for field in fields]
+        text = [options.format != "binary"] * len(types)
+        rows, types = resolve_names(result.rows, types, text, self.backend)
         try:
-            encoder = CopyEncoder(
-                [f.type for f in fields],
-                [f.name for f in fields],
-                options,
-                output_settings(self.backend.settings),
-            )
-            self.wire.write(m.copy_response(b"H", options.format == "binary", len(fields)))
+            encoder = CopyEncoder(types, names, options, output_settings(self.backend.settings))
+            self.wire.write(m.copy_response(b"H", options.format == "binary", len(types)))
             self.wire.write(encoder.begin())
-            sender = RowSender(result.rows, encoder)
+            sender = RowSender(rows, encoder)
             await sender.send(self.wire)
             self.wire.write(encoder.end_of_data())
         finally:
-            await close_rows(result.rows)
+            await close_rows(rows)
         self.wire.write(m.COPY_DONE)
         self.wire.write(tag_with_count(result.tag, result.counts_rows, sender.sent))
 

@@ -9,6 +9,7 @@ Both directions are bounded: reading pauses while the client is ahead of us, and
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -21,7 +22,7 @@ from laminar.pgwire.messages import violation
 _CHUNK: Final = 128 * 1024
 #: bytes of COPY data taken at a time
 _COPY_CHUNK: Final = 1024 * 1024
-#: seconds a client that broke the protocol has to read why
+#: seconds a client has to take what was sent last
 _LINGER: Final = 1.0
 
 
@@ -63,6 +64,7 @@ class Wire(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self.limits.write_buffer)
         if first:
+            self._keep_alive()
             self._on_connect(self)
 
     def data_received(self, data: bytes) -> None:
@@ -132,11 +134,12 @@ class Wire(asyncio.Protocol):
         return data
 
     def interrupt(self, error: PgError) -> bool:
-        """Make a waiting reader raise the error; False when nobody waits for the client."""
-        if self._reader is None or self._reader.done():
-            return False
-        self._reader.set_exception(error)
-        return True
+        """Make whoever waits for the client raise the error; False when nobody does."""
+        for waiting in (self._reader, self._drained):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
+                return True
+        return False
 
     @property
     def buffered(self) -> int:
@@ -211,10 +214,12 @@ class Wire(asyncio.Protocol):
             raise ConnectionClosed
 
     def close(self) -> None:
-        """Close after what is queued has been sent."""
+        """Close after what is queued has been sent, if the client takes it."""
         if not self.closed:
             self.flush()
             self._transport.close()
+            if self._transport.get_write_buffer_size():
+                self._loop.call_later(_LINGER, self.abort)
 
     def linger(self) -> None:
         """Close, but let the client read what was sent before: closing a socket with unread input resets
@@ -226,7 +231,7 @@ class Wire(asyncio.Protocol):
             self._resume_reading()
             if self._transport.can_write_eof():
                 self._transport.write_eof()
-            self._loop.call_later(_LINGER, self.close)
+            self._loop.call_later(_LINGER, self.abort)
 
     def abort(self) -> None:
         """Close at once."""
@@ -254,6 +259,12 @@ class Wire(asyncio.Protocol):
         if transport is None:
             raise ConnectionClosed
         self.connection_made(transport)
+
+    def _keep_alive(self) -> None:
+        """Have the system notice clients that vanish without a word."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def _flush_late(self) -> None:
         self._flush_scheduled = False

@@ -24,7 +24,7 @@ TYPE_OIDS = {
     "numeric": t.NUMERIC, "text": t.TEXT, "varchar": t.VARCHAR, "bpchar": t.BPCHAR, "name": t.NAME,
     "char": t.CHAR, "bytea": t.BYTEA, "date": t.DATE, "time": t.TIME, "timestamp": t.TIMESTAMP,
     "timestamptz": t.TIMESTAMPTZ, "interval": t.INTERVAL, "uuid": t.UUID, "json": t.JSON, "jsonb": t.JSONB,
-    "oid": t.OID,
+    "oid": t.OID, "regclass": t.REGCLASS,
 }  # fmt: skip
 TYPE_OIDS |= {f"{name}[]": t.ARRAY_OF[oid] for name, oid in TYPE_OIDS.items() if oid in t.ARRAY_OF}
 
@@ -242,6 +242,9 @@ class FakeBackend:
         return Result(
             "COPY", fields, _iterate(relation.batches), copy_out=self.db.copy_options, counts_rows=True
         )
+
+    def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
+        return pa.array([oid if oid is None else f"name{oid}" for oid in oids.to_pylist()], pa.string())
 
     async def begin_implicit(self) -> None:
         self.implicit = True

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import struct
 
+import pyarrow as pa
 import pytest
+
+from laminar import types as t
+from laminar.types import PgType
 
 from .conftest import Running
 from .raw import (
@@ -212,3 +216,25 @@ def test_notice(running: Running) -> None:
             "M": "look here",
             "H": "see",
         }
+
+
+def test_names_of_catalog_objects(running: Running) -> None:
+    """regclass and the like are names as text and oids in binary."""
+    oids = pa.record_batch({"r": pa.array([7, None], pa.uint32())})
+    running.db.add("t", {"r": PgType(t.REGCLASS)}, oids)
+    with RawClient(running.port) as client:
+        for code, shown in ((0, b"name7"), (1, struct.pack("!I", 7))):
+            answer = client.ask(
+                parse("TABLE t"), bind(result_formats=(code,)), describe(b"P"), execute(), SYNC
+            )
+            assert struct.pack("!I", t.REGCLASS) in answer[2][1]
+            assert [row_values(body) for kind, body in answer if kind == "D"] == [[shown], [None]]
+        data = [body for kind, body in client.ask(query("COPY t TO STDOUT")) if kind == "d"]
+        assert data == [b"name7\n", b"\\N\n"]
+
+
+def test_rows_of_wrong_types_are_an_internal_error(running: Running) -> None:
+    running.db.add("t", {"a": PgType(t.INT4)}, pa.record_batch({"a": pa.array([1], pa.int64())}))
+    with RawClient(running.port) as client:
+        assert errors_of(client.ask(query("TABLE t")))[0]["C"] == "XX000"
+        assert client.codes(query("SELECT 1")) == "TDCZ"

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laminar import types as t
 from laminar.errors import PgError
 from laminar.pgwire import messages as m
 from laminar.pgwire.constants import Limits
+from laminar.types import PgType
 
 from .conftest import Running, run_server
 from .raw import SYNC, TERMINATE, RawClient, bind, error_fields, execute, message, parse, query, startup
@@ -124,6 +126,26 @@ def test_shutdown_says_so(running: Running) -> None:
             assert (fields["S"], fields["C"]) == ("FATAL", "57P01")
         with pytest.raises(ConnectionRefusedError):
             RawClient(running.port)
+
+
+def test_shutdown_does_not_wait_for_clients_that_do_not_read(running: Running) -> None:
+    with RawClient(running.port) as client:
+        client.send(query("ENDLESS"))
+        (wire,) = list(running.server._wires)
+        eventually(lambda: wire._writing_paused)
+        running.call(running.server.close(5.0))
+        assert running.db.sessions[0].closed
+        eventually(lambda: wire.closed)
+
+
+def test_a_row_of_copy_without_end_is_refused(small: Running) -> None:
+    small.db.add("t", {"a": PgType(t.TEXT)})
+    with RawClient(small.port) as client:
+        client.send(query("COPY t FROM STDIN"))
+        answer = client.ask(*[message(b"d", b"x" * 50_000)] * 5, message(b"c"))
+        code, body = answer[1]
+        assert code == "E"
+        assert error_fields(body)["C"] == "54000"
 
 
 def test_the_session_may_end_the_connection_and_speak_at_any_time(running: Running) -> None:
