@@ -1,9 +1,8 @@
 """Binding: types and errors as PostgreSQL has them (data/bind.json, recorded by data/record_bind.py)."""
 
-from tests.sql.catalog import TestCatalog
-
 from laminar.sql.binder import bind_query
 from laminar.sql.parse import parse
+from tests.sql.catalog import TestCatalog
 
 CATALOG = TestCatalog("CREATE TABLE t (a int PRIMARY KEY, b text)")
 

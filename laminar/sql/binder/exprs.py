@@ -41,9 +41,9 @@ _CLOCK: Final = {
     "localtimestamp": ("sql_localtimestamp", TIMESTAMP),
     "localtime": ("sql_localtime", 1083),
 }
-#: array element and slice: (array, index) and (array, lower, upper); PostgreSQL has no pg_proc entry for them
-SUBSCRIPT: Final = p.Function(10030, "array_subscript", "laminar_array_subscript", True, "i")
-SLICE: Final = p.Function(10031, "array_slice", "laminar_array_slice", False, "i")
+#: array element and slice: (array, index), (array, lower, upper); PostgreSQL has no pg_proc entry for them
+SUBSCRIPT: Final = p.Function(10030, "array_subscript", "laminar_array_element", True, "i")
+SLICE: Final = p.Function(10031, "array_slice", "laminar_array_slice", True, "i")
 
 
 class ExpressionBinder(State):
@@ -422,12 +422,12 @@ class ExpressionBinder(State):
             index = self._array_index(node.index, level)
             element = PgType(element_type(arg.type.oid), arg.type.typmod)
             return p.Call(SUBSCRIPT, (arg, index), element, node.pos)
+        # arrays begin at 1 here, so a missing bound is a constant
         bounds = [
-            p.Const(None, PgType(INT4)) if bound is None else self._array_index(bound, level)
-            for bound in (node.index, node.upper)
+            p.Const(ends, PgType(INT4)) if bound is None else self._array_index(bound, level)
+            for bound, ends in ((node.index, 1), (node.upper, 0x7FFFFFFF))
         ]
-        missing = p.Const((node.index is None) + 2 * (node.upper is None), PgType(INT4))
-        return p.Call(SLICE, (arg, *bounds, missing), arg.type, node.pos)
+        return p.Call(SLICE, (arg, *bounds), arg.type, node.pos)
 
     def _array_index(self, node: ast.Expr, level: Level) -> p.Expr:
         index = self.expr(node, level)

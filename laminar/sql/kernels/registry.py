@@ -59,6 +59,7 @@ _MODULES: Final = (
     "math",
     "series",
     "session",
+    "subqueries",
     "text",
     "timewindow",
 )
