@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import lmdb
 import structlog
 
 from laminar.engine.compaction import compact
@@ -149,7 +150,7 @@ class Checkpoints:
             begun.manifest.state_bytes = [r.state_bytes for r in reports]
             await self._commit(begun.manifest)
             await wal.recycle(begun.manifest.lsn)
-        except (PgError, OSError) as problem:
+        except (PgError, OSError, lmdb.Error) as problem:
             error = _as_pg_error(problem)
             self.stale = True
             log.warning("checkpoint failed", epoch=begun.manifest.epoch, error=str(error))
@@ -220,9 +221,13 @@ def _checked(result: CheckpointReport | PgError) -> CheckpointReport:
     return result
 
 
-def _as_pg_error(problem: PgError | OSError) -> PgError:
+def _as_pg_error(problem: PgError | OSError | lmdb.Error) -> PgError:
     if isinstance(problem, PgError):
         return problem
+    if isinstance(problem, lmdb.Error):
+        return PgError(
+            DISK_FULL if "space" in str(problem) else IO_ERROR, f"could not write the manifest: {problem}"
+        )
     code = DISK_FULL if problem.errno == 28 else IO_ERROR
     return PgError(code, f"could not write a checkpoint: {problem.strerror}")
 

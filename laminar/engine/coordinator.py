@@ -45,7 +45,7 @@ from laminar.engine.recovery import LogTail, ReplayedEpoch
 from laminar.engine.relations import DataflowSpec, RelationSpec
 from laminar.engine.rows import RowKeeper, chunks
 from laminar.engine.serving import EpochView, Retention, ServingStore
-from laminar.engine.subscription import Subscription
+from laminar.engine.subscription import Subscription, consolidated
 from laminar.engine.wal import Wal
 from laminar.errors import INTERNAL_ERROR, UNDEFINED_TABLE, PgError
 
@@ -55,6 +55,8 @@ log = structlog.get_logger(__name__)
 _REPLAY_AHEAD = 4
 #: reactor deaths without a published epoch in between that end the server
 _DEATHS_LIMIT = 5
+#: seconds between looks for new partitions of sources
+_WATCH_INTERVAL = 1.0
 
 
 class CommitGate(Protocol):
@@ -139,6 +141,7 @@ class Coordinator:
             await self._recover(wanted)
             self._task = asyncio.create_task(self._run())
             await self._reconcile(wanted)
+            self._watcher = asyncio.create_task(self._watch_sources())
         except BaseException:
             if self._task is not None:
                 self._task.cancel()
@@ -150,16 +153,38 @@ class Coordinator:
     async def _recover(self, wanted: dict[int, DataflowSpec]) -> None:
         """Take up the newest checkpoint and the log behind it."""
         manifest = self.checkpoints.manifest
-        # A view that was dropped after the checkpoint still takes part in the replay, so that sources
-        # are read as they were; it goes afterwards.
-        self.dataflows = {spec.id: wanted.get(spec.id, spec) for spec in manifest.dataflows}
+        self.dataflows = self._usable(manifest, wanted)
         for old in manifest.relations:
             self._known.setdefault(old.oid, old)
-        stored = {oid: files for oid, files in manifest.stored.items() if oid in self.store}
+        void = {spec.id for spec in manifest.dataflows} - self.dataflows.keys()
+        stored = {o: files for o, files in manifest.stored.items() if o in self.store and o not in void}
         self.store.restore(self.data_dir / "store", stored, manifest.epoch, manifest.now)
         self.rows.row_ids = dict(manifest.row_ids)
         self.wal = Wal(self.data_dir / "wal", self.config.wal_segment_bytes, self._fail)
         await self._revive()
+
+    def _usable(self, manifest: Manifest, wanted: dict[int, DataflowSpec]) -> dict[int, DataflowSpec]:
+        """Dataflows whose state in the checkpoint can be taken up.
+
+        Not those whose plan has changed, nor what reads them; none when the number of reactors has,
+        since state is divided among them. Such views are computed anew from their inputs.
+        A view that was dropped after the checkpoint still takes part in the replay, so that sources
+        are read as they were; it goes afterwards.
+        """
+        found: dict[int, DataflowSpec] = {}
+        if manifest.dataflows and manifest.reactors != self.config.reactors:
+            log.warning("views are computed anew", reactors=self.config.reactors, before=manifest.reactors)
+            manifest.positions, manifest.states = {}, []
+            return found
+        void: set[int] = set()
+        for spec in manifest.dataflows:
+            current = wanted.get(spec.id, spec)
+            if current.fingerprint != spec.fingerprint or void.intersection(spec.inputs):
+                log.warning("a view is computed anew: its plan has changed", view=spec.id)
+                void.add(spec.id)
+            else:
+                found[spec.id] = current
+        return found
 
     async def _reconcile(self, wanted: dict[int, DataflowSpec]) -> None:
         """Remove dataflows that have been dropped, install those that no checkpoint has."""
@@ -179,8 +204,9 @@ class Coordinator:
             except PgError as error:
                 log.warning("no checkpoint at the stop", error=str(error))
         self._stopping = True
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        for task in (self._watcher, self._task):
+            task.cancel()
+        await asyncio.gather(self._watcher, self._task, return_exceptions=True)
         await self.checkpoints.idle()
         if self.fleet is not None:
             await self.fleet.stop()
@@ -330,7 +356,6 @@ class Coordinator:
     def subscribe(self, relation: int, buffer_limit: int) -> Subscription:
         """Changes of a stored relation from the epoch after the newest one."""
         self._check()
-        self.subscriptions = [s for s in self.subscriptions if not s.closed]
         subscription = Subscription(relation, self.store.read(), buffer_limit)
         self.subscriptions.append(subscription)
         return subscription
@@ -462,14 +487,23 @@ class Coordinator:
         self.reports.update(gathering.reports)
         self._log_epoch(epoch, now, commits, gathering)
         self._behind = gathering.behind
-        for subscription in self.subscriptions:
-            subscription.feed(epoch, changes.get(subscription.relation, []))
+        self._feed_subscriptions(epoch, changes)
         for waited in [e for e in self._published if e <= epoch]:
             for future in self._published.pop(waited):
                 if not future.done():
                     future.set_result(None)
         if self._published:
             self._clock.urge()
+
+    def _feed_subscriptions(self, epoch: int, changes: dict[int, list[Change]]) -> None:
+        self.subscriptions = [s for s in self.subscriptions if not s.closed]
+        for relation in {s.relation for s in self.subscriptions}:
+            found = changes.get(relation, [])
+            if found:
+                found = consolidated(found, self.store.relation(relation).layout)
+            for subscription in self.subscriptions:
+                if subscription.relation == relation:
+                    subscription.feed(epoch, found)
 
     def _log_epoch(self, epoch: int, now: int, commits: Commits, gathering: Gathering) -> None:
         rows_in = sum(len(change) for _, change in commits)
@@ -672,6 +706,22 @@ class Coordinator:
         connector = source_connector(source.connector)
         names = await asyncio.to_thread(connector.partitions, source)
         return self._spread(oid, names, connector.bounded(source))
+
+    async def _watch_sources(self) -> None:
+        """Look for new partitions of sources that may get some."""
+        while not self._stopping:
+            await asyncio.sleep(_WATCH_INTERVAL)
+            for oid, known in list(self.partitions.items()):
+                if known.complete or oid not in self._known:
+                    continue
+                try:
+                    found = await self._enumerate(oid)
+                except PgError as error:
+                    log.warning("cannot look for partitions", source=self._known[oid].name, error=str(error))
+                    continue
+                if found.owners.keys() != known.owners.keys():
+                    self.partitions[oid] = self._plan.partitions[oid] = found
+                    self._clock.dirty()
 
     def _spread(self, oid: int, names: list[str], complete: bool) -> Partitions:
         known = self.partitions.get(oid, Partitions({}, complete))

@@ -94,6 +94,9 @@ class Reading:
         self._positions = [[position[a] for a in c.operator.node.attnums] for c in consumers]
         self._row_watermarks = any(ROW_WATERMARK in c.operator.node.attnums for c in consumers)
         self._turn = 0
+        #: time of the last epoch, and rows left out since the start
+        self.now = 0
+        self.refused = 0
         if spec.watermark:
             self._time = position[spec.watermark[0]]
             self._time_type = spec.types[spec.attnums.index(spec.watermark[0])].oid
@@ -157,11 +160,24 @@ class Reading:
         state.position = reader.position(partition)
         state.rows += batch.num_rows
         state.bytes += reader.bytes_read - before
+        if self.spec.watermark:
+            batch = self._refuse(batch)
         columns = list(batch.columns)
         if self.spec.watermark:
             columns.append(self._advance(partition, state, columns[self._time]))
         self._emit(columns, batch.num_rows)
         return True
+
+    def _refuse(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Leave out rows dated too far ahead of the last epoch (so that a replay leaves out the same)."""
+        if self.spec.max_future is None or not batch.num_rows:
+            return batch
+        ahead = event_times(batch.column(self._time), self._time_type) > self.now + self.spec.max_future
+        count = int(ahead.sum())
+        if not count:
+            return batch
+        self.refused += count
+        return batch.filter(pa.array(~ahead))
 
     def _finish(self, state: PartitionState) -> None:
         state.finished = True
@@ -222,6 +238,9 @@ class SourceHub:
     private: list[Reading] = field(default_factory=list)
     #: why it cannot be read any more
     error: str = ""
+    #: time of the last epoch
+    now: int = 0
+    refused: int = 0
     _turns: int = 0
     #: shared positions at the last barrier
     _marks: dict[str, int | None] = field(default_factory=dict)
@@ -262,8 +281,16 @@ class SourceHub:
     def _share(self, consumers: list[Consumer]) -> None:
         if self.shared is not None:
             consumers = self.shared.consumers + consumers
+            self.refused += self.shared.refused
             self.shared.close()
         self.shared = Reading(self.spec, consumers, self.states)
+        self.shared.now = self.now
+
+    def tick(self, now: int) -> None:
+        """An epoch has ended."""
+        self.now = now
+        for reading in [*self.private, *([self.shared] if self.shared else [])]:
+            reading.now = now
 
     def step(self) -> bool:
         """Read something; False when there is nothing to read now.
@@ -323,7 +350,9 @@ class SourceHub:
 
     def dropped(self) -> dict[str, int]:
         """Rows lost in reading, by reason."""
-        return dict(self.shared.reader.dropped) if self.shared is not None else {}
+        if self.shared is None:
+            return {}
+        return {**self.shared.reader.dropped, "future": self.refused + self.shared.refused}
 
     def close(self) -> None:
         for reading in [*self.private, *([self.shared] if self.shared else [])]:

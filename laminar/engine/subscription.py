@@ -5,9 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+import numpy as np
+
 from laminar.engine.change import Change
-from laminar.engine.serving import EpochView, Snapshot
+from laminar.engine.serving import EpochView, Layout, Snapshot
+from laminar.engine.serving.consolidate import cancel, split
 from laminar.errors import CONFIGURATION_LIMIT_EXCEEDED, PgError
+
+
+def consolidated(changes: list[Change], layout: Layout) -> list[Change]:
+    """An epoch's changes of a relation without what cancels out: deletions first, then insertions."""
+    inserts, deletes = split(changes, layout)
+    if deletes is not None:
+        inserts, deletes = cancel(inserts, deletes, layout)
+    found = []
+    if deletes is not None and deletes.num_rows:
+        found.append(Change(deletes, np.full(deletes.num_rows, -1, np.int64)))
+    if inserts is not None and inserts.num_rows:
+        found.append(Change(inserts))
+    return found
 
 
 class Subscription:

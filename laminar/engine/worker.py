@@ -343,6 +343,8 @@ class Reactor:
         self._assign(start.partitions, start)
         for dataflow_id in list(self.built):
             self._attach(dataflow_id, False)
+        for hub in self.hubs.values():
+            hub.tick(self.now)
         for path in start.segments:
             for dataflow_id, node, entries in read_states(path):
                 dataflow = self.dataflows.get(dataflow_id)
@@ -394,6 +396,8 @@ class Reactor:
         self.dirty = False
         self.epoch += 1
         self.now = message.now
+        for hub in self.hubs.values():
+            hub.tick(self.now)
 
     def _advance(self, pushed: dict[int, int]) -> None:
         """Agree with the other reactors on every relation's watermark; none moves back."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from laminar.engine.coordinator import Coordinator
 from laminar.engine.walformat import segments
 from laminar.errors import PgError
 from tests.engine.crash_child import CONFIG, FLOW, TABLE, VIEW, value
-from tests.engine.plans import rows
+from tests.engine.plans import copy_view, rows
 from tests.engine.test_coordinator import content, engine, expected_groups
 
 ROOT = Path(__file__).parents[2]
@@ -144,5 +145,52 @@ def test_damage_before_the_end_stops_the_start(tmp_path: Path) -> None:
             async with engine(tmp_path, [TABLE, VIEW], [FLOW]):
                 pass
         assert caught.value.sqlstate == "XX001"
+
+    asyncio.run(run())
+
+
+def test_another_number_of_reactors(tmp_path: Path) -> None:
+    """State is divided among the reactors: with another number views are computed anew."""
+
+    async def run() -> None:
+        history = []
+        for reactors in (1, 3, 2):
+            async with engine(tmp_path, [TABLE, VIEW], [FLOW], reactors) as coordinator:
+                assert content(coordinator, 200) == expected_groups(history)
+                start = len(history)
+                for i in range(start, start + 20):
+                    await coordinator.commit([(100, rows([i], [value(i)]))])
+                    history.append((i, value(i), 1))
+                await coordinator.flush()
+                assert content(coordinator, 200) == expected_groups(history)
+
+    asyncio.run(run())
+
+
+def test_a_changed_plan_is_computed_anew(tmp_path: Path) -> None:
+    async def run() -> None:
+        below, below_flow = copy_view(201, VIEW, (1, 2))
+        relations = [TABLE, VIEW, below]
+        async with engine(tmp_path, relations, [FLOW, below_flow]) as coordinator:
+            await coordinator.commit([(100, rows([1, 2], ["a", "b"]))])
+        changed = replace(FLOW, fingerprint="other")
+        async with engine(tmp_path, relations, [changed, below_flow]) as coordinator:
+            assert content(coordinator, 200) == [("a", 1, 1), ("b", 1, 2)]
+            assert content(coordinator, 201) == [("a", 1), ("b", 1)]
+
+    asyncio.run(run())
+
+
+def test_dropped_while_stopped(tmp_path: Path) -> None:
+    """A dataflow that the catalog no longer has goes at the start; its checkpointed state too."""
+
+    async def run() -> None:
+        async with engine(tmp_path, [TABLE, VIEW], [FLOW]) as coordinator:
+            await coordinator.commit([(100, rows([1], ["a"]))])
+        async with engine(tmp_path, [TABLE], []) as coordinator:
+            assert not coordinator.dataflows
+            assert len(content(coordinator, 100)) == 1
+        async with engine(tmp_path, [TABLE, VIEW], [FLOW]) as coordinator:
+            assert content(coordinator, 200) == [("a", 1, 1)]
 
     asyncio.run(run())
