@@ -25,6 +25,7 @@ from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
 from laminar.server.transaction import Transaction
 from laminar.sql.evaluator import Env
+from laminar.sql.kernels.session import look_back
 from laminar.sql.parse import parse, split
 from laminar.sql.statements import Commit, Rollback, Statement
 from laminar.types import PgType
@@ -180,6 +181,11 @@ class Session:
             IN_FAILED_SQL_TRANSACTION,
             "current transaction is aborted, commands ignored until end of transaction block",
         )
+
+    def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
+        """What regclass and the like show."""
+        names: pa.Array = look_back(self.env(), oids, pg_type.oid)
+        return names
 
     # --- protocol: transactions -------------------------------------------------------
 
