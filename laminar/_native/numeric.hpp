@@ -334,7 +334,8 @@ inline Numeric add(const Numeric& a, const Numeric& b) {
     int32_t scale = std::max(a.scale, b.scale);
     if (a.scale != scale) return add(a.rescaled(scale), b);
     if (b.scale != scale) return add(a, b.rescaled(scale));
-    if (!a.wide && !b.wide) return Numeric(a.small + b.small, scale);
+    i128 sum;
+    if (!a.wide && !b.wide && !__builtin_add_overflow(a.small, b.small, &sum)) return Numeric(sum, scale);
     bool na = a.sign() < 0, nb = b.sign() < 0;
     Limbs x = a.to_limbs(), y = b.to_limbs();
     if (na == nb) return Numeric::from_limbs(limbs::add(x, y), na, scale).checked();

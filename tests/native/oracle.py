@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 
+from laminar._native.kernels import Kernel
+from laminar._native.textio import FormatSettings, format_text, parse_text
 from laminar.errors import PgError
+from laminar.types import PgType
 
 _FUNCTION = """
 CREATE OR REPLACE FUNCTION pg_temp.ask(statement text, args text[]) RETURNS text LANGUAGE plpgsql AS $$
@@ -33,9 +38,7 @@ def ask(pg: psycopg.Connection, expression: str, rows: Sequence[Sequence[str | N
     """The text of ``expression`` for every row, whose texts are ``$1`` …; errors as '!SQLSTATE message'."""
     if not rows:
         return []
-    statement = "SELECT (" + expression + ")::text"
-    for i in range(len(rows[0]), 0, -1):
-        statement = statement.replace(f"${i}", f"$1[{i}]")
+    statement = "SELECT (" + re.sub(r"\$(\d+)", r"$1[\1]", expression) + ")::text"
     with pg.cursor() as cursor:
         cursor.execute(_FUNCTION)
         width = len(rows[0])
@@ -62,3 +65,39 @@ def check(questions: Sequence[object], ours: Sequence[object], theirs: Sequence[
         if mine != right
     ]
     assert not wrong, "\n" + "\n".join(wrong[:40])
+
+
+def check_kernel(
+    pg: psycopg.Connection,
+    expression: str,
+    kernel: Kernel,
+    arguments: Sequence[tuple[str, PgType]],
+    result: PgType,
+    rows: Sequence[Sequence[str | None]],
+    settings: FormatSettings | None = None,
+) -> None:
+    """Holds a kernel against PostgreSQL, value for value and error for error.
+
+    Args:
+        expression: SQL with the arguments as $1 …, which stand for the rows' texts cast to the arguments' types.
+        arguments: name and type of each argument.
+    """
+    expression = re.sub(r"\$(\d+)", lambda m: f"(${m[1]}::{arguments[int(m[1]) - 1][0]})", expression)
+    theirs = ask(pg, f"format('%s', {expression})", rows)
+    theirs = [None if text == "" else text for text in theirs]
+    columns = [
+        parse_text(pa.array([row[k] for row in rows], pa.string()), type, settings)
+        for k, (_, type) in enumerate(arguments)
+    ]
+    ours: list[str | None] = []
+    for i in range(len(rows)):
+        try:
+            answer = kernel([c.slice(i, 1) for c in columns], settings)
+            ours.append(format_text(answer, result, settings)[0].as_py())
+        except PgError as e:
+            ours.append(told(e))
+    check([(expression, *row) for row in rows], ours, theirs)
+    good = [i for i, text in enumerate(ours) if not (text or "").startswith("!")]
+    if good and arguments:
+        whole = kernel([c.take(pa.array(good)) for c in columns], settings)
+        assert format_text(whole, result, settings).to_pylist() == [ours[i] for i in good]

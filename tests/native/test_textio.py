@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import random
+import struct
 
 import psycopg
 import pyarrow as pa
@@ -207,3 +209,15 @@ def test_settings() -> None:
         with pytest.raises(PgError) as e:
             FormatSettings(**wrong)
         assert e.value.sqlstate == "22023"
+
+
+def test_random_floats(pg: psycopg.Connection) -> None:
+    rng = random.Random(5)
+    doubles = [struct.unpack("d", rng.randbytes(8))[0] for _ in range(2000)]
+    doubles += [float(rng.randrange(2**53, 2**70)) for _ in range(1000)] + [10.0**n for n in range(-30, 40)]
+    doubles += [float(5 * 2**n) for n in range(60)] + [float((2**53 + 1 + 10 * k) << 4) for k in range(300)]
+    for name, type in (("float8", PgType(t.FLOAT8)), ("float4", PgType(t.FLOAT4))):
+        array = pa.array(doubles).cast(type.storage, safe=False)
+        texts = format_text(array, type).to_pylist()
+        theirs = ask(pg, f"$1::{name}", [[repr(x)] for x in array.cast(pa.float64()).to_pylist()])
+        check(doubles, texts, theirs)
