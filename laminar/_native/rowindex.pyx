@@ -21,6 +21,7 @@ cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
     int64_t c_group_rows "laminar::group_rows"(
         const KeyColumns&, const uint64_t*, int64_t, int64_t*, vector[int64_t]&
     ) except +
+    void c_group_sums "laminar::group_sums"(const double*, const int64_t*, int64_t, double*, double*)
     void hash_lists(const KeyColumn&, const uint64_t*, int64_t, uint64_t*)
 
     cdef cppclass CRowIndex "laminar::RowIndex":
@@ -32,6 +33,7 @@ cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
         void find(const KeyColumns&, const uint64_t*, int64_t, int64_t*)
         int64_t erase(const uint64_t*, const int64_t*, int64_t)
         int64_t move(const uint64_t*, const int64_t*, const int64_t*, int64_t)
+        void reserve(uint64_t) except +
         uint64_t size()
         uint64_t bytes()
 
@@ -117,6 +119,22 @@ def group_rows(list arrays not None):
     return groups, result
 
 
+def group_sums(const double[::1] values not None, const int64_t[::1] groups not None, int64_t count):
+    """float64 sum of the values of each group (numbered below ``count``), compensated."""
+    cdef int64_t rows = values.shape[0]
+    sums, lost = np.zeros(count), np.zeros(count)
+    cdef double[::1] out = sums
+    cdef double[::1] rest = lost
+    if groups.shape[0] != rows:
+        raise ValueError("a group for every value")
+    if rows and count:
+        if np.min(groups) < 0 or np.max(groups) >= count:
+            raise IndexError("group out of range")
+        with nogil:
+            c_group_sums(&values[0], &groups[0], rows, &out[0], &rest[0])
+    return np.where(np.isfinite(sums), sums + lost, sums)
+
+
 cdef class RowIndex:
     """Key columns -> row id (chunk << 32 | offset). Keeps the chunks' key columns alive.
 
@@ -154,6 +172,10 @@ cdef class RowIndex:
         """Let go of a chunk's columns; its rows must have been erased or moved."""
         if self.columns.pop(chunk, None) is not None:
             self.index.drop_chunk(chunk)
+
+    def reserve(self, uint64_t rows):
+        """Make room for this many more rows at once."""
+        self.index.reserve(rows)
 
     def insert(self, uint64_t chunk, const uint8_t[::1] live=None):
         """Insert a chunk's (live) rows. Returns the offset of the first duplicate key, or -1

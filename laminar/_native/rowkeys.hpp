@@ -1,5 +1,6 @@
 // Columns of Arrow arrays as key parts: hashing and equality of rows, null equal to null.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -128,6 +129,16 @@ inline int64_t group_rows(const KeyColumns& columns, const uint64_t* hashes, int
     return static_cast<int64_t>(firsts.size());
 }
 
+// Sums by group with Neumaier's compensation: the error does not grow with the number of rows.
+// https://doi.org/10.1002/zamm.19740540106
+inline void group_sums(const double* values, const int64_t* groups, int64_t rows, double* sums, double* lost) {
+    for (int64_t row = 0; row < rows; row++) {
+        double value = values[row], before = sums[groups[row]], after = before + value;
+        lost[groups[row]] += std::fabs(before) >= std::fabs(value) ? (before - after) + value : (value - after) + before;
+        sums[groups[row]] = after;
+    }
+}
+
 // Hash of a key -> row id = chunk << 32 | offset. Linear probing, at most 5/8 full, backward-shift deletion.
 // Keys are compared in the chunks' own columns, so a slot is 16 bytes whatever the key. A multiset index
 // chains the rows of equal key through links beside the chunks; the slot holds the newest.
@@ -236,6 +247,21 @@ class RowIndex {
         return done;
     }
 
+    // Makes room for this many more rows.
+    void reserve(uint64_t more) {
+        uint64_t size = slots_.size();
+        while ((used_ + more) * 8 > size * 5) size *= 2;
+        if (size == slots_.size()) return;
+        std::vector<Slot> old(size, Slot{0, EMPTY});
+        old.swap(slots_);
+        for (const Slot& slot : old) {
+            if (slot.row == EMPTY) continue;
+            uint64_t at = slot.hash & mask();
+            while (slots_[at].row != EMPTY) at = (at + 1) & mask();
+            slots_[at] = slot;
+        }
+    }
+
     uint64_t size() const { return used_; }
     uint64_t bytes() const {
         uint64_t links = 0;
@@ -299,20 +325,6 @@ class RowIndex {
             }
         }
         slots_[gap].row = EMPTY;
-    }
-
-    void reserve(uint64_t more) {
-        uint64_t size = slots_.size();
-        while ((used_ + more) * 8 > size * 5) size *= 2;
-        if (size == slots_.size()) return;
-        std::vector<Slot> old(size, Slot{0, EMPTY});
-        old.swap(slots_);
-        for (const Slot& slot : old) {
-            if (slot.row == EMPTY) continue;
-            uint64_t at = slot.hash & mask();
-            while (slots_[at].row != EMPTY) at = (at + 1) & mask();
-            slots_[at] = slot;
-        }
     }
 };
 

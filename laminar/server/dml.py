@@ -6,7 +6,6 @@ somebody else was faster is for :class:`laminar.server.conflicts.WriteGuard` to 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -33,8 +32,6 @@ __all__ = ["Check", "Effect", "Table", "commit_change", "delete", "insert", "ove
 
 #: attribute number of the hidden row number of tables without a primary key
 ROW_ID = 0
-#: numbers of rows that are not committed yet: negative, so that they never meet a real one
-_provisional = itertools.count(-2, -1)
 
 Bools = npt.NDArray[np.bool_]
 
@@ -102,9 +99,7 @@ class Table:
         """Stored form of visible rows: with row numbers (new ones unless given), without watermarks."""
         by_attnum = {c.attnum: a for c, a in zip(self.relation.columns, rows.columns, strict=True)}
         if ROW_ID in self.layout.position:
-            count = rows.num_rows
-            fresh = np.fromiter(itertools.islice(_provisional, count), dtype=np.int64, count=count)
-            by_attnum[ROW_ID] = ids if ids is not None else pa.array(fresh)
+            by_attnum[ROW_ID] = ids if ids is not None else _provisional(rows.num_rows)
         columns = [
             by_attnum[a] if a in by_attnum else pa.nulls(rows.num_rows, t.storage)
             for a, t in zip(self.layout.attnums, self.layout.types, strict=True)
@@ -298,6 +293,20 @@ def commit_change(changes: Sequence[Change], layout: Layout) -> Change | None:
         inserts = inserts.set_column(at, layout.schema.field(at), known)
     gone = [Change(deletes, np.full(deletes.num_rows, -1, dtype=np.int64))] if deletes is not None else []
     return _merge(gone, [Change(inserts)] if inserts is not None else [])
+
+
+class _Numbers:
+    """Numbers for rows that are not committed yet: negative, so that they never meet a real one."""
+
+    def __init__(self) -> None:
+        self._next = -2
+
+    def __call__(self, count: int) -> pa.Array:
+        self._next -= count
+        return pa.array(np.arange(self._next + 1, self._next + 1 + count, dtype=np.int64))
+
+
+_provisional = _Numbers()
 
 
 def _merge(first: list[Change], second: list[Change]) -> Change | None:

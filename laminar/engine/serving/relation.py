@@ -290,6 +290,7 @@ class RelationStore:
         """The index, made now if it isn't there yet."""
         if self._index is None:
             index = RowIndex(secrets.randbits(64), multiset=not self.layout.key)
+            index.reserve(self.num_rows)
             for number, chunk in self.chunks.items():
                 index.set_chunk(number, self.layout.key_arrays(chunk.batch))
                 if index.insert(number, chunk.live) >= 0:

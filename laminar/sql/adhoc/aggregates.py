@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laminar._native.rowindex import group_sums
 from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError, not_supported
 from laminar.sql.adhoc import segments
 from laminar.sql.adhoc.batches import Indices, take_or_null
@@ -93,12 +94,27 @@ def total(data: Input) -> pa.Array:
         return _decimal_sum(data)
     if type_.oid == NUMERIC:
         values, symbol, kind = to_numeric(data.env, values, type_), "numeric_add", NUMERIC_VAR
+    elif pa.types.is_floating(values.type):
+        return _float_sum(data)
     else:
-        symbol, kind = _ADD[values.type], type_
+        symbol, kind = "interval_pl", type_
     return _fold(data, values, kind, symbol)
 
 
-_ADD: Final = {pa.float32(): "float4pl", pa.float64(): "float8pl", pa.binary(16): "interval_pl"}
+def _float_sum(data: Input) -> pa.Array:
+    """Sum of floats; 22003 when finite values give an infinite one."""
+    values = np.asarray(data.args[0].cast(pa.float64()))
+    sums = group_sums(values, np.ascontiguousarray(data.groups), data.count)
+    single = data.result.storage == pa.float32()
+    with np.errstate(over="ignore"):
+        overflowed = np.isinf(sums.astype(np.float32) if single else sums)
+    if overflowed.any():
+        infinite = np.zeros(data.count, dtype=bool)
+        infinite[data.groups[np.isinf(values)]] = True
+        if (overflowed & ~infinite).any():
+            raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow")
+    result = pa.array(sums, mask=data.counts() == 0)
+    return result.cast(pa.float32(), safe=False) if single else result
 
 
 def _fold(data: Input, values: pa.Array, type_: PgType, symbol: str) -> pa.Array:
