@@ -43,12 +43,16 @@ def tables():
         for i in range(24)
     ]
     u = [
-        (str(i), some(rng, *small, "11"), some(rng, *small), some(rng, "1",
-         "5000000000"), some(rng, "x",
-        "y"),
-         some(rng, "{1,2}", "{}", "{3,NULL}"))
+        (
+            str(i),
+            some(rng, *small, "11"),
+            some(rng, *small),
+            some(rng, "1", "5000000000"),
+            some(rng, "x", "y"),
+            some(rng, "{1,2}", "{}", "{3,NULL}"),
+        )
         for i in range(18)
-    ]  # fmt: skip
+    ]
     w = [(some(rng, "1", "2"), some(rng, *small), some(rng, *small)) for _ in range(15)]
     return {"t": t, "u": u, "w": w, "nothing": []}
 

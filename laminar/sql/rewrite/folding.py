@@ -7,6 +7,7 @@ would raise an error (which belongs to the row that reaches it).
 from __future__ import annotations
 
 from laminar.errors import PgError
+from laminar.sql import facts
 from laminar.sql import plan as p
 from laminar.sql.trees import map_children
 
@@ -20,7 +21,7 @@ def fold(expr: p.Expr) -> p.Expr:
         return _logic(expr)
     if isinstance(expr, p.Subquery | p.SortKey) or not _constant(expr):
         return expr
-    if isinstance(expr, p.Call) and expr.function.volatility != "i":
+    if isinstance(expr, p.Call) and (expr.function.volatility != "i" or _returns_set(expr.function)):
         return expr
     if isinstance(expr, p.Cast) and expr.method == "io" and not _timeless(expr):
         return expr
@@ -43,6 +44,10 @@ def _timeless(expr: p.Cast) -> bool:
     """Whether a conversion through text does not depend on session settings."""
     settings = {1082, 1083, 1114, 1184, 1186, 700, 701, 17, 2205, 2206, 24}
     return expr.arg.type.oid not in settings and expr.type.oid not in settings
+
+
+def _returns_set(function: p.Function) -> bool:
+    return 0 < function.oid < 10_000 and facts.function(function.oid).retset
 
 
 def _evaluate(expr: p.Expr) -> p.Expr:
