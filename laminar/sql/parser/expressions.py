@@ -93,7 +93,7 @@ class ExpressionParser(CallParser):
         if kind == "not" and not restricted:
             self.advance()
             return ast.Bool("not", [self.expr(NOT)], pos)
-        if kind in ("OP", "operator"):
+        if kind == "OP" or (kind == "operator" and self.peek() == "("):
             op, schema = self.operator_name()
             return ast.Operator(op, None, self._climb(OP, restricted), pos, schema)
         return self.primary()
