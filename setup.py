@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -14,6 +15,22 @@ march = os.environ.get("LAMINAR_MARCH", "x86-64-v2" if platform.machine() == "x8
 flags = ["-O3", "-std=c++17", "-fno-strict-aliasing", "-Wno-unused-function", "-g1"]
 flags += [f"-march={march}"] if march else []
 
+
+
+def headers(source: Path) -> set[Path]:
+    """The headers of ours that a file includes, directly or not, through what it cimports too."""
+    found: set[Path] = set()
+    waiting = [source]
+    while waiting:
+        text = waiting.pop().read_text()
+        names = re.findall(r'"(\w+\.hpp)"', text)
+        names += [f"{name}.pxd" for name in re.findall(r"_native\.(\w+)\s+cimport", text)]
+        new = {NATIVE / n for n in names if (NATIVE / n).exists()} - found
+        found |= new
+        waiting += new
+    return found
+
+
 extensions = [
     Extension(
         ".".join(source.with_suffix("").parts),
@@ -21,7 +38,7 @@ extensions = [
         language="c++",
         extra_compile_args=flags,
         include_dirs=[str(NATIVE)],
-        depends=[str(p) for p in NATIVE.glob("*.hpp")],
+        depends=sorted(map(str, headers(source))),
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
     )
     for source in sorted(NATIVE.glob("*.pyx"))

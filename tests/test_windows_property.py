@@ -114,8 +114,8 @@ def test_windows_close_as_the_model_says(
             assert set(connection.execute("SELECT * FROM w")) == model.rows()
         assert model.closed and model.late
         dropped = connection.execute(
-            "SELECT coalesce(sum(count), 0)::int8 FROM laminar_catalog.dropped_rows"
-            " WHERE name = 'w' AND reason = 'late'"
+            "SELECT coalesce(sum(rows), 0)::int8 FROM laminar_catalog.dropped_rows"
+            " WHERE relation = 'w' AND reason = 'late'"
         ).fetchone()
         assert dropped == (model.late,)
         if relation == "SOURCE":  # the log replays with the watermarks that rows had
