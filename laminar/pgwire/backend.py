@@ -137,7 +137,7 @@ class Backend(Protocol):
 
     def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
         """Text forms of regclass, regtype and regproc values (uint32 to string; nulls stay null):
-        the object's name, qualified when not in the search path, or the number when there is no such thing."""
+        the object's name, qualified when not in the search path, or the number for what is not there."""
 
     async def begin_implicit(self) -> None:
         """Start the implicit transaction of a simple-query string with several statements

@@ -65,7 +65,7 @@ REPORTED_SETTINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds that keep one connection from hurting the others.
+    """Bounds that keep a connection from hurting the others.
 
     Args:
         authentication_timeout: seconds from connecting to being logged in.
@@ -74,6 +74,7 @@ class Limits:
             (a single message may exceed it, up to ``max_message``).
         write_buffer: bytes encoded and not yet taken by the network at which encoding waits.
         max_statements: prepared statements and portals per connection.
+        max_connections: of the server, those not yet logged in included.
     """
 
     authentication_timeout: float = 60.0
@@ -81,3 +82,4 @@ class Limits:
     read_buffer: int = 1024 * 1024
     write_buffer: int = 512 * 1024
     max_statements: int = 10_000
+    max_connections: int = 10_000

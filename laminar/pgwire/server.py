@@ -8,6 +8,7 @@ import weakref
 
 from laminar import errors
 from laminar.errors import PgError
+from laminar.pgwire import messages as m
 from laminar.pgwire.backend import Authenticator
 from laminar.pgwire.cancel import CancelRegistry
 from laminar.pgwire.connection import Connection
@@ -75,6 +76,11 @@ class PgServer:
         return len(self._connections)
 
     def _connected(self, wire: Wire) -> None:
+        if len(self._connections) >= self._limits.max_connections:
+            error = PgError(errors.TOO_MANY_CONNECTIONS, "sorry, too many clients already", severity="FATAL")
+            wire.write(m.error_response(error))
+            wire.linger()
+            return
         connection = Connection(wire, self._authenticator, self.registry, self._tls, self._certificate_hash)
         self._wires.add(wire)
         task = asyncio.get_running_loop().create_task(connection.run())

@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +55,9 @@ def test_garbage_ends_its_connection_only(running: Running, garbage: bytes, text
 @pytest.fixture
 def small() -> Iterator[Running]:
     yield from run_server(
-        Limits(max_message=100_000, read_buffer=10_000, write_buffer=10_000, max_statements=5)
+        Limits(
+            max_message=100_000, read_buffer=10_000, write_buffer=10_000, max_statements=5, max_connections=3
+        )
     )
 
 
@@ -71,6 +74,15 @@ def test_statements_are_limited(small: Running) -> None:
             assert client.codes(parse("SELECT 1", f"s{i}"), SYNC) == "1Z"
         answer = client.ask(parse("SELECT 1", "s6"), SYNC)
         assert error_fields(answer[0][1])["C"] == "53400"
+
+
+def test_connections_are_limited(small: Running) -> None:
+    with RawClient(small.port, log_in=False), RawClient(small.port), RawClient(small.port):
+        with pytest.raises(psycopg.OperationalError, match="sorry, too many clients already"):
+            psycopg.connect(small.dsn)
+    eventually(lambda: small.server.connections == 0)
+    with RawClient(small.port) as client:
+        assert client.codes(query("SELECT 1")) == "TDCZ"
 
 
 def test_a_pipeline_longer_than_the_buffers_goes_through(small: Running) -> None:
