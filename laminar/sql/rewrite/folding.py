@@ -57,7 +57,14 @@ def _evaluate(expr: p.Expr) -> p.Expr:
         result: p.Expr = evaluator.fold(expr)
     except (PgError, ArithmeticError, ValueError, TypeError):
         return expr
+    if isinstance(result, p.Const) and isinstance(result.value, list):
+        return p.Const(_hashable(result.value), result.type)
     return result
+
+
+def _hashable(value: object) -> object:
+    """Array values as tuples: plans are compared and hashed."""
+    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
 
 
 def _logic(expr: p.BoolOp) -> p.Expr:

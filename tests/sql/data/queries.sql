@@ -104,3 +104,13 @@ select extract(year from d), date_trunc('month', d) from t order by id
 select id, arr[1], arr[1:1] from u order by 1
 select * from t t1 where not exists (select 1 from t t2 where t2.a = t1.a and not exists (select 1 from u where u.t_id = t2.id)) order by 1
 select id from t where a = (select u.a from u where u.t_id = t.id and u.a = t.a limit 1) order by 1
+select id from t where a in (1, 2) and b like 'x%' order by 1
+select id from t where a not in (1, 2) or b in ('x', 'y') order by 1
+select id from t where a = any (array[1, 3]) and 2 = any ('{1,2}') order by 1
+select t.id, u.id, w.v from t, u, w where t.a = u.a and u.a = w.a and w.k = 1 and t.id < 9 order by 1, 2, 3
+select t.id, u.s from t left join u on u.t_id = t.id where u.s = 'x' order by 1, 2
+select t.id, u.id from t full join u on u.t_id = t.id where t.a > 1 order by 1, 2
+select q.a, q.n from (select a, count(*) n from t group by a) q where q.a = 2
+select * from (select a, b from t union select a, s from u) q where a = 1 order by 1, 2
+select * from (select a, row_number() over (partition by a order by id) r from t) q where a = 3 order by 2
+select u.s from u left join t on t.id = u.t_id and t.a = 2 where u.a = 1 order by u.id
