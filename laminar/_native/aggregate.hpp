@@ -13,6 +13,7 @@
 
 #include "btree.hpp"
 #include "floatsum.hpp"
+#include "numeric_sum.hpp"
 #include "rows.hpp"
 #include "statetable.hpp"
 
@@ -26,6 +27,7 @@ enum class Agg : uint8_t {
     SumInt,      // integers of up to 8 bytes: int128
     SumDecimal,  // decimal128: 192 bits
     SumFloat,    // exact
+    SumNumeric,  // numeric of any precision
     Bool,        // counts of true and false
     Fixed,       // min or max of an integer or float of up to 8 bytes
     Var,         // min or max of bytes
@@ -94,6 +96,7 @@ inline size_t state_size(Agg kind) {
         case Agg::SumInt: return sizeof(SumIntState);
         case Agg::SumDecimal: return sizeof(SumDecimalState);
         case Agg::SumFloat: return sizeof(SumFloatState);
+        case Agg::SumNumeric: return sizeof(VarState);
         case Agg::Bool: return sizeof(BoolState);
         case Agg::Fixed: return sizeof(FixedState);
         case Agg::Var: return sizeof(VarState);
@@ -158,6 +161,7 @@ struct Accumulators {  // of one aggregate, by group
     std::vector<Wide192> wide;
     std::vector<int64_t> nan, plus, minus;   // Bool: plus counts true, minus false
     std::vector<FloatSum> floats;
+    std::vector<NumericSum> numerics;
     std::unordered_map<uint32_t, FloatWide> spilled;
     std::vector<uint64_t> best;
     std::vector<std::string> text;
@@ -173,6 +177,7 @@ struct Accumulators {  // of one aggregate, by group
                 n.resize(groups), floats.resize(groups);
                 nan.resize(groups), plus.resize(groups), minus.resize(groups);
                 break;
+            case Agg::SumNumeric: n.resize(groups), numerics.resize(groups); break;
             case Agg::Bool: plus.resize(groups), minus.resize(groups); break;
             case Agg::Fixed: n.resize(groups), best.resize(groups); break;
             case Agg::Var:
@@ -183,7 +188,7 @@ struct Accumulators {  // of one aggregate, by group
     }
     void clear() {
         n.clear(), sum.clear(), wide.clear(), nan.clear(), plus.clear(), minus.clear();
-        floats.clear(), spilled.clear(), best.clear(), text.clear(), changes.clear();
+        floats.clear(), numerics.clear(), spilled.clear(), best.clear(), text.clear(), changes.clear();
         bytes.size = 0;
     }
 };

@@ -13,7 +13,7 @@ class Spec(Protocol):
 
     @property
     def kind(self) -> str:
-        """count, sum_int, sum_decimal, sum_float, bool, fixed, var (aggregate.hpp, enum Agg)."""
+        """count, sum_int, sum_decimal, sum_float, sum_numeric, bool, fixed, var (aggregate.hpp, enum Agg)."""
     @property
     def result(self) -> str:
         """int64, decimal, double, float, and, or, same."""
@@ -64,12 +64,13 @@ class Groups:
         multiset: bool = False,
     ) -> None: ...
     def process(
-        self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int, watermark: int
+        self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int = -1
     ) -> None:
         """Take rows: the key columns, then what the specs refer to. ``row_watermark`` is the int64
-        column that judges lateness; -1: ``watermark`` does."""
+        column that judges lateness; -1: the watermark of the last barrier does."""
     def barrier(self, watermark: int) -> list[tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]]:
-        """End the epoch; returns key columns and accumulators' results with weights."""
+        """End the epoch; returns key columns and accumulators' results with weights. ``watermark`` is that
+        of the windows' end; it never moves back."""
     def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
     def restore(self, batch: pa.RecordBatch) -> None: ...
     @property

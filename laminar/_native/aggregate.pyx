@@ -17,6 +17,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
         SumInt
         SumDecimal
         SumFloat
+        SumNumeric
         Bool
         Fixed
         Var
@@ -61,7 +62,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
 
     cdef cppclass GroupState:
         GroupState(GroupConfig, const string&) except +raise_pg_error
-        void process(const Batch&, const int64_t*, int, int64_t) except +raise_pg_error
+        void process(const Batch&, const int64_t*, int) except +raise_pg_error
         vector[Emitted] barrier(int64_t) except +raise_pg_error
         cbool checkpoint(BatchBuilder&) except +raise_pg_error
         void restore(const Batch&) except +raise_pg_error
@@ -73,7 +74,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
 
 cdef dict KINDS = {
     "count": <int>Agg.Count, "sum_int": <int>Agg.SumInt, "sum_decimal": <int>Agg.SumDecimal,
-    "sum_float": <int>Agg.SumFloat, "bool": <int>Agg.Bool, "fixed": <int>Agg.Fixed, "var": <int>Agg.Var,
+    "sum_float": <int>Agg.SumFloat, "sum_numeric": <int>Agg.SumNumeric, "bool": <int>Agg.Bool, "fixed": <int>Agg.Fixed, "var": <int>Agg.Var,
 }
 cdef dict RESULTS = {
     "int64": <int>Result.Int64, "decimal": <int>Result.Decimal, "double": <int>Result.Double,
@@ -120,7 +121,7 @@ cdef class Groups:
     def __dealloc__(self):
         del self.state
 
-    def process(self, batch, weights, int row_watermark, int64_t watermark):
+    def process(self, batch, weights, int row_watermark=-1):
         cdef tuple held = batch.__arrow_c_array__()
         cdef Batch view = read_batch(held)
         cdef const int64_t[::1] w
@@ -129,7 +130,7 @@ cdef class Groups:
             w = weights
             weight = &w[0]
         with nogil:
-            self.state.process(view, weight, row_watermark, watermark)
+            self.state.process(view, weight, row_watermark)
 
     def barrier(self, int64_t watermark):
         cdef vector[Emitted] done

@@ -42,11 +42,11 @@ class GroupState {
     }
 
     // Rows of an epoch: key columns, then what the aggregates refer to. row_watermark: the column
-    // that judges lateness, -1: judge by `watermark`, that of the last barrier.
-    void process(const Batch& batch, const int64_t* weights, int row_watermark, int64_t watermark) {
+    // that judges lateness, -1: the last barrier's watermark does.
+    void process(const Batch& batch, const int64_t* weights, int row_watermark) {
         if (!batch.rows) return;
         group_.resize(size_t(batch.rows));
-        judge(batch, row_watermark, watermark);
+        judge(batch, row_watermark);
         if (index_fixed()) find_fixed(batch);
         else find_variable(batch);
         const size_t groups = index_.size();
@@ -60,13 +60,17 @@ class GroupState {
 
     // Ends the epoch: merges the delta, returns what goes out, frees windows that are past.
     std::vector<Emitted> barrier(int64_t watermark) {
+        if (watermark > watermark_) {
+            watermark_ = watermark;
+            watermark_changed_ = true;
+        }
         Output out(*this);
         if (config_.global && !global_done_) {
             find_empty_key();
             global_done_ = true;
         }
         merge(out);
-        if (config_.window >= 0 && config_.lateness != kNeverLate) close_windows(watermark, out);
+        if (judges()) close_windows(out);
         out.flush();
         return std::move(out.done);
     }
@@ -98,6 +102,10 @@ class GroupState {
             bytes += key.size() + vn + 16;
             return bytes < limit;
         };
+        if (judges() && watermark_changed_) {
+            watermark_changed_ = false;
+            put(kTagWatermark, 0, false, nullptr, 0, reinterpret_cast<uint8_t*>(&watermark_), 8);
+        }
         while (!dropped_.empty()) {
             const int64_t end = dropped_.back();
             dropped_.pop_back();
@@ -154,7 +162,7 @@ class GroupState {
     }
 
   private:
-    static constexpr uint8_t kTagGroup = 0, kTagWindow = 1, kTagBlob = 2, kTagTree = 3;
+    static constexpr uint8_t kTagGroup = 0, kTagWindow = 1, kTagBlob = 2, kTagTree = 3, kTagWatermark = 4;
 
     struct Window {
         Table groups;
@@ -226,14 +234,15 @@ class GroupState {
         if (__builtin_mul_overflow(v, config_.window_unit, &r)) return v > 0 ? INT64_MAX : INT64_MIN;
         return r;
     }
-    void judge(const Batch& b, int row_watermark, int64_t watermark) {
+    bool judges() const { return config_.window >= 0 && config_.lateness != kNeverLate; }
+    void judge(const Batch& b, int row_watermark) {
         any_late_ = false;
-        if (config_.window < 0 || config_.lateness == kNeverLate) return;
+        if (!judges()) return;
         const Column& w = b.columns[size_t(config_.window)];
         late_.assign(size_t(b.rows), 0);
         for (int64_t i = 0; i < b.rows; ++i) {
             if (w.is_null(i)) continue;
-            const int64_t mark = row_watermark >= 0 ? b.columns[size_t(row_watermark)].load<int64_t>(i) : watermark;
+            const int64_t mark = row_watermark >= 0 ? b.columns[size_t(row_watermark)].load<int64_t>(i) : watermark_;
             if (mark < saturating_add(window_end(w, i), config_.lateness)) continue;
             late_[size_t(i)] = 1;
             any_late_ = true;
@@ -369,6 +378,13 @@ class GroupState {
                 break;
             case Agg::Bool:
                 each_row(spec, b, weights, [&](int64_t i, uint32_t g, int64_t w) { (c->truth(i) ? d.plus : d.minus)[g] += w; });
+                break;
+            case Agg::SumNumeric:
+                each_row(spec, b, weights, [&](int64_t i, uint32_t g, int64_t w) {
+                    const auto* p = reinterpret_cast<const char*>(c->data) + c->offsets[i];
+                    d.numerics[g].add(load_var(std::string_view(p, size_t(c->offsets[i + 1] - c->offsets[i]))), w);
+                    d.n[g] += w;
+                });
                 break;
             case Agg::Fixed: accumulate_fixed(spec, d, *c, b, weights); break;
             case Agg::Var: accumulate_var(spec, d, *c, b, weights); break;
@@ -587,6 +603,10 @@ class GroupState {
                 add(offsetof(SumFloatState, plus), d.plus[g]);
                 add(offsetof(SumFloatState, minus), d.minus[g]);
                 break;
+            case Agg::SumNumeric:
+                merge_numeric(w, a, number, d.numerics[g]);
+                add(0, d.n[g]);
+                break;
             case Agg::Bool: add(0, d.plus[g]), add(8, d.minus[g]); break;
             case Agg::Fixed:
                 if (!spec.retract && d.n[g]) {
@@ -635,6 +655,18 @@ class GroupState {
             sum.pending = FloatSum::kSpilled;
         }
         std::memcpy(p, &sum, sizeof sum);
+    }
+
+    static NumericSum load_sum(const Row& row) {
+        return NumericSum::load(std::string_view(reinterpret_cast<const char*>(row.value()), row.vlen));
+    }
+    void merge_numeric(Window& w, size_t a, uint64_t number, const NumericSum& change) {
+        const Row* blob = find_blob(w, number, a);
+        NumericSum sum = blob ? load_sum(*blob) : NumericSum();
+        sum.merge(change);
+        std::string stored;
+        sum.store(stored);
+        put_blob(w, number, a, stored.data(), stored.size());
     }
 
     // --- results ---
@@ -691,6 +723,15 @@ class GroupState {
                 break;
             }
             case Agg::SumFloat: result_float(w, spec, a, p, number, v); break;
+            case Agg::SumNumeric: {
+                VarState s;
+                std::memcpy(&s, p, sizeof s);
+                const Row* blob = s.n ? find_blob(w, number, a) : nullptr;
+                if (!blob) break;
+                v.null = false;
+                store_var(v.text, load_sum(*blob).result());
+                break;
+            }
             case Agg::Bool: {
                 BoolState s;
                 std::memcpy(&s, p, sizeof s);
@@ -768,11 +809,11 @@ class GroupState {
 
     // --- windows ---
 
-    void close_windows(int64_t watermark, Output& out) {
+    void close_windows(Output& out) {
         std::vector<Value> values(config_.aggs.size());
         while (!windows_.empty()) {
             auto it = windows_.begin();
-            if (saturating_add(it->first, config_.lateness) > watermark) break;
+            if (saturating_add(it->first, config_.lateness) > watermark_) break;
             Window& w = *it->second;
             if (config_.closes) {
                 w.groups.each([&](const Row* row) {
@@ -804,6 +845,11 @@ class GroupState {
         const uint8_t tag = *k++;
         --n;
         int64_t end = 0;
+        if (tag == kTagWatermark) {
+            if (n != 0 || vn != 8) damaged();
+            std::memcpy(&watermark_, v, 8);
+            return;
+        }
         if (tag == kTagGroup) {
             if (n < codec_.fixed_size() || (v && vn != row_size_)) damaged();
             if (config_.window >= 0) end = window_of_key(k);
@@ -876,6 +922,8 @@ class GroupState {
     Window* last_window_ = nullptr;
     int64_t last_end_ = 0;
     uint64_t next_number_ = 1;
+    int64_t watermark_ = INT64_MIN;   // of the last barrier
+    bool watermark_changed_ = false;
     std::vector<int64_t> dropped_;
     Cursor cursor_;
 

@@ -41,6 +41,20 @@ cdef extern from "statetable.hpp" namespace "laminar::engine" nogil:
         size_t changed()
 
 
+cdef extern from "fixedtable.hpp" namespace "laminar::engine" nogil:
+    cdef cppclass FixedTable:
+        FixedTable(Arena*, size_t, size_t) except +raise_pg_error
+        const uint8_t* find(const uint8_t*)
+        uint8_t* upsert(const uint8_t*, cbool*) except +raise_pg_error
+        cbool erase(const uint8_t*) except +raise_pg_error
+        void checkpointed() except +raise_pg_error
+        void clear() except +raise_pg_error
+        size_t entries()
+        size_t bytes()
+        size_t key_size()
+        size_t value_size()
+
+
 cdef class StateTable:
     cdef Arena* arena
     cdef Table* table
@@ -48,3 +62,14 @@ cdef class StateTable:
     cdef const Row* lookup(self, const uint8_t* key, size_t size) noexcept nogil
     cdef Row* store(self, const uint8_t* key, size_t size, const uint8_t* value, size_t value_size) except NULL nogil
     cdef bint remove(self, const uint8_t* key, size_t size) except -1 nogil
+
+
+cdef class FixedStateTable:
+    cdef Arena* arena
+    cdef FixedTable* table
+
+    # The value of a key, NULL when there is none; good until the next change.
+    cdef const uint8_t* lookup(self, const uint8_t* key) noexcept nogil
+    # Where to write a key's value.
+    cdef uint8_t* store(self, const uint8_t* key) except NULL nogil
+    cdef _check(self, bytes key)

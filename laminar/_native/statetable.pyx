@@ -36,6 +36,13 @@ cdef extern from "tablescan.hpp" namespace "laminar::engine" nogil:
         size_t bytes()
 
 
+cdef extern from "fixedtable.hpp" namespace "laminar::engine" nogil:
+    size_t scan_fixed(const FixedTable&, size_t, const uint8_t*, size_t, BatchBuilder&) except +raise_pg_error
+    cbool fixed_changes(FixedTable&, Place&, BatchBuilder&) except +raise_pg_error
+    void get_fixed(const FixedTable&, const Column&, Builder&) except +raise_pg_error
+    void put_fixed(FixedTable&, const Column&, const Column&, cbool) except +raise_pg_error
+
+
 cdef extern from "arena.hpp" namespace "laminar::engine" nogil:
     int64_t set_memory_budget(int64_t)
 
@@ -170,41 +177,147 @@ cdef class StateTable:
     def allocated_bytes(self):
         return self.arena.allocated()
 
-    def time_lookups(self, const uint8_t[:, ::1] keys):
-        """Nanoseconds that each lookup took, one at a time, the clock's own cost not yet subtracted.
 
-        The time stamp counter is read around each; the last column's sum keeps the value from
-        being optimised away.
-        """
-        cdef size_t n = keys.shape[0], size = keys.shape[1], i
-        out = np.empty(n, dtype=np.uint64)
-        cdef uint64_t[::1] ticks = out
-        cdef uint64_t before, total = 0
-        cdef const Row* row
-        start_ns, start = time.perf_counter_ns(), rdtscp()
+cdef class FixedStateTable:
+    """As StateTable, for keys and values of one size each, which lie in the slots. See statetable.pyi."""
+
+    def __cinit__(self, size_t key_size, size_t value_size, directory=None):
+        self.arena = new Arena(str(directory or "").encode())
+        self.table = new FixedTable(self.arena, key_size, value_size)
+
+    def __dealloc__(self):
+        del self.table
+        del self.arena
+
+    cdef const uint8_t* lookup(self, const uint8_t* key) noexcept nogil:
+        return self.table.find(key)
+
+    cdef uint8_t* store(self, const uint8_t* key) except NULL nogil:
+        return self.table.upsert(key, NULL)
+
+    cdef _check(self, bytes key):
+        if <size_t>PyBytes_GET_SIZE(key) != self.table.key_size():
+            raise ValueError(f"keys of this table have {self.table.key_size()} bytes")
+
+    def get(self, bytes key not None):
+        self._check(key)
+        cdef const uint8_t* value = self.table.find(raw(key))
+        return None if value is NULL else PyBytes_FromStringAndSize(<const char*>value, self.table.value_size())
+
+    def put(self, bytes key not None, bytes value not None):
+        self._check(key)
+        if <size_t>PyBytes_GET_SIZE(value) != self.table.value_size():
+            raise ValueError(f"values of this table have {self.table.value_size()} bytes")
+        memcpy(self.table.upsert(raw(key), NULL), raw(value), PyBytes_GET_SIZE(value))
+
+    def delete(self, bytes key not None):
+        self._check(key)
+        return bool(self.table.erase(raw(key)))
+
+    def __len__(self):
+        return self.table.entries()
+
+    def get_batch(self, keys):
+        cdef tuple held = pa.RecordBatch.from_arrays([keys], schema=KEYS).__arrow_c_array__()
+        cdef Batch view = read_batch(held)
+        cdef _Out out = _Out(VALUES)
+        with nogil:
+            get_fixed(self.table[0], view.columns[0], out.builder.columns[0])
+        return out.finish().column(0)
+
+    def put_batch(self, keys, values):
+        self._put(pa.RecordBatch.from_arrays([keys, values], schema=ENTRIES), False)
+
+    def delete_batch(self, keys):
+        self._put(pa.RecordBatch.from_arrays([keys, pa.nulls(len(keys), pa.binary())], schema=ENTRIES), False)
+
+    def _put(self, entries, bint restoring):
+        cdef tuple held = entries.__arrow_c_array__()
+        cdef Batch view = read_batch(held)
+        with nogil:
+            put_fixed(self.table[0], view.columns[0], view.columns[1], restoring)
+
+    def scan(self, bytes prefix=b""):
+        cdef size_t place = 0, n = PyBytes_GET_SIZE(prefix)
+        cdef const uint8_t* p = raw(prefix)
+        cdef _Out out
+        while True:
+            out = _Out(ENTRIES)
+            with nogil:
+                place = scan_fixed(self.table[0], place, p, n, out.builder[0])
+            if out.builder.columns[0].length():
+                yield out.finish()
+            if not place:
+                return
+
+    def snapshot(self):
+        return list(self.scan())
+
+    def checkpoint(self):
+        cdef Place place
+        cdef _Out out
+        cdef bint more
+        while True:
+            out = _Out(ENTRIES)
+            with nogil:
+                more = fixed_changes(self.table[0], place, out.builder[0])
+            if not more:
+                break
+            yield out.finish()
+        self.table.checkpointed()
+
+    def restore(self, entries):
+        self._put(entries.cast(ENTRIES) if entries.schema != ENTRIES else entries, True)
+
+    def clear(self):
+        self.table.clear()
+
+    @property
+    def state_bytes(self):
+        return self.table.bytes()
+
+    @property
+    def allocated_bytes(self):
+        return self.arena.allocated()
+
+
+def time_lookups(table, const uint8_t[:, ::1] keys):
+    """See statetable.pyi."""
+    cdef StateTable any_size
+    cdef FixedStateTable one_size
+    cdef size_t n = keys.shape[0], size = keys.shape[1], i
+    out = np.empty(n, dtype=np.uint64)
+    cdef uint64_t[::1] ticks = out
+    cdef uint64_t before, total = 0
+    cdef const Row* row
+    cdef const uint8_t* value
+    start_ns, start = time.perf_counter_ns(), rdtscp()
+    if isinstance(table, FixedStateTable):
+        one_size = table
+        one_size._check(bytes(keys[0]))
         with nogil:
             for i in range(n):
                 before = rdtscp()
-                row = self.lookup(&keys[i, 0], size)
+                value = one_size.lookup(&keys[i, 0])
+                if value is not NULL:
+                    total += value[0]
+                ticks[i] = rdtscp() - before
+    elif isinstance(table, StateTable):
+        any_size = table
+        with nogil:
+            for i in range(n):
+                before = rdtscp()
+                row = any_size.lookup(&keys[i, 0], size)
                 if row is not NULL:
                     total += (<Row*>row).value()[0]
                 ticks[i] = rdtscp() - before
-        spent = (time.perf_counter_ns() - start_ns) / (rdtscp() - start)
-        return out * spent, total
-
-    @staticmethod
-    def time_nothing(size_t n):
-        """As :meth:`time_lookups` with nothing between the two readings."""
-        out = np.empty(n, dtype=np.uint64)
-        cdef uint64_t[::1] ticks = out
-        cdef uint64_t before
-        cdef size_t i
-        start_ns, start = time.perf_counter_ns(), rdtscp()
+    else:
         with nogil:
             for i in range(n):
                 before = rdtscp()
                 ticks[i] = rdtscp() - before
-        return out * ((time.perf_counter_ns() - start_ns) / (rdtscp() - start))
+    spent = (time.perf_counter_ns() - start_ns) / (rdtscp() - start)
+    return out * spent, total
 
 
 cdef extern from *:

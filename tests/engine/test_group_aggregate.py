@@ -215,6 +215,62 @@ def test_numeric_nan() -> None:
     assert got == [nan.to_pybytes()] * 2
 
 
+numbers = st.sampled_from(
+    ["0", "0.00", "1.5", "1.50", "-2", "1e40", "-1e40", "1e-20", "NaN", "Infinity", "-Infinity", None]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.tuples(numbers, st.booleans()), max_size=6), max_size=4), st.booleans())
+def test_sum_of_unbounded_numeric(epochs: list[list[tuple[str | None, bool]]], restart: bool) -> None:
+    """Exact at any size, the display scale that of the values still there."""
+    import pyarrow as pa
+
+    from laminar._native import textio
+
+    any_numeric = PgType(NUMERIC)
+    below = source([LONG, any_numeric])
+    node = grouping(below, [1], [aggregate("sum", any_numeric, ref(below, 2))])
+    run, live, view = Run(node), list[Any](), Counter[tuple[Any, ...]]()
+    segments = []
+    for epoch in epochs:
+        rows = []
+        for value, wants_delete in epoch:
+            weight = -1 if wants_delete and value in live else 1
+            live.remove(value) if weight < 0 else live.append(value)
+            rows.append((value, weight))
+        stored = textio.parse_text(pa.array([v for v, _ in rows], pa.string()), any_numeric).to_pylist()
+        changes = [((1, s), w) for s, (_, w) in zip(stored, rows, strict=True)]
+        view.update(rows_of(run.step((0, change([LONG, any_numeric], changes)), watermarks=[{}])))
+        shown = [
+            (textio.format_text(pa.array([r[1]], any_numeric.storage), any_numeric, textio.FormatSettings())[0].as_py(), w)
+            for r, w in view.items()
+            if w
+        ]
+        assert shown == ([(numeric_sum(live), 1)] if live else [])
+        if restart:
+            segments += run.checkpoint()
+            run = Run(node, segments)
+
+
+def numeric_sum(values: list[str | None]) -> str | None:
+    found = [Decimal(v) for v in values if v is not None]
+    if not found:
+        return None
+    infinite = {v for v in found if v.is_infinite()}
+    if any(v.is_nan() for v in found) or len(infinite) == 2:
+        return "NaN"
+    if infinite:
+        return str(infinite.pop())
+    from decimal import Context
+
+    total = Decimal(0)
+    for v in found:
+        total = Context(prec=200).add(total, v)
+    scale = max(0, *(-int(v.as_tuple().exponent) for v in found))
+    return f"{total:.{scale}f}" if total else f"{Decimal(0):.{scale}f}"
+
+
 # --- windows ------------------------------------------------------------------------------------
 
 TIME = PgType(TIMESTAMP)

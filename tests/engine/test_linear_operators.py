@@ -147,6 +147,9 @@ def test_gate_holds_back_until_the_end_is_reached() -> None:
         assert held.watermarks.by_column == {2: 10}
         assert held.step((0, change([LONG, TIME], [((1, at(10)), 1)])), watermarks=[{2: 15}]) == []
         assert held.operator.stats()["dropped_late"] == 1
+        late = Run(gate(5), [*segments, *held.checkpoint()])
+        assert late.step((0, change([LONG, TIME], [((1, at(10)), 1)])), watermarks=[{}]) == []
+        assert late.operator.stats()["dropped_late"] == 1
         assert rows_of(held.step(watermarks=[{2: END_OF_TIME}])) == {(3, at(20)): 1}
 
 

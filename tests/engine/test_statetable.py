@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laminar._native.statetable import OrderedTable, StateTable, memory_budget
+from laminar._native.statetable import FixedStateTable, OrderedTable, StateTable, memory_budget
 from laminar.errors import PgError
 
 keys = st.binary(max_size=3) | st.binary(min_size=15, max_size=18) | st.binary(min_size=30, max_size=40)
@@ -27,7 +27,7 @@ operations = st.lists(
 )
 
 
-def entries(table: StateTable) -> dict[bytes, bytes]:
+def entries(table: StateTable | FixedStateTable) -> dict[bytes, bytes]:
     found = [
         (k, v)
         for batch in table.snapshot()
@@ -174,6 +174,55 @@ def test_missing_directory_is_an_error() -> None:
     with pytest.raises(PgError) as caught:
         StateTable(Path("/nonexistent/dir"))
     assert caught.value.sqlstate == "58030"
+
+
+fixed_operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, 400)),
+        st.tuples(st.just("delete"), st.integers(0, 400)),
+        st.tuples(st.just("many"), st.integers(0, 400)),
+        st.tuples(st.just("checkpoint"), st.booleans()),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(fixed_operations, st.sampled_from([(16, 64), (5, 0), (12, 3)]))
+def test_fixed_table_behaves_like_a_dictionary(steps: list[tuple[str, int]], sizes: tuple[int, int]) -> None:
+    key_size, value_size = sizes
+    table, model, segments = FixedStateTable(*sizes), dict[bytes, bytes](), list[pa.RecordBatch]()
+    for n, (what, number) in enumerate(steps):
+        key, value = number.to_bytes(key_size, "little"), bytes([n]) * value_size
+        if what == "put":
+            table.put(key, value)
+            model[key] = value
+        elif what == "delete":
+            assert table.delete(key) == (model.pop(key, None) is not None)
+        elif what == "many":
+            more = [(number + i).to_bytes(key_size, "little") for i in range(300)]
+            table.put_batch(pa.array(more, pa.binary()), pa.array([value] * 300, pa.binary()))
+            model.update(dict.fromkeys(more, value))
+        else:
+            segments += table.checkpoint()
+            assert list(table.checkpoint()) == []
+            if number:
+                table = FixedStateTable(*sizes)
+                for segment in segments:
+                    table.restore(segment)
+                assert list(table.checkpoint()) == []
+        assert table.get(key) == model.get(key) if what != "checkpoint" else True
+    assert entries(table) == model
+    names = [*model, bytes(key_size)]
+    assert table.get_batch(pa.array(names, pa.binary())).to_pylist() == [model.get(k) for k in names]
+
+
+def test_fixed_table_checks_sizes() -> None:
+    table = FixedStateTable(8, 8)
+    with pytest.raises(ValueError, match="8 bytes"):
+        table.get(b"short")
+    with pytest.raises(PgError):
+        table.put_batch(pa.array([b"12345678"], pa.binary()), pa.array([b"1"], pa.binary()))
 
 
 text = st.binary(max_size=4) | st.sampled_from(

@@ -42,6 +42,8 @@ _INTEGERS = (INT2, INT4, INT8)
 _WORDS = (INT2, INT4, INT8, FLOAT4, FLOAT8, DATE, TIME, TIMESTAMP, TIMESTAMPTZ, OID)
 #: types that memcmp of the storage orders (databases use the C collation)
 _BYTES = (TEXT, VARCHAR, NAME, CHAR, BYTEA, UUID, JSON)
+#: sums of more digits may not fit 38 of them, and are numeric without bounds
+_SUMMED_IN_DECIMALS = 28
 _NUMERIC_DIV = Function(1727, "numeric_div", "numeric_div", True, "i")
 _FLOAT8_DIV = Function(593, "float8div", "float8div", True, "i")
 
@@ -129,13 +131,16 @@ class Accumulators:
             else:
                 kind, out, type_ = "decimal", pa.decimal128(38, 0), PgType(NUMERIC, -1, (38, 0))
             return self._add(Accumulator("sum_int", kind, out, argument, a.filter, of.storage, type=type_))
-        if of.oid == NUMERIC and of.decimal:
+        if of.oid == NUMERIC and of.decimal and of.decimal[0] <= _SUMMED_IN_DECIMALS:
             scale = of.decimal[1]
             type_ = PgType(NUMERIC, -1, (38, scale))
             out = pa.decimal128(38, scale)
-            return self._add(
-                Accumulator("sum_decimal", "decimal", out, argument, a.filter, of.storage, type=type_)
-            )
+            return self._add(Accumulator("sum_decimal", "decimal", out, argument, a.filter, of.storage, type=type_))
+        if of.oid == NUMERIC:
+            type_ = PgType(NUMERIC)
+            argument = _as(argument, type_)
+            out = type_.storage
+            return self._add(Accumulator("sum_numeric", "same", out, argument, a.filter, out, type=type_))
         if of.oid in (FLOAT4, FLOAT8):
             single = of.oid == FLOAT4 and result.oid == FLOAT4
             out, type_ = (pa.float32(), PgType(FLOAT4)) if single else (pa.float64(), PgType(FLOAT8))

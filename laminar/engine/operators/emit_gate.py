@@ -27,7 +27,6 @@ class EmitGateOperator:
         end = positions(columns)[node.end]
         self.node = node
         self.lateness = judged_lateness(node.emit) or 0
-        self.watermark = NO_WATERMARK
         self._groups = Groups(
             storage_schema(columns),
             [],
@@ -42,13 +41,13 @@ class EmitGateOperator:
 
     def process(self, port: int, change: Change) -> list[Change]:
         self.rows_in += len(change)
-        self._groups.process(change.batch, change.weights, -1, self.watermark)
+        self._groups.process(change.batch, change.weights)
         return []
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
         known = inputs[0].by_column
-        self.watermark = max(self.watermark, known.get(self.node.end, NO_WATERMARK))
-        out = [Change(*emitted) for emitted in self._groups.barrier(self.watermark)]
+        watermark = known.get(self.node.end, NO_WATERMARK)
+        out = [Change(*emitted) for emitted in self._groups.barrier(watermark)]
         self.rows_out += sum(map(len, out))
         return out, Watermarks({c: shift_watermark(w, -self.lateness) for c, w in known.items()})
 

@@ -10,9 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from laminar._native.aggregate import Groups
+from laminar._native.rows import RowFormat
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import GroupAggregate
 from laminar.engine.operators.accumulators import Accumulator, Accumulators
@@ -37,7 +41,6 @@ class GroupAggregateOperator:
         by_id = {c.id: c for c in columns}
         self.node = node
         self.now = context.now
-        self.watermark = NO_WATERMARK
         self.schema = storage_schema(node.properties.columns)
         self.lateness = judged_lateness(node.emit)
         self.rows_in = self.rows_out = 0
@@ -77,19 +80,21 @@ class GroupAggregateOperator:
         if self._row_watermark is not None:
             row_watermark = len(columns)
             columns.append(batch.column(self._row_watermark))
-        self._groups.process(_batch(columns, batch.num_rows), weights, row_watermark, self.watermark)
+        self._groups.process(_batch(columns, batch.num_rows), weights, row_watermark)
         return []
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
         self.now = barrier.now
         known = inputs[0].by_column
+        watermark = NO_WATERMARK
         if self.node.window_end is not None:
-            self.watermark = max(self.watermark, known.get(self.node.window_end, NO_WATERMARK))
+            watermark = known.get(self.node.window_end, NO_WATERMARK)
         out: list[Change] = []
-        for batch, weights in self._groups.barrier(self.watermark):
+        for batch, weights in self._groups.barrier(watermark):
             change = self._results(batch, weights, self.schema, self.now)
-            self.rows_out += len(change)
-            out.append(change)
+            if len(change):
+                self.rows_out += len(change)
+                out.append(change)
         late = self.lateness or 0
         carried = {k: shift_watermark(known[k], -late) for k in self.node.keys if k in known}
         return out, Watermarks(carried)
@@ -141,7 +146,23 @@ class _Results:
         values, _, _ = self._values(_batch(found, batch.num_rows), weights, now)
         if not keys and not values:
             return Change(_batch([], batch.num_rows), weights)
-        return Change(pa.RecordBatch.from_arrays([*keys, *values], schema=schema), weights)
+        batch = pa.RecordBatch.from_arrays([*keys, *values], schema=schema)
+        if self._values.trivial or weights is None:
+            return Change(batch, weights)
+        return Change(*_without_repeats(batch, weights))
+
+
+def _without_repeats(
+    batch: pa.RecordBatch, weights: npt.NDArray[np.int64]
+) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    """Leave out rows that are taken back and put in again: other accumulators, the same result."""
+    encoded = RowFormat(batch.schema).encode(batch)
+    equal = pc.equal(encoded[:-1], encoded[1:]).to_numpy(zero_copy_only=False)
+    pairs = equal & (weights[:-1] == -1) & (weights[1:] == 1)
+    if not pairs.any():
+        return batch, weights
+    keep = ~(np.append(pairs, False) | np.insert(pairs, 0, False))
+    return batch.filter(pa.array(keep)), weights[keep]
 
 
 def _number_inputs(specs: list[Accumulator], keys: int) -> tuple[list[Expr], list[Accumulator]]:
