@@ -243,7 +243,12 @@ def test_sum_of_unbounded_numeric(epochs: list[list[tuple[str | None, bool]]], r
         changes = [((1, s), w) for s, (_, w) in zip(stored, rows, strict=True)]
         view.update(rows_of(run.step((0, change([LONG, any_numeric], changes)), watermarks=[{}])))
         shown = [
-            (textio.format_text(pa.array([r[1]], any_numeric.storage), any_numeric, textio.FormatSettings())[0].as_py(), w)
+            (
+                textio.format_text(
+                    pa.array([r[1]], any_numeric.storage), any_numeric, textio.FormatSettings()
+                )[0].as_py(),
+                w,
+            )
             for r, w in view.items()
             if w
         ]

@@ -13,7 +13,7 @@ from laminar.engine.change import END_OF_TIME
 from laminar.engine.nodes import EmitGate, Hop, Linear, Properties
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr
 from laminar.sql.resolve import resolve_operator
-from laminar.types import BOOL, DATE, INT4, INT8, NUMERIC, TEXT, TIMESTAMP, PgType
+from laminar.types import BOOL, DATE, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP, PgType
 from tests.engine.operator_nodes import Run, aggregate, change, columns, emit, grouping, ref, rows_of, source
 
 LONG, INT, STRING, TIME = PgType(INT8), PgType(INT4), PgType(TEXT), PgType(TIMESTAMP)
@@ -207,3 +207,11 @@ def test_boolean_conditions_from_columns(flag: bool | None) -> None:
         Run(linear(below, ref(below, 1), ref(below, 1))).step((0, change([PgType(BOOL)], [((flag,), 1)])))
     )
     assert out == ({(True,): 1} if flag else {})
+
+
+def test_unchanged_average_is_not_emitted() -> None:
+    below = source([LONG, PgType(FLOAT8)])
+    run = Run(grouping(below, [1], [aggregate("avg", PgType(FLOAT8), ref(below, 2))]))
+    run.step((0, change([LONG, PgType(FLOAT8)], [((1, 4.0), 1), ((2, 1.0), 1)])), watermarks=[{}])
+    more = [((1, 4.0), 1), ((2, 1.0), 1), ((3, 1.0), 1)]
+    assert [len(c) for c in run.step((0, change([LONG, PgType(FLOAT8)], more)), watermarks=[{}])] == [1]

@@ -135,7 +135,9 @@ class Accumulators:
             scale = of.decimal[1]
             type_ = PgType(NUMERIC, -1, (38, scale))
             out = pa.decimal128(38, scale)
-            return self._add(Accumulator("sum_decimal", "decimal", out, argument, a.filter, of.storage, type=type_))
+            return self._add(
+                Accumulator("sum_decimal", "decimal", out, argument, a.filter, of.storage, type=type_)
+            )
         if of.oid == NUMERIC:
             type_ = PgType(NUMERIC)
             argument = _as(argument, type_)
