@@ -30,6 +30,7 @@ class Connection:
 
     Args:
         certificate_hash: see :func:`laminar.pgwire.auth.authenticate`.
+        full: there are too many connections already: only a CancelRequest is served.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Connection:
         registry: CancelRegistry,
         tls: ssl.SSLContext | None = None,
         certificate_hash: bytes | None = None,
+        full: bool = False,
     ) -> None:
         self._wire = wire
         self._authenticator = authenticator
         self._registry = registry
         self._tls = tls
         self._certificate_hash = certificate_hash
+        self._full = full
         self._session: Session | None = None
 
     async def run(self) -> None:
@@ -83,6 +86,8 @@ class Connection:
         if isinstance(startup, Cancel):
             self._registry.cancel(startup.process_id, startup.key)
             return None
+        if self._full:
+            raise PgError(errors.TOO_MANY_CONNECTIONS, "sorry, too many clients already")
         await authenticate(wire, startup, self._authenticator, self._certificate_hash)
         session = Session(wire)
         session.process_id, key = self._registry.add(startup.version, session.cancel)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import ssl
 import weakref
+from typing import Final
 
 from laminar import errors
 from laminar.errors import PgError
-from laminar.pgwire import messages as m
 from laminar.pgwire.backend import Authenticator
 from laminar.pgwire.cancel import CancelRegistry
 from laminar.pgwire.connection import Connection
 from laminar.pgwire.constants import Limits
 from laminar.pgwire.wire import Wire
+
+#: connections beyond the limit that are told so, or may still cancel
+_SPARE: Final = 100
 
 
 class PgServer:
@@ -76,12 +79,14 @@ class PgServer:
         return len(self._connections)
 
     def _connected(self, wire: Wire) -> None:
-        if len(self._connections) >= self._limits.max_connections:
-            error = PgError(errors.TOO_MANY_CONNECTIONS, "sorry, too many clients already", severity="FATAL")
-            wire.write(m.error_response(error))
-            wire.linger()
+        limit = self._limits.max_connections
+        if len(self._connections) >= limit + _SPARE:
+            wire.abort()
             return
-        connection = Connection(wire, self._authenticator, self.registry, self._tls, self._certificate_hash)
+        full = len(self._connections) >= limit
+        connection = Connection(
+            wire, self._authenticator, self.registry, self._tls, self._certificate_hash, full
+        )
         self._wires.add(wire)
         task = asyncio.get_running_loop().create_task(connection.run())
         self._connections[task] = connection

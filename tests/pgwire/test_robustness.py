@@ -77,9 +77,11 @@ def test_statements_are_limited(small: Running) -> None:
 
 
 def test_connections_are_limited(small: Running) -> None:
-    with RawClient(small.port, log_in=False), RawClient(small.port), RawClient(small.port):
-        with pytest.raises(psycopg.OperationalError, match="sorry, too many clients already"):
-            psycopg.connect(small.dsn)
+    clients = [RawClient(small.port, log_in=i > 0) for i in range(3)]
+    with pytest.raises(psycopg.OperationalError, match="sorry, too many clients already"):
+        psycopg.connect(small.dsn)
+    for client in clients:
+        client.close()
     eventually(lambda: small.server.connections == 0)
     with RawClient(small.port) as client:
         assert client.codes(query("SELECT 1")) == "TDCZ"
