@@ -23,6 +23,14 @@ inline int field_unit(std::string_view name) {
                : kNone;
 }
 
+// A unit as date_trunc takes it.
+inline int trunc_unit(std::string_view name) {
+    std::string key;
+    for (char c : name) key.push_back(lower(c));
+    WordMeaning m = find_word(kUnitWords, key);
+    return m.kind == Word::Unit ? m.value : kNone;
+}
+
 [[noreturn]] inline void bad_field(std::string_view name, int unit, const char* type) {
     std::string key;
     for (char c : name) key.push_back(lower(c));
@@ -74,12 +82,12 @@ inline int64_t trunc_local(std::string_view name, int unit, int64_t t, const cha
 
 inline int64_t timestamp_trunc(std::string_view name, int64_t t) {
     if (!finite_timestamp(t)) return t;
-    return checked_timestamp(trunc_local(name, field_unit(name), t, "timestamp without time zone"));
+    return checked_timestamp(trunc_local(name, trunc_unit(name), t, "timestamp without time zone"));
 }
 
 inline int64_t timestamptz_trunc(std::string_view name, int64_t t, const Zone* zone) {
     if (!finite_timestamp(t)) return t;
-    int unit = field_unit(name);
+    int unit = trunc_unit(name);
     int64_t offset = utc_offset(zone, t);
     int64_t local = trunc_local(name, unit, t + offset, "timestamp with time zone");
     // Up to hours the offset stays; a day's start has its own.
@@ -88,7 +96,7 @@ inline int64_t timestamptz_trunc(std::string_view name, int64_t t, const Zone* z
 }
 
 inline Interval interval_trunc(std::string_view name, Interval i) {
-    int unit = field_unit(name);
+    int unit = trunc_unit(name);
     auto cut = [](int32_t v, int to) { return v / to * to; };
     auto time = [&](int64_t to) { return i.us / to * to; };
     switch (unit) {
@@ -127,16 +135,13 @@ struct FieldValue {
 };
 
 // What infinite timestamps have: nothing for fields that repeat, infinity for those that only grow.
-inline FieldValue infinite_field(std::string_view name, int unit, bool positive, bool zoned, const char* type) {
+inline FieldValue infinite_field(std::string_view name, int unit, bool positive, const char* type) {
     switch (unit) {
         case kYear: case kDecade: case kCentury: case kMillennium: case kJulian: case kIsoYear: case kEpochUnit:
             return {Numeric::infinity(!positive), positive ? HUGE_VAL : -HUGE_VAL, false};
         case kMicro: case kMilli: case kSecondUnit: case kMinuteUnit: case kHourUnit: case kDayUnit: case kMonth: case kQuarter:
-        case kWeek: case kDow: case kIsoDow: case kDoy:
+        case kWeek: case kDow: case kIsoDow: case kDoy: case kZoneUnit: case kZoneHour: case kZoneMinute:
             return {Numeric(), 0, true};
-        case kZoneUnit: case kZoneHour: case kZoneMinute:
-            if (zoned) return {Numeric(), 0, true};
-            [[fallthrough]];
         default: bad_field(name, unit, type);
     }
 }
@@ -179,7 +184,7 @@ inline bool time_field(int unit, int64_t us, FieldValue& out) {
 inline FieldValue timestamp_field(std::string_view name, int64_t t, const Zone* zone, bool zoned) {
     const char* type = zoned ? "timestamp with time zone" : "timestamp without time zone";
     int unit = field_unit(name);
-    if (!finite_timestamp(t)) return infinite_field(name, unit, t > 0, zoned, type);
+    if (!finite_timestamp(t)) return infinite_field(name, unit, t > 0, type);
     FieldValue v;
     int64_t offset = zoned ? utc_offset(zone, t) : 0, local = t + offset;
     int64_t days = floor_div(local, kDay), time = local - days * kDay;
@@ -212,7 +217,7 @@ inline FieldValue date_value_field(std::string_view name, int32_t days) {
     bool time_unit = unit == kMicro || unit == kMilli || unit == kSecondUnit || unit == kMinuteUnit || unit == kHourUnit ||
                      unit == kZoneUnit || unit == kZoneHour || unit == kZoneMinute;
     if (time_unit) bad_field(name, unit, "date");
-    if (!finite_date(days)) return infinite_field(name, unit, days > 0, false, "date");
+    if (!finite_date(days)) return infinite_field(name, unit, days > 0, "date");
     FieldValue v;
     if (date_field(unit, days, v)) return v;
     if (unit == kJulian) return FieldValue::integer(days + kJulianOf1970);

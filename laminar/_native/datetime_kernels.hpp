@@ -32,12 +32,13 @@ inline i128 moment(const Row& r, size_t k, char type, bool zoned) {
 template <char A, char B> inline int compare_moments(const Row& r) {
     constexpr bool zoned = A == 'z' || B == 'z';
     i128 a = moment(r, 0, A, zoned), b = moment(r, 1, B, zoned);
+    constexpr i128 kBeyondDates = i128(1) << 100;
     // An infinite value is above every finite one, dates beyond the timestamps' range included.
     auto infinite = [&](size_t k, char type) {
         return type == 'd' ? !finite_date(r.get<int32_t>(k)) : !finite_timestamp(r.get<int64_t>(k));
     };
-    if (infinite(0, A) && a > 0) a = i128(kTimestampInf) * 4;
-    if (infinite(1, B) && b > 0) b = i128(kTimestampInf) * 4;
+    if (infinite(0, A) && a > 0) a = kBeyondDates;
+    if (infinite(1, B) && b > 0) b = kBeyondDates;
     return a < b ? -1 : a > b;
 }
 
@@ -115,10 +116,10 @@ inline int64_t zone_to_utc(std::string_view name, int64_t t) {
 
 inline void add_timestamp_functions(FunctionTable& t) {
     t["timestamp_pl_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_add(r.get<int64_t>(0), r.get<Interval>(1))); }};
-    t["timestamp_mi_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_add(r.get<int64_t>(0), interval_negate(r.get<Interval>(1)))); }};
+    t["timestamp_mi_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_sub(r.get<int64_t>(0), r.get<Interval>(1))); }};
     t["timestamptz_pl_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamptz_add(r.get<int64_t>(0), r.get<Interval>(1), r.settings.zone)); }};
     t["timestamptz_mi_interval"] = {[](const Row& r, ColumnBuilder& o) {
-        o.append(timestamptz_add(r.get<int64_t>(0), interval_negate(r.get<Interval>(1)), r.settings.zone));
+        o.append(timestamptz_sub(r.get<int64_t>(0), r.get<Interval>(1), r.settings.zone));
     }};
     t["interval_pl_timestamp"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_add(r.get<int64_t>(1), r.get<Interval>(0))); }};
     t["interval_pl_timestamptz"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamptz_add(r.get<int64_t>(1), r.get<Interval>(0), r.settings.zone)); }};
@@ -161,12 +162,12 @@ inline void add_timestamp_functions(FunctionTable& t) {
         o.append(finite_timestamp(v) ? checked_timestamp(__int128(v) + named_offset(r.text(0), v, false)) : v);
     }};
     t["timestamp_izone"] = {[](const Row& r, ColumnBuilder& o) {
-        int64_t v = r.get<int64_t>(1), offset = interval_offset(r.get<Interval>(0));
-        o.append(finite_timestamp(v) ? checked_timestamp(__int128(v) - offset) : v);
+        int64_t v = r.get<int64_t>(1);
+        o.append(finite_timestamp(v) ? checked_timestamp(__int128(v) - interval_offset(r.get<Interval>(0))) : v);
     }};
     t["timestamptz_izone"] = {[](const Row& r, ColumnBuilder& o) {
-        int64_t v = r.get<int64_t>(1), offset = interval_offset(r.get<Interval>(0));
-        o.append(finite_timestamp(v) ? checked_timestamp(__int128(v) + offset) : v);
+        int64_t v = r.get<int64_t>(1);
+        o.append(finite_timestamp(v) ? checked_timestamp(__int128(v) + interval_offset(r.get<Interval>(0))) : v);
     }};
     t["timestamp_scale"] = t["timestamptz_scale"] = {[](const Row& r, ColumnBuilder& o) { o.append(round_timestamp(r.get<int64_t>(0), r.get<int32_t>(1))); }};
     t["float8_timestamptz"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_from_epoch(r.get<double>(0))); }};
@@ -197,7 +198,7 @@ inline void add_date_functions(FunctionTable& t) {
     t["date_pl_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_add(date_to_timestamp(r.get<int32_t>(0)), r.get<Interval>(1))); }};
     t["interval_pl_date"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_add(date_to_timestamp(r.get<int32_t>(1)), r.get<Interval>(0))); }};
     t["date_mi_interval"] = {[](const Row& r, ColumnBuilder& o) {
-        o.append(timestamp_add(date_to_timestamp(r.get<int32_t>(0)), interval_negate(r.get<Interval>(1))));
+        o.append(timestamp_sub(date_to_timestamp(r.get<int32_t>(0)), r.get<Interval>(1)));
     }};
     t["datetime_timestamp"] = {[](const Row& r, ColumnBuilder& o) {
         int64_t d = date_to_timestamp(r.get<int32_t>(0));
@@ -211,7 +212,7 @@ inline void add_date_functions(FunctionTable& t) {
     t["date_timestamptz"] = {[](const Row& r, ColumnBuilder& o) { o.append(date_to_timestamptz(r.get<int32_t>(0), r.settings.zone)); }};
     t["extract_date"] = {[](const Row& r, ColumnBuilder& o) { put_field(date_value_field(r.text(0), r.get<int32_t>(1)), o, true); }};
     t["date_finite"] = {[](const Row& r, ColumnBuilder& o) { o.append_bool(finite_date(r.get<int32_t>(0))); }};
-    t["make_date"] = {[](const Row& r, ColumnBuilder& o) { o.append(int32_t(make_days(r.get<int32_t>(0), r.get<int32_t>(1), r.get<int32_t>(2)))); }};
+    t["make_date"] = {[](const Row& r, ColumnBuilder& o) {  o.append(make_date(r.get<int32_t>(0), r.get<int32_t>(1), r.get<int32_t>(2))); }};
 }
 
 inline void add_time_functions(FunctionTable& t) {

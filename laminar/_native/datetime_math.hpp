@@ -60,6 +60,11 @@ inline __int128 add_calendar(int64_t local, int32_t months, int32_t days) {
     return moved;
 }
 
+inline Interval interval_negate(const Interval& i) {
+    return {checked_interval<int32_t>(-__int128(i.months)), checked_interval<int32_t>(-__int128(i.days)),
+            checked_interval<int64_t>(-__int128(i.us))};
+}
+
 inline int64_t timestamp_add(int64_t t, const Interval& i) {
     if (!finite_timestamp(t)) return t;
     return checked_timestamp(add_calendar(t, i.months, i.days) + i.us);
@@ -73,12 +78,15 @@ inline int64_t timestamptz_add(int64_t t, const Interval& i, const Zone* zone) {
     return checked_timestamp(__int128(t) + i.us);
 }
 
-// --- intervals --------------------------------------------------------------------------------
-
-inline Interval interval_negate(const Interval& i) {
-    return {checked_interval<int32_t>(-__int128(i.months)), checked_interval<int32_t>(-__int128(i.days)),
-            checked_interval<int64_t>(-__int128(i.us))};
+inline int64_t timestamptz_sub(int64_t t, const Interval& i, const Zone* zone) {
+    if (!finite_timestamp(t)) return t;
+    // The opposite of these does not exist, and would lead beyond every timestamp.
+    if (i.months == INT32_MIN || i.days == INT32_MIN || i.us == INT64_MIN) timestamp_overflow();
+    return timestamptz_add(t, interval_negate(i), zone);
 }
+inline int64_t timestamp_sub(int64_t t, const Interval& i) { return timestamptz_sub(t, i, nullptr); }
+
+// --- intervals --------------------------------------------------------------------------------
 
 inline Interval interval_add(const Interval& a, const Interval& b) {
     return {checked_interval<int32_t>(__int128(a.months) + b.months), checked_interval<int32_t>(__int128(a.days) + b.days),
@@ -264,22 +272,27 @@ inline int64_t interval_offset(const Interval& i) {
 
 // --- constructors -----------------------------------------------------------------------------
 
-inline int64_t make_days(int year, int month, int day) {
+// `shown_year` is what the error message says: make_date shows years BC counted from 0, make_timestamp as given.
+inline int64_t make_days(int year, int month, int day, int shown_year) {
     auto bad = [&] {
         char buf[80];
-        std::snprintf(buf, sizeof buf, "date field value out of range: %d-%02d-%02d", year, month, day);
+        std::snprintf(buf, sizeof buf, "date field value out of range: %d-%02d-%02d", shown_year, month, day);
         fail("22008", buf);
     };
     if (year == 0 || month < 1 || month > 12 || day < 1) bad();
     int64_t y = year < 0 ? int64_t(year) + 1 : year;
     if (day > days_in_month(y, month)) bad();
-    int64_t days = days_from_civil(y, month, day);
+    return days_from_civil(y, month, day);
+}
+
+inline int32_t make_date(int year, int month, int day) {
+    int64_t days = make_days(year, month, day, year < 0 ? year + 1 : year);
     if (!date_in_range(days)) {
         char buf[80];
         std::snprintf(buf, sizeof buf, "date out of range: %d-%02d-%02d", year, month, day);
         fail("22008", buf);
     }
-    return days;
+    return int32_t(days);
 }
 
 inline int64_t make_time(int hour, int minute, double second) {
@@ -289,13 +302,14 @@ inline int64_t make_time(int hour, int minute, double second) {
     if (!ok || time > kDay) {
         char buf[120];
         std::snprintf(buf, sizeof buf, "time field value out of range: %d:%02d:%02g", hour, minute, second);
+        if (std::isnan(second)) std::snprintf(buf, sizeof buf, "time field value out of range: %d:%02d:NaN", hour, minute);
         fail("22008", buf);
     }
     return time;
 }
 
 inline int64_t make_timestamp(int year, int month, int day, int hour, int minute, double second) {
-    __int128 t = __int128(make_days(year, month, day)) * kDay + make_time(hour, minute, second);
+    __int128 t = __int128(make_days(year, month, day, year)) * kDay + make_time(hour, minute, second);
     if (t < kMinTimestamp || t >= kEndTimestamp) {
         char buf[160];
         std::snprintf(buf, sizeof buf, "timestamp out of range: %d-%02d-%02d %d:%02d:%02g", year, month, day, hour, minute, second);

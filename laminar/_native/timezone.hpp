@@ -24,7 +24,7 @@ class PosixRule {
         if (!name(standard.abbreviation) || !offset(standard.offset)) return false;
         standard.offset = -standard.offset;
         if (at_.empty()) return true;
-        if (!name(summer.abbreviation)) return false;
+        if (!name(summer.abbreviation) || summer.abbreviation.empty()) return false;
         has_summer = summer.dst = true;
         summer.offset = standard.offset + 3600;
         if (!at_.empty() && at_[0] != ',') {
@@ -85,7 +85,7 @@ class PosixRule {
         while (n < at_.size() && is_alpha(at_[n])) n++;
         out.assign(at_.substr(0, n));
         at_.remove_prefix(n);
-        return n > 0;  // POSIX wants three letters, the reference implementation does not
+        return true;  // POSIX wants three letters, PostgreSQL takes any number: '+05:30' is a rule too
     }
     bool offset(int32_t& seconds) {
         bool negative = eat('-');

@@ -79,7 +79,7 @@ def check_kernel(
     """Holds a kernel against PostgreSQL, value for value and error for error.
 
     Args:
-        expression: SQL with the arguments as $1 …, which stand for the rows' texts cast to the arguments' types.
+        expression: SQL with the arguments as $1 …: the rows' texts cast to the arguments' types.
         arguments: name and type of each argument.
     """
     expression = re.sub(r"\$(\d+)", lambda m: f"(${m[1]}::{arguments[int(m[1]) - 1][0]})", expression)
