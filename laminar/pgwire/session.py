@@ -32,6 +32,7 @@ class Session:
         self.backend: Backend = cast("Backend", None)
         self._reported: dict[str, str] = {}
         self._termination: PgError | None = None
+        self._copying = self._copy_cancelled = False
 
     # --- Client ---
 
@@ -50,7 +51,10 @@ class Session:
     # --- messages ---
 
     def cancel(self) -> None:
-        """Stop the statement that runs."""
+        """Stop the statement that runs; COPY FROM also while it waits for data."""
+        if self._copying:
+            self._copy_cancelled = True
+            self.wire.interrupt(_canceled())
         if self.backend is not None:
             self.backend.cancel()
 
@@ -64,6 +68,8 @@ class Session:
         """The same during COPY FROM STDIN, many small messages of data taken as one."""
         if self._termination is not None:
             raise self._termination
+        if self._copy_cancelled:
+            raise _canceled()
         data = self.wire.read_copy_data()
         return (c.COPY_DATA, data) if data else await self.wire.read_message()
 
@@ -121,7 +127,11 @@ class Session:
     async def send_rowless(self, result: Result) -> None:
         """A result that is no row set for DataRow messages: a tag alone, or COPY either way."""
         if result.copy_in is not None:
-            tag = await copy_in(self, result)
+            self._copying = True
+            try:
+                tag = await copy_in(self, result)
+            finally:
+                self._copying = self._copy_cancelled = False
             self.wire.write(m.command_complete(tag))
         elif result.copy_out is not None:
             await self._copy_out(result)
@@ -159,6 +169,10 @@ class Session:
             await close_rows(rows)
         self.wire.write(m.COPY_DONE)
         self.wire.write(tag_with_count(result.tag, result.counts_rows, sender.sent))
+
+
+def _canceled() -> PgError:
+    return PgError(errors.QUERY_CANCELED, "canceling statement due to user request")
 
 
 def _as_pg_error(error: Exception) -> PgError:

@@ -2,7 +2,8 @@
 
 Statements: transaction control, ``SET name = value``, ``SELECT 1, 'a', $1::int4`` (constants and
 parameters), ``TABLE name`` (batches given by the test), ``COPY name FROM|TO``, ``ERROR code message``,
-``NOTICE text``, ``SLEEP`` (until cancelled), ``ENDLESS`` (rows without end), ``COUNT n`` (n rows).
+``NOTICE text``, ``SLEEP`` (until cancelled), ``ENDLESS`` (rows without end), ``COUNT n`` (n rows),
+``TRICKLE`` (one row, then nothing until cancelled).
 """
 
 from __future__ import annotations
@@ -128,7 +129,7 @@ class FakeBackend:
             relation = self._relation(words[1])
             pairs = zip(relation.names, relation.types, strict=True)
             return FakePrepared(sql, (), [Field(n, ty, 16384, i + 1) for i, (n, ty) in enumerate(pairs)])
-        if verb in ("ENDLESS", "COUNT"):
+        if verb in ("ENDLESS", "COUNT", "TRICKLE"):
             return FakePrepared(sql, (), [Field("n", PgType(t.INT8))])
         return FakePrepared(sql)
 
@@ -189,6 +190,8 @@ class FakeBackend:
                 raise PgError("57014", "canceling statement due to user request")
             case "ENDLESS":
                 return Result("SELECT", prepared.fields, self._endless(), counts_rows=True)
+            case "TRICKLE":
+                return Result("SELECT", prepared.fields, self._trickle(), counts_rows=True)
             case "COUNT":
                 return Result("SELECT", prepared.fields, self._count(int(words[1])), counts_rows=True)
             case "COPY":
@@ -227,6 +230,11 @@ class FakeBackend:
             yield pa.record_batch({"n": pa.array(range(n, n + 1000), pa.int64())})
             n += 1000
             await asyncio.sleep(0)
+        raise PgError("57014", "canceling statement due to user request")
+
+    async def _trickle(self) -> AsyncIterator[pa.RecordBatch]:
+        yield pa.record_batch({"n": pa.array([1], pa.int64())})
+        await self.cancelled.wait()
         raise PgError("57014", "canceling statement due to user request")
 
     async def _count(self, rows: int) -> AsyncIterator[pa.RecordBatch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -362,3 +363,18 @@ def test_a_client_that_leaves_in_the_middle_leaves_nothing(running: Running) -> 
     while not running.db.sessions[0].closed:
         pass
     assert relation.rows() == [] and any(line.startswith("<abort") for line in running.db.log)
+
+
+def test_cancel_while_copy_waits_for_data(running: Running) -> None:
+    relation = running.db.add("t", {"a": PgType(TYPE_OIDS["int4"])})
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        with (
+            pytest.raises(psycopg.errors.QueryCanceled),
+            connection.cursor().copy("COPY t FROM STDIN") as copy,
+        ):
+            copy.write(b"1\n" * 100)
+            connection.cancel_safe()
+            while not any("canceling" in line for line in running.db.log):
+                time.sleep(0.01)
+        assert relation.rows() == []
+        assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -114,6 +114,19 @@ def test_encoding_waits_for_a_client_that_does_not_read(running: Running) -> Non
     eventually(lambda: running.db.sessions[0].closed)
 
 
+@pytest.mark.parametrize("messages", [(query("TRICKLE"),), (parse("TRICKLE"), bind(), execute(), SYNC)])
+def test_rows_leave_while_the_result_goes_on(running: Running, messages: tuple[bytes, ...]) -> None:
+    with RawClient(running.port) as client:
+        client.send(*messages)
+        codes = ""
+        while not codes.endswith("D"):
+            received = client.receive()
+            assert received is not None
+            codes += received[0]
+        running.loop.call_soon_threadsafe(running.db.sessions[0].cancel)
+        assert [code for code, _ in client.until_ready()] == ["E", "Z"]
+
+
 def test_a_vanished_client_cancels_its_statement(running: Running) -> None:
     client = RawClient(running.port)
     client.send(query("SLEEP"))
