@@ -100,7 +100,9 @@ class CallBinder(ExpressionBinder):
             return self._aggregate(node, resolved, args, ordered, level, before)
         self._refuse_decorations(node, name)
         if resolved.kind == "w":
-            raise PgError("42P20", f"window function {name} requires an OVER clause", position=node.pos)
+            raise PgError(
+                WRONG_OBJECT_TYPE, f"window function {name} requires an OVER clause", position=node.pos
+            )
         return self._plain(node, resolved, args, level)
 
     @staticmethod
@@ -386,32 +388,35 @@ class CallBinder(ExpressionBinder):
         if clause is None:
             return _WHOLE
         if clause.mode == "groups" and not order:
-            raise PgError("42P20", "GROUPS mode requires an ORDER BY clause", position=clause.pos)
-        bounds = [self._frame_bound(clause, bound, order, level) for bound in (clause.start, clause.end)]
+            raise PgError("42P20", "GROUPS mode requires an ORDER BY clause", position=definition.pos)
+        bounds = [self._frame_bound(definition, bound, order, level) for bound in (clause.start, clause.end)]
         return p.Frame(clause.mode, bounds[0], bounds[1], clause.exclude)
 
     def _frame_bound(
-        self, clause: ast.FrameClause, bound: ast.FrameBound, order: tuple[p.SortItem, ...], level: Level
+        self, definition: ast.WindowDef, bound: ast.FrameBound, order: tuple[p.SortItem, ...], level: Level
     ) -> tuple[str, p.Expr | None]:
-        if bound.offset is None:
+        clause = definition.frame
+        if bound.offset is None or clause is None:
             return bound.kind, None
         if clause.mode == "range" and len(order) != 1:
             raise PgError(
                 "42P20",
                 "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
-                position=clause.pos,
+                position=definition.pos,
             )
         was, level.clause = level.clause, f"window {clause.mode.upper()}"
         offset = self.expr(bound.offset, level)
         level.clause = was
         what = clause.mode.upper()
+        if clause.mode == "range":
+            offset = self._range_offset(offset, order[0].expr.type, bound)
+        else:
+            offset = self.bigint(offset, bound.offset, what)
         if any(isinstance(part, p.ColumnRef) for part in walk(offset)):
             raise PgError(
                 "42P10", f"argument of {what} must not contain variables", position=location(bound.offset)
             )
-        if clause.mode != "range":
-            return bound.kind, self.bigint(offset, bound.offset, what)
-        return bound.kind, self._range_offset(offset, order[0].expr.type, bound)
+        return bound.kind, offset
 
     def _range_offset(self, offset: p.Expr, ordered: PgType, bound: ast.FrameBound) -> p.Expr:
         """A RANGE offset of the type that the ordering column's in_range function takes."""

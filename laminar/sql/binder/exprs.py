@@ -22,7 +22,7 @@ from laminar.sql.resolve import (
     numeric_literal,
     oid_name,
 )
-from laminar.sql.resolve.rules import array_type, category, element_type
+from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
 from laminar.types import BOOL, INT4, NUMERIC, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, PgType
 
 #: functions that SQL writes without parentheses -> name in pg_proc
@@ -273,6 +273,18 @@ class ExpressionBinder(State):
             )
             return parts[0] if len(parts) == 1 else p.BoolOp("and" if node.negated else "or", parts)
         left, items = self.expr(node.left, level), self.exprs(node.items, level)
+        if len(items) == 1:
+            op = "<>" if node.negated else "="
+            return self.operate(op, left, items[0], node.pos, node.left, node.items[0])
+        chosen = common_oid([left.type.oid, *(item.type.oid for item in items)])
+        if chosen is not None and left.type.oid != UNKNOWN:
+            # untyped literals here, for errors to point at them
+            items = [
+                self.coerce(item, PgType(chosen), at)
+                if isinstance(item, p.Const) and item.type.oid == UNKNOWN
+                else item
+                for item, at in zip(items, node.items, strict=True)
+            ]
         result = make_in(left, items, node.negated, node.pos)
         self.settle([left, *items], result)
         return result
@@ -292,7 +304,12 @@ class ExpressionBinder(State):
 
     def _quantified(self, node: ast.Quantified, level: Level) -> p.Expr:
         left, array = self.expr(node.left, level), self.expr(node.array, level)
-        result = make_array_compare(node.op, left, array, node.any, node.pos)
+        try:
+            result = make_array_compare(node.op, left, array, node.any, node.pos)
+        except PgError as error:
+            if error.sqlstate.startswith("22"):
+                error.position = location(node.array)
+            raise
         self.settle((left, array), result)
         return result
 
@@ -404,10 +421,12 @@ class ExpressionBinder(State):
                 position=node.pos,
             )
         items = self.exprs(node.items, level)
-        self.common(list(zip(items, node.items, strict=True)), "ARRAY", node.pos)
-        result = make_array(items, node.pos)
-        self.settle(items, result)
-        return result
+        type_ = self.common(list(zip(items, node.items, strict=True)), "ARRAY", node.pos)
+        items = [
+            self.coerce(item, PgType(type_.oid), at) if item.type.oid == UNKNOWN else item
+            for item, at in zip(items, node.items, strict=True)
+        ]
+        return make_array(items, node.pos)
 
     def _subscript(self, node: ast.Subscript, level: Level) -> p.Expr:
         arg = self.expr(node.arg, level)

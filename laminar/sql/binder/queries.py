@@ -160,8 +160,8 @@ class QueryBinder(SelectBinder):
             types.append(common_type(exprs, at or None, what))
             if not (node.op == "union" and node.all):
                 self.check_comparable(types[-1], None)
-        left = self._converted(left, types)
-        right = self._converted(right, types)
+        left = self._converted(left, types, places[0])
+        right = self._converted(right, types, places[1])
         columns = tuple(self.column(a.name, type_) for a, type_ in zip(left.columns, types, strict=True))
         return p.SetOp(node.op, node.all, left, right, columns)
 
@@ -187,14 +187,16 @@ class QueryBinder(SelectBinder):
             return [location(target.expr) for target in node.targets]
         return [location(item) for item in node.rows[0]]
 
-    def _converted(self, plan: p.Plan, types: list[PgType]) -> p.Plan:
+    def _converted(self, plan: p.Plan, types: list[PgType], places: list[int]) -> p.Plan:
         """The plan with its columns of these types; untyped literals are parsed as such."""
         if all(column.type == type_ for column, type_ in zip(plan.columns, types, strict=True)):
             return plan
-        return self.convert(plan, types, [None] * len(types))
+        if len(places) != len(types):
+            places = [0] * len(types)
+        return self.convert(plan, types, [ast.Default(place) for place in places])
 
     def convert(
-        self, plan: p.Plan, types: list[PgType], nodes: list[ast.Expr | None], context: str = "implicit"
+        self, plan: p.Plan, types: list[PgType], nodes: Sequence[ast.Expr | None], context: str = "implicit"
     ) -> p.Plan:
         exprs: list[p.Expr] = []
         inner = plan if isinstance(plan, p.Project) else None

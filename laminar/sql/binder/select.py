@@ -345,19 +345,19 @@ class SelectBinder(GroupingBinder):
         node: ast.Select,
     ) -> None:
         """ORDER BY has to begin with the DISTINCT ON expressions."""
-        left = {column.id for column in on}
-        for out, item in order:
-            if not left:
-                return
+        wanted = {column.id: at for column, at in zip(on, node.distinct or [], strict=True)}
+        skipped, matched = False, set()
+        for out, _ in order:
             column = place[id(out)]
-            if column.id in left:
-                left.discard(column.id)
-            elif column.id not in {c.id for c in on}:
-                raise PgError(
-                    INVALID_COLUMN_REFERENCE,
-                    "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
-                    position=location(item.expr),
-                )
+            if column.id not in wanted:
+                skipped = True
+            elif skipped:
+                raise _distinct_mismatch(wanted[column.id])
+            else:
+                matched.add(column.id)
+        for id_, at in wanted.items():
+            if skipped and id_ not in matched:
+                raise _distinct_mismatch(at)
 
     def limit(self, plan: p.Plan, tail: ast.Tail, level: Level) -> p.Plan:
         """LIMIT and OFFSET, which see no columns."""
@@ -387,3 +387,8 @@ class SelectBinder(GroupingBinder):
 def _alone(level: Level) -> Level:
     """The level's own names, without those further out."""
     return Level(None, {}, level.items)
+
+
+def _distinct_mismatch(node: ast.Expr) -> PgError:
+    message = "SELECT DISTINCT ON expressions must match initial ORDER BY expressions"
+    return PgError(INVALID_COLUMN_REFERENCE, message, position=location(node))

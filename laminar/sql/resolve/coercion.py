@@ -83,7 +83,8 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
         raise error.at(position) from None
     if target.oid == NUMERIC:
         return numeric_literal(text, parsed)
-    return Const(parsed, bare)
+    # arrays as tuples: expressions are compared and hashed
+    return Const(tuple(parsed) if isinstance(parsed, list) else parsed, bare)
 
 
 def numeric_literal(text: str, parsed: object) -> Const:
