@@ -16,7 +16,7 @@ from laminar.sql.lexer import split, split_offsets
 from laminar.sql.parser.literal_rows import at_end, literal_insert
 from laminar.sql.parser.session import SessionParser
 
-__all__ = ["parse", "parse_expression", "parse_query", "parse_type", "split", "split_offsets"]
+__all__ = ["parse", "parse_expression", "parse_query", "parse_rows", "parse_type", "split", "split_offsets"]
 
 # The trees of the deepest statements that the parser lets through need this many Python frames
 # (which are not on the C stack).
@@ -159,6 +159,11 @@ def parse(sql: str) -> s.Statement:
     statement = parser.statement()
     parser.end()
     return statement
+
+
+def parse_rows(sql: str, offset: int) -> list[list[ast.Expr]]:
+    """The rows of VALUES that begin at a 0-based offset of a statement."""
+    return StatementParser(sql, offset).values_rows()
 
 
 def parse_query(sql: str) -> ast.Query:

@@ -59,11 +59,13 @@ class LiteralRows:
     """VALUES rows of nothing but literals, column by column as SQL text.
 
     A cell is ``NULL``, ``TRUE``/``FALSE`` (any case), a number, or a quoted string with its quotes.
+    The rows begin at ``pos`` of the statement ``text``.
     """
 
     columns: list[tuple[str, ...]]
     count: int
     pos: int
+    text: str = field(repr=False)
 
 
 @dataclass(slots=True)

@@ -6,8 +6,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from laminar.errors import PgError
 from laminar.sql import ast
 from laminar.sql import statements as s
+from laminar.sql.parse import parse_rows
 from laminar.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
 
 _INTEGERS: Final = frozenset((INT2, INT4, INT8))
@@ -16,11 +18,7 @@ _DIGITS: Final = frozenset("0123456789+-")
 
 
 def literal_arrays(rows: s.LiteralRows, types: list[PgType]) -> list[pa.Array] | None:
-    """The columns in their types' storage; None when a literal has to be converted from another type.
-
-    Raises:
-        PgError: what reading a text as its column's type raises.
-    """
+    """The columns in their types' storage; None when a literal does not read as its column's type."""
     from laminar._native import textio
 
     arrays = []
@@ -28,7 +26,10 @@ def literal_arrays(rows: s.LiteralRows, types: list[PgType]) -> list[pa.Array] |
         texts = _texts(cells, type_)
         if texts is None:
             return None
-        arrays.append(textio.parse_text(pa.array(texts, pa.string()), type_))
+        try:
+            arrays.append(textio.parse_text(pa.array(texts, pa.string()), type_))
+        except PgError:
+            return None  # the ordinary way knows the position
     return arrays
 
 
@@ -61,19 +62,5 @@ def _text(cell: str) -> str | None:
 
 
 def literal_query(rows: s.LiteralRows) -> ast.ValuesQuery:
-    """The same rows as a syntax tree (positions are those of the first row's parenthesis)."""
-    nodes = [[_node(cell, rows.pos) for cell in row] for row in zip(*rows.columns, strict=True)]
-    return ast.ValuesQuery(nodes, ast.Tail(), rows.pos)
-
-
-def _node(cell: str, pos: int) -> ast.Expr:
-    first = cell[0]
-    if first == "'":
-        return ast.Literal("string", cell[1:-1].replace("''", "'"), pos)
-    if first in "nN":
-        return ast.Literal("null", None, pos)
-    if first in "tTfF":
-        return ast.Literal("bool", cell.lower(), pos)
-    text = cell.removeprefix("+")
-    kind = "int" if text.lstrip("-").isdigit() and abs(int(text)) <= 0x7FFFFFFF else "float"
-    return ast.Literal(kind, text, pos)  # type: ignore[arg-type]
+    """The same rows as a syntax tree."""
+    return ast.ValuesQuery(parse_rows(rows.text, rows.pos - 1), ast.Tail(), rows.pos)

@@ -78,7 +78,7 @@ def literal_insert(sql: str) -> tuple[s.Insert, int] | None:
     if names is not None and len(names) != width:
         return None
     relation = s.QName(parts, head.start(1) + 1)  # type: ignore[arg-type]
-    source = s.LiteralRows(columns, len(rows), head.end() + 1)
+    source = s.LiteralRows(columns, len(rows), head.end() + 1, sql)
     return s.Insert(relation, None, names, source), end  # type: ignore[arg-type]
 
 

@@ -97,10 +97,14 @@ class QueryParser(RelationParser):
 
     def values(self) -> ast.ValuesQuery:
         pos = self.expect("values").start + 1
+        return ast.ValuesQuery(self.values_rows(), ast.Tail(), pos)
+
+    def values_rows(self) -> list[list[ast.Expr]]:
+        """What follows VALUES."""
         rows = [self._values_row()]
         while self.accept(","):
             rows.append(self._values_row())
-        return ast.ValuesQuery(rows, ast.Tail(), pos)
+        return rows
 
     def _values_row(self) -> list[ast.Expr]:
         self.expect("(")
