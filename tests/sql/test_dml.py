@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """INSERT, UPDATE and DELETE bound: their rows, and PostgreSQL's errors."""
 
 from __future__ import annotations
@@ -121,8 +122,7 @@ def test_parameters():
         ("UPDATE t SET a = 1, a = 2", "42601", None, 'multiple assignments to same column "a"'),
         ("UPDATE t SET a = true", "42804", 18,
         'column "a" is of type integer but expression is of type boolean'),
-        ("UPDATE t SET a = 1 WHERE id", "42804", 26, "argument of WHERE must be type boolean,
-        not type integer"),
+        ("UPDATE t SET a = 1 WHERE id", "42804", 26, "argument of WHERE must be type boolean, not type integer"),
         ("UPDATE t SET a = sum(id)", "42803", 18, "aggregate functions are not allowed in UPDATE"),
         ("UPDATE ev SET a = 1", "42809", 8, 'cannot update source "ev"'),
         ("DELETE FROM t WHERE nosuch = 1", "42703", 21, 'column "nosuch" does not exist'),
