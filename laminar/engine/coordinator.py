@@ -55,6 +55,8 @@ log = structlog.get_logger(__name__)
 _REPLAY_AHEAD = 4
 #: reactor deaths without a published epoch in between that end the server
 _DEATHS_LIMIT = 5
+#: log space that transactions leave for epoch records, so that a full disk does not stop publication
+_EPOCH_ROOM = 1 << 16
 #: seconds between looks for new partitions of sources
 _WATCH_INTERVAL = 1.0
 
@@ -293,7 +295,7 @@ class Coordinator:
             prepared = self.rows.prepare(specs, _now(), self.config.max_future)
             epoch = self._open
             parts = encode_transaction(epoch, prepared.changes)
-            size = total_size(parts)
+            size = total_size(parts) + _EPOCH_ROOM
             if self.wal.fits(size):
                 break
             await self.wal.reserve(size)

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import Input
+from laminar.engine.operators.columns import Expressions, keep_rows, true_rows
 
 
 class InputOperator:
@@ -37,32 +36,21 @@ class InputOperator:
             for attnum, column in zip(node.attnums, node.properties.columns, strict=True)
             if column.id in node.properties.watermarks
         }
-        self._filter = None
+        self._filter: Expressions | None = None
+        self._now = 0
         if node.filter is not None:
-            from laminar.sql.evaluator import compile as compile_expressions
-
-            self._filter = compile_expressions([node.filter], [c.id for c in node.properties.columns])
+            self._filter = Expressions([node.filter], node.properties.columns, "UTC")
 
     def process(self, port: int, change: Change) -> list[Change]:
         self.rows_in += len(change)
         if self._filter is not None:
-            change = self._filtered(change)
+            (mask,), batch, weights = self._filter(change.batch, change.weights, self._now)
+            change = Change(*keep_rows(batch, weights, true_rows(mask)))
         self.rows_out += len(change)
         return [change] if len(change) else []
 
-    def _filtered(self, change: Change) -> Change:
-        from laminar.sql.evaluator import Env
-
-        (keep,), _, _ = self._filter.safe(change.batch, Env())  # type: ignore[union-attr]
-        if pc.all(keep, skip_nulls=False).as_py():
-            return change
-        keep = pc.fill_null(keep, False)
-        weights = change.weights
-        if weights is not None:
-            weights = weights[np.asarray(keep.to_numpy(zero_copy_only=False), bool)]
-        return Change(change.batch.filter(keep), weights)
-
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        self._now = barrier.now
         if self.behind:
             return [], Watermarks(dict.fromkeys(self._ids.values(), NO_WATERMARK))
         now = self.watermark()

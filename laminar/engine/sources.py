@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from laminar.connectors.base import ScanRequest, SourceReader, source_connector
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
@@ -24,7 +23,7 @@ from laminar.engine.inputs import InputOperator
 from laminar.engine.protocol import Partitions, PartitionState
 from laminar.engine.relations import ROW_WATERMARK, RelationSpec
 from laminar.errors import DATA_CORRUPTED, PgError
-from laminar.types import DATE, INT8, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY
+from laminar.types import DATE, DATE_INFINITY, INT8, TIMESTAMP_INFINITY
 
 #: rows per read: enough to amortise calls, few enough to stay in the cache and yield soon
 BATCH_ROWS = 1 << 16
@@ -50,17 +49,34 @@ def event_times(column: pa.Array, oid: int) -> npt.NDArray[np.int64]:
 
     Nulls and infinities say nothing about time passing: they become NO_WATERMARK.
     """
+    storage = pa.int32() if oid == DATE else pa.int64()
+    times = _numbers(column.view(storage))
     if oid == DATE:
-        days = pc.fill_null(column.view(pa.int32()), -(1 << 31)).to_numpy().astype(np.int64)
-        return np.where(np.abs(days) >= (1 << 31) - 1, NO_WATERMARK, days * 86_400_000_000)
-    values = column if oid == INT8 else column.view(pa.int64())
-    times = pc.fill_null(values, TIMESTAMP_NEG_INFINITY).to_numpy()
+        return _scaled(times, 86_400_000_000, DATE_INFINITY)
     if oid == INT8:
-        limit = END_OF_TIME // 1000
-        return np.where(np.abs(times) > limit, NO_WATERMARK, times * 1000)
+        return _scaled(times, 1000, END_OF_TIME // 1000)
     if len(times) and times.max() == TIMESTAMP_INFINITY:
-        times = np.where(times == TIMESTAMP_INFINITY, NO_WATERMARK, times)
-    return np.asarray(times, np.int64)
+        return np.where(times == TIMESTAMP_INFINITY, NO_WATERMARK, times)
+    return times
+
+
+def _scaled(times: npt.NDArray[np.int64], unit: int, limit: int) -> npt.NDArray[np.int64]:
+    """In microseconds; NO_WATERMARK from ``limit`` on, either way."""
+    known = (times < limit) & (times > -limit)
+    return np.where(known, np.where(known, times, 0) * unit, NO_WATERMARK)
+
+
+def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
+    """Integers as int64, nulls as NO_WATERMARK. (Arrow's fill_null would import pandas.)"""
+    values = column.buffers()[1]
+    dtype = np.int32 if column.type == pa.int32() else np.int64
+    if values is None:
+        return np.empty(0, np.int64)
+    found = np.frombuffer(values, dtype, len(column), column.offset * np.dtype(dtype).itemsize)
+    found = found.astype(np.int64, copy=False)
+    if column.null_count:
+        found = np.where(column.is_null().to_numpy(zero_copy_only=False), NO_WATERMARK, found)
+    return found
 
 
 def delayed(time: int, delay: int) -> int:

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,15 @@ from laminar.errors import INTERNAL_ERROR, PgError
 
 #: messages of one kind handled before others get their turn
 _BURST = 32
+_OPERATORS = (
+    "laminar.engine.operators.emit_gate",
+    "laminar.engine.operators.group_aggregate",
+    "laminar.engine.operators.hash_join",
+    "laminar.engine.operators.hop",
+    "laminar.engine.operators.linear",
+    "laminar.sql.evaluator",
+    "laminar.connectors.file",
+)
 #: seconds between looks at sources that had nothing
 _SOURCE_PAUSE = 0.01
 
@@ -49,6 +59,12 @@ def settings_from(values: dict[str, Any]) -> ReactorSettings:
     values["peers"] = {int(k): tuple(v) for k, v in values["peers"].items()}
     values["server"] = tuple(values["server"])
     return ReactorSettings(**values)
+
+
+def load_operators() -> None:
+    """Import what dataflows will need, so that the first CREATE does not wait for it."""
+    for module in _OPERATORS:
+        import_module(module)
 
 
 class Peer:
@@ -99,6 +115,7 @@ class Reactor:
     def run(self) -> None:
         """Work until told to stop; an error is reported to the server, then the process ends."""
         try:
+            load_operators()
             while self.running:
                 started = time.perf_counter_ns()
                 worked = self._take_peers()

@@ -7,12 +7,15 @@ import os
 import signal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from laminar.connectors.base import ScanRequest, SourceColumn, SourceSpec, source_connector
 from laminar.engine.change import END_OF_TIME
 from laminar.engine.coordinator import Coordinator
 from laminar.engine.relations import RelationSpec
+from laminar.engine.sources import event_times
+from laminar.types import DATE, INT8, TIMESTAMP
 from tests.engine.plans import BIGINT, TIME, copy_view, grouped_view
 from tests.engine.test_coordinator import content, engine
 
@@ -113,3 +116,17 @@ def test_reactors_killed_while_reading(tmp_path: Path, reactors: int) -> None:
             assert content(coordinator, 201) == [row[:2] for row in expected(source)]
 
     asyncio.run(run())
+
+
+def test_event_times() -> None:
+    """Microseconds; what says nothing about time passing is below everything."""
+    lowest = -(1 << 63)
+    dates = pa.array([0, 1, -1, None, (1 << 31) - 1, -(1 << 31)], pa.int32()).view(pa.date32())
+    day = 86_400_000_000
+    assert event_times(dates, DATE).tolist() == [0, day, -day, lowest, lowest, lowest]
+    stamps = pa.array([5, None, (1 << 63) - 1, lowest, 7], pa.int64()).view(pa.timestamp("us"))
+    assert event_times(stamps, TIMESTAMP).tolist() == [5, lowest, lowest, lowest, 7]
+    assert event_times(stamps.slice(1, 2), TIMESTAMP).tolist() == [lowest, lowest]
+    millis = pa.array([1, None, 1 << 62], pa.int64())
+    assert event_times(millis, INT8).tolist() == [1000, lowest, lowest]
+    assert event_times(pa.array([], pa.int64()), INT8).tolist() == []
