@@ -63,7 +63,7 @@ def event_times(column: pa.Array, oid: int) -> npt.NDArray[np.int64]:
 def _scaled(times: npt.NDArray[np.int64], unit: int, limit: int) -> npt.NDArray[np.int64]:
     """In microseconds; NO_WATERMARK from ``limit`` on, either way."""
     known = (times < limit) & (times > -limit)
-    return np.where(known, np.where(known, times, 0) * unit, NO_WATERMARK)
+    return np.where(known, np.where(known, times, 0) * unit, NO_WATERMARK).astype(np.int64, copy=False)
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
