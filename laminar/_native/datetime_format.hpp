@@ -12,6 +12,12 @@ namespace laminar {
 
 // At least `width` digits, zero padded.
 inline void append_padded(std::string& out, int64_t value, int width) {
+    if (width == 4 && value >= 0 && value < 10000) {
+        int v = int(value);
+        char year[4] = {char('0' + v / 1000), char('0' + v / 100 % 10), char('0' + v / 10 % 10), char('0' + v % 10)};
+        out.append(year, sizeof year);
+        return;
+    }
     char buf[24];
     auto r = std::to_chars(buf, buf + sizeof buf, value);
     int n = int(r.ptr - buf);
@@ -30,9 +36,12 @@ inline void append_fraction(std::string& out, int64_t us) {
 
 // HH:MM:SS[.ffffff] of a time of day (24:00:00 included)
 inline void format_time(std::string& out, int64_t us) {
-    append_padded(out, us / kHour, 2), out.push_back(':');
-    append_padded(out, us / kMinute % 60, 2), out.push_back(':');
-    append_padded(out, us / kSecond % 60, 2);
+    int seconds = int(us / kSecond);
+    char buf[8];
+    auto two = [&](int at, int v) { buf[at] = char('0' + v / 10), buf[at + 1] = char('0' + v % 10); };
+    two(0, seconds / 3600), two(3, seconds / 60 % 60), two(6, seconds % 60);
+    buf[2] = buf[5] = ':';
+    out.append(buf, sizeof buf);
     append_fraction(out, us % kSecond);
 }
 
@@ -49,10 +58,12 @@ inline void append_month_day(std::string& out, const Ymd& d, char separator, boo
 inline void append_date(std::string& out, const Ymd& d, const Settings& s) {
     bool day_first = s.date_order == DateOrder::Dmy;
     switch (s.date_style) {
-        case DateStyle::Iso:
-            append_year(out, d.year), out.push_back('-');
-            append_month_day(out, d, '-', false);
+        case DateStyle::Iso: {
+            append_year(out, d.year);
+            char buf[6] = {'-', char('0' + d.month / 10), char('0' + d.month % 10), '-', char('0' + d.day / 10), char('0' + d.day % 10)};
+            out.append(buf, sizeof buf);
             return;
+        }
         case DateStyle::Sql: append_month_day(out, d, '/', day_first), out.push_back('/'); break;
         case DateStyle::Postgres: append_month_day(out, d, '-', day_first), out.push_back('-'); break;
         case DateStyle::German: append_month_day(out, d, '.', true), out.push_back('.'); break;

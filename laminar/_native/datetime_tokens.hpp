@@ -3,6 +3,7 @@
 // The rules are those of PostgreSQL's manual, Appendix B.1 "Date/Time Input Interpretation".
 #pragma once
 
+#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <string>
@@ -88,12 +89,19 @@ inline constexpr WordMeaning kUnitWords[] = {
     {"yrs", Word::Unit, kYear},
 };
 
+template <size_t N> constexpr bool sorted(const WordMeaning (&table)[N]) {
+    for (size_t i = 1; i < N; i++)
+        if (!(std::string_view(table[i - 1].word) < table[i].word)) return false;
+    return true;
+}
+static_assert(sorted(kDateWords) && sorted(kUnitWords));
+
 // Only the first ten characters count, as in PostgreSQL.
 template <size_t N> inline WordMeaning find_word(const WordMeaning (&table)[N], std::string_view lowercase) {
     lowercase = lowercase.substr(0, 10);
-    for (const auto& entry : table)
-        if (lowercase == entry.word) return entry;
-    return {"", Word::Unknown, 0};
+    auto it = std::lower_bound(std::begin(table), std::end(table), lowercase,
+                               [](const WordMeaning& m, std::string_view s) { return m.word < s; });
+    return it != std::end(table) && lowercase == it->word ? *it : WordMeaning{"", Word::Unknown, 0};
 }
 
 inline std::vector<Token> split_fields(std::string_view s) {

@@ -27,6 +27,8 @@ class Row {
     bool is_null(size_t k) const { return args_[k].view.is_null(args_[k].at(index)); }
     template <class T> T get(size_t k) const { return args_[k].view.get<T>(args_[k].at(index)); }
     bool boolean(size_t k) const { return args_[k].view.get_bool(args_[k].at(index)); }
+    const ColumnView& view(size_t k) const { return args_[k].view; }
+    std::pair<int64_t, int64_t> elements(size_t k) const { return args_[k].view.elements(args_[k].at(index)); }
     std::string_view text(size_t k) const { return args_[k].view.bytes(args_[k].at(index)); }
     // A numeric of either storage, or an integer.
     Numeric numeric(size_t k) const {
@@ -45,6 +47,8 @@ class Row {
 struct Function {
     void (*run)(const Row&, ColumnBuilder&) = nullptr;
     bool strict = true;  // a null argument makes a null result, without a call
+    // Whole columns at once, where types allow; false: it has done nothing, go row by row.
+    bool (*columns)(const std::vector<Argument>&, int64_t rows, ColumnBuilder&) = nullptr;
 };
 
 using FunctionTable = std::unordered_map<std::string_view, Function>;
@@ -52,6 +56,7 @@ using FunctionTable = std::unordered_map<std::string_view, Function>;
 inline void apply(const Function& f, const std::vector<Argument>& args, int64_t rows, const Settings& s, ColumnBuilder& out) {
     Row row(args, s);
     out.reserve(rows);
+    if (f.columns && f.columns(args, rows, out)) return;
     for (row.index = 0; row.index < rows; row.index++) {
         bool null = false;
         if (f.strict)

@@ -1,8 +1,10 @@
 // Functions, operators and casts of numeric.
 #pragma once
 
+#include "decimal_kernels.hpp"
 #include "kernel.hpp"
 #include "numeric_power.hpp"
+#include "numeric_sum.hpp"
 
 namespace laminar {
 
@@ -24,6 +26,33 @@ inline Numeric larger(const Numeric& a, const Numeric& b) { return compare(a, b)
 inline Numeric trim_scale(const Numeric& n) { return n.finite() ? n.rescaled(min_scale(n)) : n; }
 
 inline int compare_row(const Row& r) { return compare(r.numeric(0), r.numeric(1)); }
+inline bool is_eq(int order) { return order == 0; }
+inline bool is_ne(int order) { return order != 0; }
+inline bool is_lt(int order) { return order < 0; }
+inline bool is_le(int order) { return order <= 0; }
+inline bool is_gt(int order) { return order > 0; }
+inline bool is_ge(int order) { return order >= 0; }
+template <bool (*C)(int)> inline Function comparison() {
+    return {[](const Row& r, ColumnBuilder& out) { out.append_bool(C(compare_row(r))); }, true, decimals::compare_columns<C>};
+}
+
+// sum() of an array's elements; null for none. Not a function of PostgreSQL's: ad-hoc aggregation calls it by group.
+inline void sum_of_array(const Row& r, ColumnBuilder& out) {
+    auto [from, to] = r.elements(0);
+    NumericSum sum;
+    for (int64_t i = from; i < to; i++)
+        if (!r.view(0).child().is_null(i)) sum.add(r.view(0).child().numeric(i));
+    if (sum.values() == 0) out.append_null();
+    else out.append_numeric(sum.result());
+}
+
+// Variance of a sum, a sum of squares and a count; then whether of a sample, and whether its root is wanted.
+inline void variance_of_sums(const Row& r, ColumnBuilder& out) {
+    int64_t count = r.get<int64_t>(2);
+    bool sample = r.boolean(3);
+    if (count < (sample ? 2 : 1)) out.append_null();
+    else out.append_numeric(variance(r.numeric(0), r.numeric(1), count, sample, r.boolean(4)));
+}
 
 // numeric(numeric, typmod)
 inline void apply_typmod(const Row& r, ColumnBuilder& out) {
@@ -62,9 +91,9 @@ inline void scale_of(const Row& r, ColumnBuilder& out, bool least) {
 inline const FunctionTable& numeric_functions() {
     using namespace detail;
     static const FunctionTable table = {
-        {"numeric_add", {binary<add>}},
-        {"numeric_sub", {binary<sub>}},
-        {"numeric_mul", {binary<mul>}},
+        {"numeric_add", {binary<add>, true, decimals::add_columns<1>}},
+        {"numeric_sub", {binary<sub>, true, decimals::add_columns<-1>}},
+        {"numeric_mul", {binary<mul>, true, decimals::mul_columns}},
         {"numeric_div", {binary<div>}},
         {"numeric_div_trunc", {binary<div_trunc>}},
         {"numeric_mod", {binary<mod>}},
@@ -92,13 +121,15 @@ inline const FunctionTable& numeric_functions() {
         {"numeric_min_scale", {[](const Row& r, ColumnBuilder& out) { scale_of(r, out, true); }}},
         {"width_bucket_numeric", {width_bucket}},
         {"numeric", {apply_typmod}},
-        {"numeric_eq", {[](const Row& r, ColumnBuilder& out) { out.append_bool(compare_row(r) == 0); }}},
-        {"numeric_ne", {[](const Row& r, ColumnBuilder& out) { out.append_bool(compare_row(r) != 0); }}},
-        {"numeric_lt", {[](const Row& r, ColumnBuilder& out) { out.append_bool(compare_row(r) < 0); }}},
-        {"numeric_le", {[](const Row& r, ColumnBuilder& out) { out.append_bool(compare_row(r) <= 0); }}},
-        {"numeric_gt", {[](const Row& r, ColumnBuilder& out) { out.append_bool(compare_row(r) > 0); }}},
-        {"numeric_ge", {[](const Row& r, ColumnBuilder& out) { out.append_bool(compare_row(r) >= 0); }}},
+        {"numeric_eq", comparison<is_eq>()},
+        {"numeric_ne", comparison<is_ne>()},
+        {"numeric_lt", comparison<is_lt>()},
+        {"numeric_le", comparison<is_le>()},
+        {"numeric_gt", comparison<is_gt>()},
+        {"numeric_ge", comparison<is_ge>()},
         {"numeric_cmp", {[](const Row& r, ColumnBuilder& out) { out.append(int32_t(compare_row(r))); }}},
+        {"laminar_sum_of_array", {sum_of_array}},
+        {"laminar_variance_of_sums", {variance_of_sums}},
         {"numeric_int2", {[](const Row& r, ColumnBuilder& out) { out.append(to_integer<int16_t>(r.numeric(0), "smallint")); }}},
         {"numeric_int4", {[](const Row& r, ColumnBuilder& out) { out.append(to_integer<int32_t>(r.numeric(0), "integer")); }}},
         {"numeric_int8", {[](const Row& r, ColumnBuilder& out) { out.append(to_integer<int64_t>(r.numeric(0), "bigint")); }}},

@@ -13,7 +13,7 @@ from laminar._native.kernels import SYMBOLS, Kernel
 from laminar._native.textio import decode_binary, encode_binary, format_text, parse_text
 from laminar.errors import PgError
 from laminar.types import PgType, numeric
-from tests.native.oracle import check_kernel
+from tests.native.oracle import ask, check, check_kernel
 
 NUMERIC = PgType(t.NUMERIC)
 INT4 = PgType(t.INT4)
@@ -363,6 +363,83 @@ def test_decimal128_in_and_out(pg: psycopg.Connection) -> None:
     )
     sum_type = numeric(22, 4)
     check_kernel(pg, "$1 + $2", Kernel("numeric_add", [left, right], sum_type), arguments, sum_type, rows)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [((20, 4), (10, 2)), ((36, 0), (30, 0)), ((38, 0), (38, 10)), ((9, 9), (30, 1))]
+)
+def test_fixed_scales_agree_with_the_variable_form(left: tuple[int, int], right: tuple[int, int]) -> None:
+    """Columns of decimal128 have loops of their own; the variable form has been held against PostgreSQL."""
+    rng = random.Random(str(left))
+
+    def column(precision: int, scale: int) -> pa.Array:
+        values = [0, 1, -1, 10**precision - 1, 1 - 10**precision]
+        values += [rng.randrange(-(10 ** rng.randrange(1, precision + 1)), 10**precision) for _ in range(200)]
+        rng.shuffle(values)
+        texts = [f"{x}e-{scale}" for x in values]
+        return parse_text(pa.array([*texts, "NaN", None, "NaN"]), numeric(precision, scale))
+
+    a, b = column(*left), column(*right)
+    types = [numeric(*left), numeric(*right)]
+    wide = [parse_text(format_text(x, type), NUMERIC) for x, type in zip((a, b), types, strict=True)]
+    scale = max(left[1], right[1])
+    results = {
+        "numeric_add": (38, scale),
+        "numeric_sub": (38, scale),
+        "numeric_mul": (38, min(left[1] + right[1], 38)),
+    }
+    for symbol, precision in results.items():
+        expected = Kernel(symbol, [NUMERIC, NUMERIC], NUMERIC)(wide)
+        fitting = []
+        for i, text in enumerate(format_text(expected, NUMERIC).to_pylist()):
+            digits = len((text or "").lstrip("-").replace(".", "").lstrip("0"))
+            if digits <= 38 and (symbol != "numeric_mul" or left[1] + right[1] <= 38):
+                fitting.append(i)
+        pick = pa.array(fitting, pa.int64())
+        result = Kernel(symbol, types, numeric(*precision))([a.take(pick), b.take(pick)])
+        assert format_text(result, numeric(*precision)) == format_text(expected.take(pick), NUMERIC)
+        rest = [i for i in range(len(a)) if i not in set(fitting)]
+        for i in rest[:3]:
+            with pytest.raises(PgError, match="numeric field overflow"):
+                Kernel(symbol, types, numeric(*precision))([a.slice(i, 1), b.slice(i, 1)])
+    for symbol in ("numeric_eq", "numeric_ne", "numeric_lt", "numeric_le", "numeric_gt", "numeric_ge"):
+        expected = Kernel(symbol, [NUMERIC, NUMERIC], PgType(t.BOOL))(wide)
+        assert Kernel(symbol, types, PgType(t.BOOL))([a, b]) == expected
+        assert Kernel(symbol, types, PgType(t.BOOL))([a, b[0]]) == Kernel(
+            symbol, [NUMERIC, NUMERIC], PgType(t.BOOL)
+        )([wide[0], wide[1][0]])
+
+
+def test_sums_and_variances(pg: psycopg.Connection) -> None:
+    rng = random.Random(13)
+    groups = [[random_numeric(rng) for _ in range(rng.randrange(0, 12))] for _ in range(200)]
+    groups += [
+        ["NaN", "1"],
+        ["Infinity", "-Infinity"],
+        ["Infinity", "1"],
+        ["1.10", "2"],
+        ["5"],
+        ["3", "3", "3"],
+    ]
+    array = PgType(t.ARRAY_OF[t.NUMERIC])
+    rows = [("{" + ",".join(group) + "}",) for group in groups]
+    sums = Kernel("laminar_sum_of_array", [array], NUMERIC)
+    check_kernel(pg, "(SELECT sum(x) FROM unnest($1) x)", sums, [("numeric[]", array)], NUMERIC, rows)
+    bool_, int8 = PgType(t.BOOL), PgType(t.INT8)
+    squares = Kernel("numeric_mul", [NUMERIC, NUMERIC], NUMERIC)
+    finish = Kernel("laminar_variance_of_sums", [NUMERIC, NUMERIC, int8, bool_, bool_], NUMERIC)
+    values = parse_text(pa.array([row[0] for row in rows]), array)
+    squared = pa.ListArray.from_arrays(values.offsets, squares([values.values, values.values]))
+    counts = pa.array([len(group) for group in groups], pa.int64())
+    for name, sample, root in (
+        ("var_samp", True, False),
+        ("var_pop", False, False),
+        ("stddev_samp", True, True),
+        ("stddev_pop", False, True),
+    ):
+        result = finish([sums([values]), sums([squared]), counts, pa.scalar(sample), pa.scalar(root)])
+        theirs = ask(pg, f"(SELECT {name}(x) FROM unnest($1::numeric[]) x)", rows)
+        check([(name, *row) for row in rows], format_text(result, NUMERIC).to_pylist(), theirs)
 
 
 def test_scalars_and_nulls() -> None:
