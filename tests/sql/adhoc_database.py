@@ -19,6 +19,7 @@ from laminar.sql.binder import bind_query
 from laminar.sql.catalog_view import Attribute, CatalogView, Relation
 from laminar.sql.evaluator import Env
 from laminar.sql.parse import parse_query
+from laminar.sql.rewrite import rewrite
 from laminar.sql.unnest import unnest
 from laminar.types import INT8, NUMERIC, PgType, numeric
 
@@ -79,7 +80,7 @@ class Database:
     def ours(self, sql: str) -> list[Row]:
         """Laminar's answer, as text."""
         bound = bind_query(parse_query(sql), self)
-        plan = unnest(bound.plan)
+        plan = rewrite(unnest(bound.plan), bound.columns)
         view = self.store.read()
         rows: list[Row] = []
         for batch in run_sync(plan, bound.columns, lambda oid, _: view.snapshot(oid), Env()):
