@@ -20,7 +20,7 @@ INSERT INTO partsupp SELECT p, (p * 7 + s * 11) % 30 + 1, (p * 37 + s * 101) % 9
 INSERT INTO customer SELECT k, 'Customer#' || k, 'a' || k % 9, k * 7 % 25, (10 + k * 7 % 25) || '-' || k, (k * 6007 % 1000000) / 100.0 - 900, (array['BUILDING','AUTOMOBILE','MACHINERY','HOUSEHOLD','FURNITURE'])[k % 5 + 1], 'c' FROM generate_series(1, 120) k;
 INSERT INTO orders SELECT k, k * 17 % 100 + 1, substr('FOP', k % 3 + 1, 1), (k * 7717 % 50000) * 10.25, date '1992-01-01' + (k * 131 % 2400), (array['1-URGENT','2-HIGH','3-MEDIUM','4-NOT SPECIFIED','5-LOW'])[k % 5 + 1], 'Clerk', 0, CASE WHEN k % 13 = 0 THEN 'special packages requests' ELSE 'o' END FROM generate_series(1, 900) k;
 INSERT INTO lineitem SELECT o_orderkey, (o_orderkey * 31 + l * 7) % 90 + 1, ((o_orderkey * 31 + l * 7) % 90 + 1) * 7 % 30 + 1, l, (o_orderkey * 3 + l * 11) % 50 + 1 + CASE WHEN o_orderkey % 100 < 2 THEN 60 ELSE 0 END, ((o_orderkey * 997 + l * 31) % 90000) + 900.75, (o_orderkey + l) % 11 / 100.0, (o_orderkey * l) % 9 / 100.0,
-    substr('RNA', (o_orderkey + l) % 3 + 1, 1), substr('OF', l % 2 + 1, 1), o_orderdate + (o_orderkey * l) % 120 + 1, o_orderdate + 30 + (l * o_orderkey) % 60, o_orderdate + (o_orderkey * l) % 120 + 2 + l * 5, (array['DELIVER IN PERSON','COLLECT COD','NONE','TAKE BACK RETURN'])[(o_orderkey + l) % 4 + 1], (array['REG AIR','AIR','RAIL','SHIP','TRUCK','MAIL','FOB'])[(o_orderkey * l) % 7 + 1], 'l'
+    substr('RNA', (o_orderkey + l) % 3 + 1, 1), substr('OF', l % 2 + 1, 1), o_orderdate + (o_orderkey * l) % 120 + 1, o_orderdate + 30 + (l * o_orderkey) % 60, o_orderdate + (o_orderkey * l) % 120 + 2 + l * 12, (array['DELIVER IN PERSON','COLLECT COD','NONE','TAKE BACK RETURN'])[(o_orderkey + l) % 4 + 1], (array['REG AIR','AIR','RAIL','SHIP','TRUCK','MAIL','FOB'])[(o_orderkey * l) % 7 + 1], 'l'
     FROM orders, generate_series(1, 4) l WHERE l <= o_orderkey % 5;
 """
 
@@ -116,7 +116,7 @@ GROUP BY p_brand, p_type, p_size ORDER BY supplier_cnt DESC, p_brand, p_type, p_
 WHERE p_partkey = l_partkey AND p_brand = 'Brand#23' AND p_container = 'MED BOX'
     AND l_quantity < (SELECT 0.9 * avg(l_quantity) FROM lineitem WHERE l_partkey = p_partkey)""",
     18: """SELECT c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice, sum(l_quantity) FROM customer, orders, lineitem
-WHERE o_orderkey IN (SELECT l_orderkey FROM lineitem GROUP BY l_orderkey HAVING sum(l_quantity) > 140)
+WHERE o_orderkey IN (SELECT l_orderkey FROM lineitem GROUP BY l_orderkey HAVING sum(l_quantity) > 110)
     AND c_custkey = o_custkey AND o_orderkey = l_orderkey
 GROUP BY c_name, c_custkey, o_orderkey, o_orderdate, o_totalprice ORDER BY o_totalprice DESC, o_orderdate LIMIT 100""",
     19: """SELECT sum(l_extendedprice * (1 - l_discount)) AS revenue FROM lineitem, part
