@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from laminar.engine.serving import Snapshot
+from laminar.engine.serving import RelationStore, Snapshot
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server.planning import PlannedQuery
 from laminar.sql import adhoc
@@ -28,7 +28,16 @@ async def read_rows(
     def sources(oid: int, _attnums: tuple[int, ...]) -> Snapshot:
         return snapshots[oid]
 
-    return adhoc.run(planned.plan, planned.columns, sources, session.env(params), limits)
+    live = session.database.coordinator.store
+
+    def stores(oid: int) -> RelationStore | None:
+        """The live relation, when the query sees exactly what it has now."""
+        if oid not in live:
+            return None
+        store = live.relation(oid)
+        return store if store.snapshot() is snapshots[oid] else None
+
+    return adhoc.run(planned.plan, planned.columns, sources, session.env(params), limits, stores)
 
 
 async def take_snapshots(session: Session, plan: object) -> dict[int, Snapshot]:

@@ -7,12 +7,16 @@ import math
 from collections import Counter
 from functools import cmp_to_key
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from laminar.engine.change import Change
+from laminar.engine.serving import Layout, ServingStore
 from laminar.errors import PgError
 from laminar.sql.adhoc import Limits, run_sync
+from laminar.sql.adhoc.pointread import narrowed
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import (
     BOOLEAN,
@@ -23,11 +27,13 @@ from laminar.sql.plan import (
     ColumnRef,
     Const,
     Distinct,
+    Filter,
     Frame,
     Function,
     GroupBy,
     Join,
     Limit,
+    Scan,
     SetOp,
     Sort,
     SortItem,
@@ -308,3 +314,38 @@ def test_memory_limit():
     with pytest.raises(PgError) as error:
         run(GroupBy(a, (), (), ()), memory=1000)
     assert error.value.sqlstate == "53200"
+
+
+def keyed_store(rows):
+    layout = Layout((1, 2, 3), TYPES, (1, 0))
+    store = ServingStore()
+    store.register(1, layout)
+    columns = [pa.array([r[i] for r in rows], t.storage) for i, t in enumerate(TYPES)]
+    store.publish(1, {1: [Change(pa.RecordBatch.from_arrays(columns, schema=layout.schema))]}, 0)
+    return store
+
+
+@given(rows=relation, i=ints, f=floats)
+def test_point_read(rows, i, f):
+    """A row by its key: through the index if and only if all of the key is given."""
+    rows = list({(same(f_), i_): (i_, f_, t) for i_, f_, t in rows}.values())
+    store = keyed_store(rows)
+    scan = Scan(1, new_columns(*TYPES), (1, 2, 3))
+    by_i = call("int4eq", BOOLEAN, Const(i, I4), ref(scan, 0))
+    by_f = call("float8eq", BOOLEAN, ref(scan, 1), Const(f, F8))
+    snapshot = store.read().snapshot(1)
+    for condition, whole in ((BoolOp("and", (by_i, by_f)), True), (by_i, False), (by_f, False)):
+        plan = Filter(scan, condition)
+        point = narrowed(plan, store.relation, Env())
+        assert (point is not None) == whole
+        used = point[1] if point is not None else snapshot
+        found = [
+            row
+            for batch in run_sync(plan, plan.columns, lambda _oid, _attnums, used=used: used, Env())
+            for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+        ]
+        conditions = [equal(i, r[0]) for r in rows], [equal(f, r[1]) for r in rows]
+        wanted = zip(*conditions, strict=True)
+        if not whole:
+            wanted = ((x,) for x in conditions[condition is by_f])
+        assert bag(found) == bag(r for r, w in zip(rows, wanted, strict=True) if all(w))

@@ -38,7 +38,7 @@ _COMPARISONS: Final = {
         "eq": "equal", "ne": "not_equal", "lt": "lt", "le": "lte", "gt": "gt", "ge": "gte",
     }.items()
 } | {"text_lt": "lt", "text_le": "lte", "text_gt": "gt", "text_ge": "gte"}  # fmt: skip
-_EQUALS: Final = frozenset(
+EQUALS: Final = frozenset(
     [s for s, name in _COMPARISONS.items() if name == "equal"]
     + ["numeric_eq", "float4eq", "float8eq", "interval_eq", "bpchareq", "jsonb_eq", "array_eq"]
 )
@@ -287,7 +287,7 @@ def _key(part: Expr, left: set[int], right: set[int]) -> Key | None:
         symbol, sides, null_safe = part.equals.symbol, (part.left, part.right), True
     else:
         return None
-    if symbol not in _EQUALS and symbol not in _INTEGER_EQUALS:
+    if symbol not in EQUALS and symbol not in _INTEGER_EQUALS:
         return None
     used = [columns_of(side) for side in sides]
     if not used[0] or not used[1]:

@@ -9,9 +9,11 @@ from typing import Final
 
 import pyarrow as pa
 
+from laminar.engine.serving import Snapshot
 from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.execute import OUTPUT_ROWS, Execution, Limits, Sources
+from laminar.sql.adhoc.pointread import Stores, narrowed
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import Column, Plan
 
@@ -20,19 +22,31 @@ _WORKERS: Final = ThreadPoolExecutor(4, thread_name_prefix="adhoc")
 
 
 async def run(
-    plan: Plan, columns: Sequence[Column], sources: Sources, env: Env, limits: Limits | None = None
+    plan: Plan,
+    columns: Sequence[Column],
+    sources: Sources,
+    env: Env,
+    limits: Limits | None = None,
+    stores: Stores | None = None,
 ) -> AsyncIterator[pa.RecordBatch]:
     """The rows of a query, ``columns`` by position, at most 65,536 per batch.
 
-    Work is done in worker threads, a batch at a time as the caller asks for it. Closing the iterator
-    or cancelling the task stops the query at its next batch.
+    Work is done in worker threads, a batch at a time as the caller asks for it; what is done in no time
+    (constants, a row by its key, which ``stores`` allows) is done at once. Closing the iterator or
+    cancelling the task stops the query at its next batch.
 
     Raises:
         PgError: of a failing expression, 53200 beyond the memory limit, 57014 when cancelled.
     """
+    at_once = _constant(plan)
+    if stores is not None and not at_once:
+        point = narrowed(plan, stores, env)
+        if point is not None:
+            at_once = True
+            sources = _instead(sources, *point)
     execution = Execution(sources, env, limits or Limits())
     rows = _output(execution, plan, columns)
-    if _constant(plan):
+    if at_once:
         for batch in rows:
             yield batch
         return
@@ -49,6 +63,11 @@ def run_sync(
 ) -> Iterator[pa.RecordBatch]:
     """As :func:`run`, in the calling thread."""
     return _output(Execution(sources, env, limits or Limits()), plan, columns)
+
+
+def _instead(sources: Sources, relation: int, snapshot: Snapshot) -> Sources:
+    """The sources with another snapshot of one relation."""
+    return lambda oid, attnums: snapshot if oid == relation else sources(oid, attnums)
 
 
 def _output(execution: Execution, plan: Plan, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
