@@ -9,6 +9,7 @@ import pytest
 from laminar.engine.change import Change
 from laminar.engine.serving import Layout, RelationStore, ServingStore
 from laminar.sql.adhoc import run_sync
+from laminar.sql.adhoc.pointread import narrowed
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import (
     BOOLEAN,
@@ -17,6 +18,7 @@ from laminar.sql.plan import (
     Column,
     ColumnRef,
     Const,
+    Filter,
     Function,
     GroupBy,
     Join,
@@ -131,3 +133,19 @@ def test_group_by_over_a_million_rows(benchmark, store):
     columns = tuple(Column(20 + i, "c", t) for i, t in enumerate((PgType(TEXT), PgType(FLOAT8))))
     plan = GroupBy(table, (ref(table, 2),), (total,), columns)
     benchmark.pedantic(query(plan, store.snapshot()), rounds=3)
+
+
+def test_point_read(benchmark, store):
+    """SELECT * FROM t WHERE id = 123456 without its parsing and planning."""
+    table = scan(0)
+    key = Call(
+        Function(0, "int8eq", "int8eq", True, "i"), (ref(table, 0), Const(123_456, PgType(INT8))), BOOLEAN
+    )
+    plan = Filter(table, key)
+
+    def read():
+        point = narrowed(plan, lambda _oid: store, Env())
+        return query(plan, point[1])()
+
+    read()
+    benchmark(read)
