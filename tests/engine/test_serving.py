@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -196,12 +197,12 @@ def test_updates_leave_no_dead_rows_behind(tmp_path):
 def test_served_from_the_mapped_file_after_a_checkpoint(tmp_path):
     layout = Layout((0, 1), (PgType(INT8), PgType(INT8)), (0,))
     store = fresh(layout)
-    rows = pa.array(np.arange(1_000_000))
+    rows = pa.compute.add(pa.array(np.arange(1_000_000)), 0)  # in Arrow's memory, not numpy's
     store.publish(1, {OID: [Change(pa.RecordBatch.from_arrays([rows, rows], names=["0", "1"]))]}, 0)
     del rows
     before = pa.total_allocated_bytes()
     store.checkpoint(tmp_path)
-    assert pa.total_allocated_bytes() < before - 15_000_000 or before < 1_000_000
+    assert pa.total_allocated_bytes() < before - 7_000_000
     assert store.read().snapshot(OID).num_rows == 1_000_000
 
 
