@@ -13,7 +13,7 @@ from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
 from laminar.engine.coordinator import Coordinator
 from laminar.engine.nodes import Materialize, Sink
-from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import sources
 from laminar.server.catalog_view import StoredCatalog
@@ -75,7 +75,7 @@ class Database:
         return DataflowSpec(
             relation.oid,
             root,
-            relation.depends_on,
+            tuple(sorted({node.relation for node in inputs_of(root)})),
             "view" if relation.kind == "mview" else "sink",
             fingerprint,
         )

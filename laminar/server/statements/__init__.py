@@ -29,6 +29,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         copy,
         create,
         drop,
+        explain,
         maintenance,
         query,
         roles,
@@ -78,8 +79,6 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         case s.Describe():
             return show.DescribeAction(session, statement)
         case s.Explain():
-            from laminar.server.statements import explain
-
             return explain.ExplainAction(session, statement)
         case s.Flush():
             return maintenance.FlushAction(session)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 
-from laminar.pgwire.backend import Field, Result
+from laminar.errors import DUPLICATE_TABLE
+from laminar.pgwire.backend import Field, Notice, Result
 from laminar.types import INT8, TEXT, PgType
 
 if TYPE_CHECKING:
@@ -53,3 +54,9 @@ def text_batch(*columns: Sequence[str | None]) -> pa.RecordBatch:
 def count_field(name: str) -> Field:
     """A bigint result column."""
     return Field(name, PgType(INT8))
+
+
+def already_exists(tag: str, name: str) -> Result:
+    """IF NOT EXISTS found it."""
+    text = f'relation "{name}" already exists, skipping'
+    return Result(tag, notices=[Notice("NOTICE", DUPLICATE_TABLE, text)])

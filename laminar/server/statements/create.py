@@ -12,7 +12,6 @@ from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.errors import (
     DUPLICATE_COLUMN,
     DUPLICATE_SCHEMA,
-    DUPLICATE_TABLE,
     INVALID_PARAMETER_VALUE,
     UNDEFINED_COLUMN,
     PgError,
@@ -21,7 +20,7 @@ from laminar.errors import (
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import sources
 from laminar.server.session import Session
-from laminar.server.statements.base import Action
+from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.drop import refuse_in_block
 from laminar.server.statements.watermark import watermark_of
 from laminar.sql import statements as s
@@ -38,7 +37,10 @@ class CreateRelationAction(Action):
         super().__init__(session)
         self.statement = statement
         self.kind = "table" if isinstance(statement, s.CreateTable) else "source"
-        self.exists = session.catalog.taken(statement.name, statement.if_not_exists)
+        #: None: IF NOT EXISTS found one
+        self.relation: StoredRelation | None = None
+        if session.catalog.taken(statement.name, statement.if_not_exists):
+            return
         _refuse_gaps(statement)
         schema, name = session.catalog.creation_name(statement.name)
         columns = _columns(session, statement.elements)
@@ -66,12 +68,13 @@ class CreateRelationAction(Action):
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         tag = f"CREATE {self.kind.upper()}"
         refuse_in_block(self.session, tag)
+        if self.relation is None:
+            return already_exists(tag, self.statement.name.name)
         async with self.database.ddl:
             catalog = self.database.catalog
             if catalog.find(self.relation.schema, self.relation.name) is not None:
                 if self.statement.if_not_exists:
-                    text = f'relation "{self.relation.name}" already exists, skipping'
-                    return Result(tag, notices=[Notice("NOTICE", DUPLICATE_TABLE, text)])
+                    return already_exists(tag, self.relation.name)
                 catalog.check_free(self.relation.schema, self.relation.name, self.statement.name.pos or None)
             relation = replace(self.relation, oid=catalog.new_oid())
             catalog.create(relation)

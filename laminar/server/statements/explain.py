@@ -49,6 +49,7 @@ class ExplainAction(Action):
             action = CreateMaterializedViewAction(self.session, statement, "")
         else:
             action = CreateSinkAction(self.session, statement, "")
+        assert action.relation is not None
         root = stream_plan(self.database, action.relation, action.planned)
         names = {r.oid: r.name for r in self.database.catalog.relations.values()}
         names[action.relation.oid] = action.relation.name

@@ -11,17 +11,16 @@ import pyarrow as pa
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.errors import (
     DUPLICATE_COLUMN,
-    DUPLICATE_TABLE,
     INVALID_PARAMETER_VALUE,
     SYNTAX_ERROR,
     PgError,
     not_supported,
 )
-from laminar.pgwire.backend import Notice, Result
+from laminar.pgwire.backend import Result
 from laminar.server import sources
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
-from laminar.server.statements.base import Action
+from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.drop import refuse_in_block
 from laminar.server.views import stream_plan
 from laminar.sql import statements as s
@@ -37,12 +36,15 @@ class CreateDataflowAction(Action):
     transactional: ClassVar[bool] = False
     tag: ClassVar[str]
     statement: s.CreateMaterializedView | s.CreateSink
-    relation: StoredRelation
+    #: None: IF NOT EXISTS found one
+    relation: StoredRelation | None = None
     planned: PlannedQuery
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         refuse_in_block(self.session, self.tag)
         database = self.database
+        if self.relation is None:
+            return already_exists(self.tag, self.statement.name.name)
         async with database.ddl:
             if database.catalog.find(self.relation.schema, self.relation.name) is not None:
                 if self.statement.if_not_exists:
@@ -184,12 +186,6 @@ class CreateViewAction(Action):
             catalog.check_free(self.relation.schema, self.relation.name, self.statement.name.pos or None)
             catalog.create(replace(self.relation, oid=catalog.new_oid()))
         return Result("CREATE VIEW")
-
-
-def already_exists(tag: str, name: str) -> Result:
-    """IF NOT EXISTS found it."""
-    text = f'relation "{name}" already exists, skipping'
-    return Result(tag, notices=[Notice("NOTICE", DUPLICATE_TABLE, text)])
 
 
 def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[StoredColumn, ...]:

@@ -10,7 +10,7 @@ from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
 from laminar.sql.stream import legality
 from laminar.sql.stream.sortkeys import key_type, sort_key
-from laminar.sql.stream.timewindow import WINDOW_END, interval_bytes
+from laminar.sql.stream.timewindow import JUST_PAST, WINDOW_END, interval_bytes
 from laminar.types import INTERVAL, PgType
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class _Grouping:
         carried = node.properties.watermarks & frozenset(key_ids)
         emit = self.planner.emit
         window_end = self.window_end if self.planner.judges else None
+        assert window_end is None or window_end in carried
         properties = Properties(
             columns=(*(column for column, _ in self.keys), *added, *results),
             key=key_ids,
@@ -121,7 +122,7 @@ class _Grouping:
         for key in self.node.keys:
             if key.id in carried:
                 just_past = Const(interval_bytes((0, 0, 1)), PgType(INTERVAL))
-                self._add_hidden_end(Call(WINDOW_END, (key, just_past), key.type))
+                self._add_hidden_end(Call(JUST_PAST, (key, just_past), key.type))
                 return
 
     def _add_hidden_end(self, expr: Call) -> None:

@@ -21,6 +21,9 @@ TUMBLE_START = Function(10010, "tumble_start", "laminar_tumble_start", True, "i"
 #: end of a tumbling window: (start, size interval)
 WINDOW_END = Function(10011, "window_end", "laminar_window_end", True, "i")
 
+#: the moment after a time (time, one microsecond): where the group of that very time ends
+JUST_PAST = Function(10013, "just_past", WINDOW_END.symbol, True, "i")
+
 
 def interval_bytes(span: tuple[int, int, int]) -> bytes:
     """An interval's storage from (months, days, microseconds)."""
@@ -68,7 +71,7 @@ def _bound(expr: Expr) -> tuple[int, WindowRole] | None:
         span = expr.args[1]
         size = interval_microseconds(span.value) if isinstance(span, Const) else None
         return first.id, WindowRole("start", size)
-    if expr.function.symbol == WINDOW_END.symbol and first is not None:
+    if expr.function == WINDOW_END and first is not None:
         start = _bound(first)
         return None if start is None else (start[0], replace(start[1], bound="end"))
     return None

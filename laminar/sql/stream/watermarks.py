@@ -23,6 +23,9 @@ def monotone(expr: Expr) -> tuple[int, int] | None:
     """(column id, shift) when ``expr`` is a column plus a constant span, else None."""
     if isinstance(expr, ColumnRef):
         return expr.id, 0
+    bound = _end_of(expr)
+    if bound is not None:
+        return bound
     if isinstance(expr, Call) and len(expr.args) == 2 and isinstance(expr.args[1], Const):
         sign = 1 if expr.function.symbol in _ADD else -1 if expr.function.symbol in _SUBTRACT else 0
         span = interval_microseconds(expr.args[1].value)
@@ -30,6 +33,23 @@ def monotone(expr: Expr) -> tuple[int, int] | None:
         if sign and span is not None and inner is not None:
             return inner[0], inner[1] + sign * span
     return None
+
+
+def _end_of(expr: Expr) -> tuple[int, int] | None:
+    """A window's end computed from its start, or the moment just past a time.
+
+    A start's watermark is the time's less the size. A time equal to the watermark may still come, so
+    what is just past it carries the watermark as it is.
+    """
+    from laminar.sql.stream.timewindow import JUST_PAST, WINDOW_END
+
+    if not isinstance(expr, Call) or expr.function not in (WINDOW_END, JUST_PAST):
+        return None
+    start, size = expr.args
+    span = interval_microseconds(size.value) if isinstance(size, Const) else None
+    if not isinstance(start, ColumnRef) or span is None:
+        return None
+    return start.id, 0 if expr.function == JUST_PAST else span
 
 
 def passed_on(
