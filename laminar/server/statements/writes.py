@@ -158,7 +158,9 @@ class WriteAction(Action):
         )
         schema = pa.schema([pa.field(str(i), c.type.storage) for i, c in enumerate(self.plan.columns)])
         parts = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) async for batch in rows]
-        return pa.concat_batches(parts) if parts else schema.empty_table().combine_chunks().to_batches()[0]
+        if not parts:
+            return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
+        return pa.concat_batches(parts)
 
     def _pick(self, rows: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
         arrays = [rows.column(_place(self.plan, column)) for column in columns]
