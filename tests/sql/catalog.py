@@ -17,7 +17,8 @@ class TestCatalog:
         self.relations: dict[tuple[str, str], Relation] = {}
         self.search_path = ("pg_catalog", "public")
         for text in split(script):
-            self.add(text)
+            if text.lstrip().upper().startswith("CREATE"):
+                self.add(text)
 
     def add(self, text: str) -> Relation:
         statement = parse(text)

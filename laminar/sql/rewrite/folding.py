@@ -9,7 +9,8 @@ from __future__ import annotations
 from laminar.errors import PgError
 from laminar.sql import facts
 from laminar.sql import plan as p
-from laminar.sql.trees import map_children
+from laminar.sql.expressions import conjunction, conjuncts, volatile_call
+from laminar.sql.trees import canonical, map_children
 
 
 def fold(expr: p.Expr) -> p.Expr:
@@ -19,6 +20,8 @@ def fold(expr: p.Expr) -> p.Expr:
     expr = map_children(expr, fold)
     if isinstance(expr, p.BoolOp):
         return _logic(expr)
+    if isinstance(expr, p.Call) and expr.function.strict and any(map(_null, expr.args)):
+        return expr if _returns_set(expr.function) else p.Const(None, expr.type)
     if isinstance(expr, p.Subquery | p.SortKey) or not _constant(expr):
         return expr
     if isinstance(expr, p.Call) and (expr.function.volatility != "i" or _returns_set(expr.function)):
@@ -26,6 +29,10 @@ def fold(expr: p.Expr) -> p.Expr:
     if isinstance(expr, p.Cast) and expr.method == "io" and not _timeless(expr):
         return expr
     return _evaluate(expr)
+
+
+def _null(expr: p.Expr) -> bool:
+    return isinstance(expr, p.Const) and expr.value is None
 
 
 def _constant(expr: p.Expr) -> bool:
@@ -87,4 +94,23 @@ def _logic(expr: p.BoolOp) -> p.Expr:
         return p.Const(neutral, expr.type)
     if len(args) == 1:
         return args[0]
+    if expr.op == "or":
+        return factored(tuple(args))
     return expr if len(args) == len(expr.args) else p.BoolOp(expr.op, tuple(args))
+
+
+def factored(args: tuple[p.Expr, ...]) -> p.Expr:
+    """``(a AND b) OR (a AND c)`` as ``a AND (b OR c)``: then ``a`` may move down."""
+    branches = [{canonical(part): part for part in conjuncts(arg)} for arg in args]
+    common = [key for key in branches[0] if all(key in other for other in branches[1:])]
+    common = [key for key in common if volatile_call(key) is None]
+    if not common:
+        return p.BoolOp("or", args)
+    shared = [branches[0][key] for key in common]
+    rest = [conjunction([part for key, part in branch.items() if key not in common]) for branch in branches]
+    if any(part is None for part in rest):
+        both = conjunction(shared)
+    else:
+        both = conjunction([*shared, p.BoolOp("or", tuple(part for part in rest if part is not None))])
+    assert both is not None
+    return both

@@ -94,17 +94,19 @@ class Lifting(Dependent):
         return self.join(node.kind, left, right, node.condition)
 
     def _filter(self, node: p.Filter) -> p.Plan:
-        source = node.input
+        # plain conditions first: what subqueries join to is smaller then
+        plain = conjunction([part for part in conjuncts(node.condition) if not has_subquery(part)])
+        source: p.Plan = node.input if plain is None else p.Filter(node.input, plain)
         rest: list[p.Expr] = []
         for part in conjuncts(node.condition):
+            if not has_subquery(part):
+                continue
             done = self._as_join(source, part)
             if done is not None:
                 source = done
-            elif has_subquery(part):
+            else:
                 source, lifted = self.lift(source, part)
                 rest.append(lifted)
-            else:
-                rest.append(part)
         condition = conjunction(rest)
         result: p.Plan = source if condition is None else p.Filter(source, condition)
         return identity(result, node.input.columns)

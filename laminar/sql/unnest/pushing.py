@@ -61,7 +61,7 @@ class Pushed:
         plan: its columns and those of ``keys``.
         stands_for: outer column -> the column that has its value.
         missing: when not None: a domain value without rows here stands for one row of these
-            constants (by column id; null for those left out).
+            closed expressions (by column id; null for those left out).
     """
 
     plan: p.Plan
@@ -235,6 +235,10 @@ class Pushing:
             below = self._below(plan.input, domain, True)
         if below.missing is not None:
             return self._project_missing(plan, below, domain)
+        return self._projected(plan, below)
+
+    @staticmethod
+    def _projected(plan: p.Project | p.ProjectSet, below: Pushed) -> Pushed:
         have = {column.id for column in plan.columns}
         carried = tuple(column for column in below.carried if column.id not in have)
         exprs = (*(below.bind(expr) for expr in plan.exprs), *refs(carried))
@@ -245,14 +249,10 @@ class Pushing:
         missing: dict[int, p.Expr] = {}
         for column, expr in zip(plan.columns, plan.exprs, strict=True):
             default = fold(_with_defaults(below.bind(expr), below))
-            if not isinstance(default, p.Const):
-                return self._push_project(replace(plan, input=plan.input), domain, True)
+            if any(isinstance(part, p.ColumnRef | p.Outer) for part in walk(default)):
+                return self._projected(plan, self.materialize(below, domain))
             missing[column.id] = default
-        have = {column.id for column in plan.columns}
-        carried = tuple(column for column in below.carried if column.id not in have)
-        exprs = (*(below.bind(expr) for expr in plan.exprs), *refs(carried))
-        new = p.Project(below.plan, exprs, (*plan.columns, *carried))
-        return Pushed(new, below.keys, below.stands_for, missing)
+        return replace(self._projected(plan, below), missing=missing)
 
     _push_projectset = _push_project
 
