@@ -204,8 +204,14 @@ class KeyIndex {
         bool operator==(const Key24& o) const { return ((a ^ o.a) | (b ^ o.b) | (c ^ o.c)) == 0; }
     };
 
-    uint32_t of(const Key24& key) {
-        const uint64_t h = fold(key.a ^ kP0 ^ seed_, key.b ^ kP1 ^ fold(key.c ^ kP2, kP0));
+    uint64_t hash(const Key24& k) const { return fold(k.a ^ kP0 ^ seed_, k.b ^ kP1 ^ fold(k.c ^ kP2, kP0)); }
+    // Whether the index is so large that looking ahead pays.
+    bool large() const { return mask_ > 1u << 14; }
+    void prefetch_slot(uint64_t h) const { __builtin_prefetch(&slots_[uint32_t(h) & mask_]); }
+    void prefetch_key(uint64_t h) const { __builtin_prefetch(&keys_[slots_[uint32_t(h) & mask_].group]); }
+
+    uint32_t of(const Key24& key) { return of(key, hash(key)); }
+    uint32_t of(const Key24& key, uint64_t h) {
         for (uint32_t i = uint32_t(h) & mask_;; i = (i + 1) & mask_) {
             Slot& s = slots_[i];
             if (s.group && s.tag == uint32_t(h >> 32) && keys_[s.group] == key) return s.group;
@@ -262,8 +268,7 @@ class KeyIndex {
             if (!s.group) continue;
             uint64_t h;
             if (fixed_) {
-                const Key24& k = keys_[s.group];
-                h = fold(k.a ^ kP0 ^ seed_, k.b ^ kP1 ^ fold(k.c ^ kP2, kP0));
+                h = hash(keys_[s.group]);
             } else {
                 h = Table::hash(key(s.group), length(s.group));
             }

@@ -262,8 +262,9 @@ class GroupState {
         return s;
     }
     void find_fixed(const Batch& b) {
-        constexpr int64_t kBlock = 512;
+        constexpr int64_t kBlock = 128;
         KeyIndex::Key24 block[kBlock];
+        uint64_t hashes[kBlock];
         uint8_t* rows[kBlock];
         std::vector<Column> shifted(config_.keys.size());
         std::vector<const Column*> columns(config_.keys.size());
@@ -276,12 +277,17 @@ class GroupState {
                 columns[c] = &shifted[c];
             }
             codec_.encode(columns.data(), n, rows);
+            for (int64_t i = 0; i < n; ++i) hashes[i] = index_.hash(block[i]);
+            if (index_.large()) {
+                for (int64_t i = 0; i < n; ++i) index_.prefetch_slot(hashes[i]);
+                for (int64_t i = 0; i < n; ++i) index_.prefetch_key(hashes[i]);
+            }
             for (int64_t i = 0; i < n; ++i) {
                 if (any_late_ && late_[size_t(start + i)]) {
                     group_[size_t(start + i)] = 0;
                     continue;
                 }
-                const uint32_t g = index_.of(block[i]);
+                const uint32_t g = index_.of(block[i], hashes[i]);
                 group_[size_t(start + i)] = g;
                 note(g, b, start + i);
             }

@@ -26,26 +26,32 @@ struct Joined {
 };
 
 struct JoinNode {
-    JoinNode *next, *previous;  // of the same key
-    JoinNode* twin;             // next node with the same row hash
-    Row* key;                   // whose value is the head of the chain
+    JoinNode* next;             // of the same key
     int64_t weight;
     uint64_t sequence;          // names the node in checkpoints
-    uint64_t row_hash;
     uint32_t dirty;             // 1 + place in the changed list
     uint32_t size;
     uint16_t cls;
     uint16_t flags;
-    uint32_t unused;
-    uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
-    const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(this + 1); }
+    uint32_t links;             // bytes of JoinLinks before the row: none in an append-only side
+
+    inline uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1) + links; }
+    const uint8_t* bytes() const { return reinterpret_cast<const uint8_t*>(this + 1) + links; }
+};
+// What it takes to delete a node.
+struct JoinLinks {
+    JoinNode* previous;         // of the same key
+    JoinNode* twin;             // next node with the same row hash
+    Row* key;                   // whose value is the head of the chain
+    uint64_t row_hash;
+    static JoinLinks& of(JoinNode* node) { return *reinterpret_cast<JoinLinks*>(node + 1); }
 };
 
 class JoinSide {
   public:
     JoinSide(Arena* arena, const JoinSideConfig& config, const std::vector<bool>& null_safe)
         : config_(config), null_safe_(null_safe), rows_(config.columns), key_codec_(key_layouts(config)), pool_(arena),
-          keys_(arena), identity_(arena) {}
+          keys_(arena, false), identity_(arena, false) {}
 
     struct Keys {  // of a batch's rows
         std::vector<uint8_t*> at, scratch;
@@ -184,19 +190,22 @@ class JoinSide {
         } else if (weight < 0) {
             fail("XX000", "deletion from an append-only input of a join");
         }
-        const uint16_t cls = Pool::class_of(sizeof(JoinNode) + size);
+        const uint32_t links = config_.append_only ? 0 : uint32_t(sizeof(JoinLinks));
+        const uint16_t cls = Pool::class_of(sizeof(JoinNode) + links + size);
         auto* node = static_cast<JoinNode*>(pool_.alloc(cls));
         Row* head = keys_.upsert(key, key_size, hash, sizeof(JoinNode*));
         JoinNode* next;
         std::memcpy(&next, head->value(), sizeof next);
-        *node = {next, nullptr, nullptr, head, weight, sequence ? *sequence : next_sequence_++, row_hash, 0, size, cls, 0, 0};
+        *node = {next, weight, sequence ? *sequence : next_sequence_++, 0, size, cls, 0, links};
         std::memcpy(node->bytes(), row, size);
-        if (next) next->previous = node;
         std::memcpy(head->value(), &node, sizeof node);
-        if (!config_.append_only) {
+        if (links) {
             Row* same = identity_.upsert(reinterpret_cast<uint8_t*>(&row_hash), 8, mixed(row_hash), sizeof(JoinNode*));
-            std::memcpy(&node->twin, same->value(), sizeof node);
+            JoinLinks& own = JoinLinks::of(node);
+            own = {nullptr, nullptr, head, row_hash};
+            std::memcpy(&own.twin, same->value(), sizeof node);
             std::memcpy(same->value(), &node, sizeof node);
+            if (next) JoinLinks::of(next).previous = node;
         }
         ++entries_;
         if (!sequence) return touch(node);
@@ -210,30 +219,30 @@ class JoinSide {
         if (!same) return nullptr;
         JoinNode* node;
         std::memcpy(&node, same->value(), sizeof node);
-        while (node && (node->size != size || std::memcmp(node->bytes(), row, size) != 0)) node = node->twin;
+        while (node && (node->size != size || std::memcmp(node->bytes(), row, size) != 0)) node = JoinLinks::of(node).twin;
         return node;
     }
     void remove(JoinNode* node) {
-        if (node->next) node->next->previous = node->previous;
-        if (node->previous) {
-            node->previous->next = node->next;
+        if (!node->links) fail("XX001", "state of a join is damaged");  // only damaged entries say so
+        JoinLinks& own = JoinLinks::of(node);
+        if (node->next) JoinLinks::of(node->next).previous = own.previous;
+        if (own.previous) {
+            own.previous->next = node->next;
         } else if (node->next) {
-            std::memcpy(node->key->value(), &node->next, sizeof(JoinNode*));
+            std::memcpy(own.key->value(), &node->next, sizeof(JoinNode*));
         } else {
-            keys_.erase(node->key->key(), node->key->klen, Table::hash(node->key->key(), node->key->klen));
+            keys_.erase(own.key->key(), own.key->klen, Table::hash(own.key->key(), own.key->klen));
         }
-        if (!config_.append_only) {
-            Row* same = identity_.find(reinterpret_cast<uint8_t*>(&node->row_hash), 8, mixed(node->row_hash));
-            JoinNode* first;
-            std::memcpy(&first, same->value(), sizeof first);
-            if (first == node && !node->twin) {
-                identity_.erase(same->key(), 8, mixed(node->row_hash));
-            } else if (first == node) {
-                std::memcpy(same->value(), &node->twin, sizeof first);
-            } else {
-                while (first->twin != node) first = first->twin;
-                first->twin = node->twin;
-            }
+        Row* same = identity_.find(reinterpret_cast<uint8_t*>(&own.row_hash), 8, mixed(own.row_hash));
+        JoinNode* first;
+        std::memcpy(&first, same->value(), sizeof first);
+        if (first == node && !own.twin) {
+            identity_.erase(same->key(), 8, mixed(own.row_hash));
+        } else if (first == node) {
+            std::memcpy(same->value(), &own.twin, sizeof first);
+        } else {
+            while (JoinLinks::of(first).twin != node) first = JoinLinks::of(first).twin;
+            JoinLinks::of(first).twin = own.twin;
         }
         if (node->dirty) {
             JoinNode* last = changed_[changed_.size() - 1];

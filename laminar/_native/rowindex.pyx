@@ -4,8 +4,13 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
 from libcpp.vector cimport vector
 
+import secrets
+
 import numpy as np
 import pyarrow as pa
+
+# nobody can choose keys that collide
+cdef uint64_t _SEED = secrets.randbits(64)
 
 
 cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
@@ -98,7 +103,7 @@ def group_rows(list arrays not None):
     Groups are numbered by first appearance; null equals null. Not for list columns.
     """
     cdef int64_t rows = len(arrays[0])
-    cdef uint64_t[::1] hashes = _hash(arrays, rows, 0)
+    cdef uint64_t[::1] hashes = _hash(arrays, rows, _SEED)
     cdef KeyColumns columns
     cdef vector[int64_t] firsts
     cdef int64_t i

@@ -64,7 +64,8 @@ inline uint64_t process_seed() {
 
 class Table {
   public:
-    explicit Table(Arena* arena) : arena_(arena), pool_(arena) {
+    // tracks: whether changes are listed for checkpoints.
+    explicit Table(Arena* arena, bool tracks = true) : arena_(arena), pool_(arena), tracks_(tracks) {
         directory_.push_back(new_page(0));
         ++pages_;
     }
@@ -135,7 +136,7 @@ class Table {
     }
 
     void touch(Row* row) {
-        if (row->dirty) return;
+        if (row->dirty || !tracks_) return;
         changed_.push(row);
         row->dirty = uint32_t(changed_.size());
     }
@@ -205,11 +206,6 @@ class Table {
         row->flags |= Row::kPersisted;
     }
     void forget_deletions() { deleted_.size = 0; }
-    bool any_persisted() const {
-        bool any = deleted_.size > 0;
-        each([&](const Row* r) { any |= r->flags & Row::kPersisted; });
-        return any;
-    }
 
   private:
     static constexpr uint32_t kSlots = 255, kFull = 204;
@@ -281,6 +277,7 @@ class Table {
     Row* make(const uint8_t* key, size_t n, size_t vlen) {
         if (n > UINT32_MAX / 2 || vlen > UINT32_MAX / 2) fail("54000", "state entry is too large");
         const uint16_t cls = Pool::class_of(sizeof(Row) + Row::padded(n) + vlen);
+        large_ |= cls >= Pool::kLarge;
         auto* row = static_cast<Row*>(pool_.alloc(cls));
         row->dirty = 0, row->klen = uint32_t(n), row->vlen = uint32_t(vlen), row->cls = cls, row->flags = 0;
         if (n) std::memcpy(row->key(), key, n);
@@ -326,7 +323,8 @@ class Table {
     std::vector<Page*> directory_;
     uint32_t depth_ = 0;
     size_t entries_ = 0, pages_ = 0;
-    bool large_ = true;
+    bool tracks_;
+    bool large_ = false;  // some row had a block of its own
     ChunkedList<Row*> changed_;
     Bytes deleted_;
 };

@@ -9,7 +9,7 @@ from functools import cmp_to_key
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laminar.engine.change import Change
@@ -108,6 +108,7 @@ def less(a, b):
 
 @pytest.mark.parametrize("kind", ["inner", "left", "right", "full", "semi", "anti"])
 @pytest.mark.parametrize("null_safe", [False, True])
+@settings(max_examples=25)
 @given(left=relation, right=relation, on=st.integers(0, 2), residual=st.booleans())
 def test_join(kind, null_safe, left, right, on, residual):
     a, b = values(left), values(right)
@@ -140,6 +141,7 @@ def test_join(kind, null_safe, left, right, on, residual):
     assert bag(run(Join(kind, a, b, condition))) == bag(expected)
 
 
+@settings(max_examples=25)
 @given(left=relation, right=relation)
 def test_cross_join_and_join_of_joins(left, right):
     a, b, c = values(left), values(right), values(right)
@@ -181,6 +183,7 @@ def compare(item, x, y):
 orders = st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), min_size=1, max_size=3)
 
 
+@settings(max_examples=50)
 @given(rows=relation, order=orders, here=st.booleans())
 def test_sort_and_limit(rows, order, here):
     from laminar.sql.adhoc import execute

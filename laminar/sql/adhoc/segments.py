@@ -74,6 +74,8 @@ def tree(
 
 def decimal_nan(array: pa.Array) -> Bools:
     """Which decimal128 values are NaN (laminar.types.DECIMAL_NAN); false for nulls."""
+    if not len(array):
+        return np.zeros(0, dtype=bool)
     words = np.frombuffer(array.buffers()[1], dtype=np.int64).reshape(-1, 2)
     high = words[array.offset : array.offset + len(array), 1]
     nan = high == (1 << 63) - 1
