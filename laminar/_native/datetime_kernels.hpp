@@ -3,6 +3,7 @@
 
 #include "datetime_fields.hpp"
 #include "kernel.hpp"
+#include "to_char.hpp"
 
 namespace laminar {
 
@@ -114,7 +115,20 @@ inline int64_t zone_to_utc(std::string_view name, int64_t t) {
     return checked_timestamp(__int128(t) - named_offset(name, t, true));
 }
 
+inline void to_char(const Row& r, ColumnBuilder& out, bool zoned) {
+    static const LocalType utc;
+    int64_t t = r.get<int64_t>(0);
+    if (!finite_timestamp(t) || r.text(1).empty()) return out.append_null();
+    const Zone* zone = r.settings.zone;
+    const LocalType* type = !zoned ? nullptr : zone ? &zone->at(floor_div(t, kSecond)) : &utc;
+    std::string text;
+    date_template(r.text(1)).format(type ? t + type->offset * kSecond : t, type, text);
+    out.append_bytes(text);
+}
+
 inline void add_timestamp_functions(FunctionTable& t) {
+    t["timestamp_to_char"] = {[](const Row& r, ColumnBuilder& o) { to_char(r, o, false); }};
+    t["timestamptz_to_char"] = {[](const Row& r, ColumnBuilder& o) { to_char(r, o, true); }};
     t["timestamp_pl_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_add(r.get<int64_t>(0), r.get<Interval>(1))); }};
     t["timestamp_mi_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamp_sub(r.get<int64_t>(0), r.get<Interval>(1))); }};
     t["timestamptz_pl_interval"] = {[](const Row& r, ColumnBuilder& o) { o.append(timestamptz_add(r.get<int64_t>(0), r.get<Interval>(1), r.settings.zone)); }};

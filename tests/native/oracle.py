@@ -83,8 +83,8 @@ def check_kernel(
         arguments: name and type of each argument.
     """
     expression = re.sub(r"\$(\d+)", lambda m: f"(${m[1]}::{arguments[int(m[1]) - 1][0]})", expression)
-    theirs = ask(pg, f"format('%s', {expression})", rows)
-    theirs = [None if text == "" else text for text in theirs]
+    output = "CASE WHEN v IS NOT NULL THEN format('%s', v) END"  # the type's output function, NULL as NULL
+    theirs = ask(pg, f"(SELECT {output} FROM (SELECT {expression} AS v) q)", rows)
     columns = [
         parse_text(pa.array([row[k] for row in rows], pa.string()), type, settings)
         for k, (_, type) in enumerate(arguments)

@@ -13,7 +13,7 @@ from laminar import types as t
 from laminar._native.kernels import Kernel
 from laminar._native.textio import FormatSettings
 from laminar.types import PgType
-from tests.native.oracle import check_kernel
+from tests.native.oracle import check_kernel, texts_of
 
 TYPES = {
     "date": PgType(t.DATE),
@@ -317,3 +317,21 @@ def test_overlaps(zoned: psycopg.Connection) -> None:
     kind = TYPES["timestamp"]
     kernel = Kernel("overlaps_timestamp", [kind] * 4, TYPES["bool"])
     check_kernel(zoned, "($1, $2) OVERLAPS ($3, $4)", kernel, [("timestamp", kind)] * 4, TYPES["bool"], rows)
+
+
+FORMATS = texts_of("date_formats")
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "timestamptz"])
+def test_to_char(zoned: psycopg.Connection, kind: str) -> None:
+    values = Values("to_char")
+    moments = [
+        *extremes(kind),
+        *(values.timestamp() for _ in range(60)),
+        "2024-01-01 00:30:00",
+        "2021-01-03 12:00:00",
+    ]
+    rows = [(moment, format_) for format_ in [*FORMATS, ""] for moment in moments]
+    kernel = Kernel(f"{kind}_to_char", [TYPES[kind], TYPES["text"]], TYPES["text"])
+    arguments = [(kind, TYPES[kind]), ("text", TYPES["text"])]
+    check_kernel(zoned, "to_char($1, $2)", kernel, arguments, TYPES["text"], rows, SETTINGS)
