@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from laminar.sql.evaluator import Env
 from laminar.sql.kernels.vectors import storage_value
 from laminar.sql.plan import Call, ColumnRef, Const, Expr
 from laminar.sql.resolve import rules
-from laminar.types import FLOAT4, FLOAT8, NUMERIC, PgType
+from laminar.types import FLOAT4, FLOAT8, NUMERIC, UNKNOWN, PgType
 
 #: values of each type worth trying, as PostgreSQL's literals
 POOL: dict[str, list[str | None]] = json.loads((Path(__file__).parent / "kernel_values.json").read_text())
@@ -65,15 +66,24 @@ def literal(value: str | None, type_: str) -> str:
 
 
 def quoted(type_: str) -> str:
-    return {"char": '"char"', "template": "text", "small": "int4"}.get(type_, type_)
+    aliases = {"char": '"char"', "template": "text", "small": "int4"} | dict.fromkeys(
+        ("pattern", "flags", "replacement"), "text"
+    )
+    return aliases.get(type_, type_)
 
 
 def pg_type(name: str) -> PgType:
-    return resolve.type_by_name(quoted(name))
+    base, _, modifiers = quoted(name).partition("(")
+    return resolve.type_by_name(base, [int(m) for m in modifiers.strip(")").split(",") if m])
 
 
 def column(type_: str, values: Sequence[str | None]) -> pa.Array:
-    return textio.parse_text(pa.array(values, pa.string()), pg_type(type_))
+    target = pg_type(type_)
+    if target.decimal is None:
+        return textio.parse_text(pa.array(values, pa.string()), target)
+    cast = resolve.coerce(ColumnRef(0, PgType(UNKNOWN)), target, "explicit")
+    texts = pa.record_batch([pa.array(values, pa.string())], names=["0"])
+    return evaluator.compile([cast], [0])(texts, Env())[0]
 
 
 def overloads(symbol: str) -> list[Case]:
@@ -89,9 +99,11 @@ def _function_cases(fact: facts.ProcFact) -> list[Case]:
     choices = [_concrete(oid) for oid in fact.args]
     cases = []
     for types in itertools.product(*choices):
-        if fact.variadic:
+        if fact.variadic == rules.ANY:
             continue
         args = ", ".join(f"{{{i}}}" for i in range(len(types)))
+        if fact.variadic:
+            args = args.replace(f"{{{len(types) - 1}}}", f"variadic {{{len(types) - 1}}}")
 
         def bind(exprs: list[Expr], fact: facts.ProcFact = fact) -> Expr:
             return _bind_exactly(fact, exprs)
@@ -103,7 +115,9 @@ def _function_cases(fact: facts.ProcFact) -> list[Case]:
 def _reaches(fact: facts.ProcFact, types: tuple[str, ...]) -> bool:
     """Whether arguments of these types resolve to this overload rather than a more specific one."""
     try:
-        return resolve.resolve_function(fact.name, None, [pg_type(t) for t in types]).function.oid == fact.oid
+        actual = [pg_type(t) for t in types]
+        found = resolve.resolve_function(fact.name, None, actual, variadic=bool(fact.variadic))
+        return found.function.oid == fact.oid
     except PgError:
         return False
 
@@ -124,21 +138,22 @@ def _concrete(oid: int) -> list[str]:
 
 def _bind_exactly(fact: facts.ProcFact, exprs: list[Expr]) -> Expr:
     """The call of this very overload (PostgreSQL resolves the same, types being exact)."""
-    found = resolve.resolve_function(fact.name, None, [e.type for e in exprs])
+    types = [e.type for e in exprs]
+    found = resolve.resolve_function(fact.name, None, types, variadic=bool(fact.variadic))
     assert found.function.oid == fact.oid, f"{fact.name} resolved to {found.function}"
     args = resolve.bind_args(found, exprs)
     return Call(found.function, args, resolve.result_type(found, args))
 
 
-def combinations(types: Sequence[str], seed: str) -> list[tuple[str | None, ...]]:
+def combinations(types: Sequence[str], seed: str, limit: int) -> list[tuple[str | None, ...]]:
     pools = [POOL[t] for t in types]
     everything = 1
     for pool in pools:
         everything *= len(pool)
-    if everything <= MAX_CASES:
+    if everything <= limit:
         return list(itertools.product(*pools))
     chooser = random.Random(seed)
-    return [tuple(chooser.choice(pool) for pool in pools) for _ in range(MAX_CASES)]
+    return [tuple(chooser.choice(pool) for pool in pools) for _ in range(limit)]
 
 
 def expected(connection: psycopg.Connection[Any], calls: list[str]) -> list[str | None]:
@@ -210,19 +225,27 @@ def by_name(name: str, *types: str) -> Case:
     return Case(f'"{name}"({args})', name, types, lambda exprs: resolve.make_call(name, None, exprs))
 
 
+def by_operator(symbol: str, left: str, right: str) -> Case:
+    return Case(
+        f"({{0}} {symbol} {{1}})", symbol, (left, right), lambda exprs: resolve.make_operator(symbol, *exprs)
+    )
+
+
 def set_returning(name: str, *types: str) -> Case:
     args = ", ".join(f"{{{i}}}" for i in range(len(types)))
     sql = f'array(select "{name}"({args}))'
     return Case(sql, name, types, lambda exprs: resolve.make_call(name, None, exprs), True)
 
 
-def compare(connection: psycopg.Connection[Any], case: Case, env: Env | None = None) -> list[str]:
+def compare(
+    connection: psycopg.Connection[Any], case: Case, env: Env | None = None, limit: int = MAX_CASES
+) -> list[str]:
     """Differences between PostgreSQL and here, as readable lines."""
-    arguments = combinations(case.types, case.sql) if case.types else [()]
+    arguments = combinations(case.types, case.sql, limit) if case.types else [()]
     literals = [[literal(v, t) for v, t in zip(row, case.types, strict=True)] for row in arguments]
     calls = [case.sql.format(*row) for row in literals]
     theirs = expected(connection, calls)
-    ours = actual(case, arguments, env or Env())
+    ours = actual(case, arguments, env or Env(now=time.time_ns() // 1000))
     floats = case.bind([ColumnRef(i, pg_type(t)) for i, t in enumerate(case.types)]).type.oid in (
         FLOAT4,
         FLOAT8,
@@ -237,4 +260,10 @@ def compare(connection: psycopg.Connection[Any], case: Case, env: Env | None = N
 #: kernels whose arguments the probe cannot make (tested elsewhere)
 UNREACHED = frozenset(
     {"text_concat", "text_concat_ws", "text_format", "pg_num_nulls", "pg_num_nonnulls", "pg_typeof"}
+    | {
+        f"json{b}_build_{kind}{args}"
+        for b in ("", "b")
+        for kind in ("object", "array")
+        for args in ("", "_noargs")
+    }
 )

@@ -179,10 +179,17 @@ def extreme(data: Input, *, largest: bool) -> pa.Array:
     if not type_.needs_sort_key and not pa.types.is_fixed_size_binary(values.type) and type_.oid != NUMERIC:
         return segments.hashed(values, data.groups, data.count, "max" if largest else "min")
     key = ordered(sort_key(values, type_))
-    table = pa.Table.from_arrays([pa.array(data.groups), key], names=["g", "k"])
+    # of equal values that differ in storage the last one counts, as with PostgreSQL
+    place = pa.array(np.arange(len(key)))
+    table = pa.Table.from_arrays([pa.array(data.groups), key, place], names=["g", "k", "place"])
     order = np.asarray(
         pc.sort_indices(
-            table, sort_keys=[("g", "ascending"), ("k", "descending" if largest else "ascending")]
+            table,
+            sort_keys=[
+                ("g", "ascending"),
+                ("k", "descending" if largest else "ascending"),
+                ("place", "descending"),
+            ],
         )
     ).astype(np.int64)
     return take_or_null(values, segments.firsts(order, data.groups, data.count))

@@ -103,11 +103,18 @@ def _range(by: Sorted, expr: Expr, offset: pa.Array, sign: int, env: Env, *, end
         keys = keys.cast(limit.type)
     else:
         limit, limit_type = _shifted(raw, type_, offset, expr.type, forward, env)
-        keys = raw.cast(pa.timestamp("us")) if type_.oid == DATE else raw
+        keys = _as_timestamp(raw, env) if type_.oid == DATE else raw
         keys, limit = _comparable(keys, limit_type), _comparable(limit, limit_type)
     found = _search(by, keys, limit, item, after=end)
     null = np.asarray(raw.is_null())
     return np.where(null, by.peers[1] if end else by.peers[0], found)
+
+
+def _as_timestamp(dates: pa.Array, env: Env) -> pa.Array:
+    """Infinity included."""
+    function = Function(0, "date_timestamp", "date_timestamp", True, "i")
+    cast = Call(function, (ColumnRef(0, PgType(DATE)),), PgType(TIMESTAMP))
+    return compiled((cast,), (0,))(batches.make([dates], len(dates)), env)[0]
 
 
 def _comparable(array: pa.Array, type_: PgType) -> pa.Array:

@@ -17,6 +17,7 @@ from laminar.sql.evaluator.lazy import Branch, CaseStep, CoalesceStep, LazyStep,
 from laminar.sql.evaluator.program import Block, Registers, Step, StepRun, as_array
 from laminar.sql.kernels.registry import bind, find
 from laminar.sql.kernels.sortkeys import sort_key, sort_key_storage
+from laminar.sql.kernels.vectors import make_scalar
 from laminar.types import PgType
 
 Key = tuple[Any, ...]
@@ -99,7 +100,7 @@ class Scope:
         raise PgError(INTERNAL_ERROR, f"column {expr.id} is not an input of the expression")
 
     def _const(self, expr: plan.Const, key: Key) -> int:
-        register = self._register(key, constant(expr))
+        register = self._register(key, make_scalar(expr.value, expr.type))
         self.scalars.add(register)
         return register
 
@@ -350,10 +351,6 @@ def identity(expr: plan.Expr) -> Key:
     if isinstance(expr, plan.SortKey):
         return ("sortkey", identity(expr.arg))
     return ("other", id(expr))
-
-
-def constant(expr: plan.Const) -> pa.Scalar[Any]:
-    return pa.scalar(expr.value, expr.type.storage)
 
 
 def _children(expr: plan.Expr) -> list[plan.Expr]:

@@ -56,12 +56,16 @@ _MODULES: Final = (
     "booleans",
     "casts",
     "comparison",
+    "jsonb",
     "math",
+    "regex",
     "series",
     "session",
     "subqueries",
     "text",
     "timewindow",
+    # last: it leaves alone what another module has
+    "native",
 )
 
 
@@ -106,6 +110,11 @@ def _load() -> None:
 def find(symbol: str) -> Kernel | None:
     """The kernel of a symbol, None when the function is not implemented."""
     _load()
+    return _KERNELS.get(symbol)
+
+
+def find_registered(symbol: str) -> Kernel | None:
+    """As :func:`find`, among the modules loaded so far."""
     return _KERNELS.get(symbol)
 
 

@@ -114,8 +114,8 @@ def _concat(signature: Signature) -> Run:
     convert = _texts(signature)
 
     def run(env: Any, *columns: Any) -> Any:
-        texts = [c(env, x) for c, x in zip(convert, _arrays(columns), strict=True)]
-        return pc.binary_join_element_wise(*texts, "", null_handling="skip")
+        texts = [pc.fill_null(c(env, x), "") for c, x in zip(convert, _arrays(columns), strict=True)]
+        return pc.binary_join_element_wise(*texts, "")
 
     return run
 
@@ -129,9 +129,12 @@ def _concat_ws(signature: Signature) -> Run:
         separator, parts = texts[0], texts[1:]
         if not parts:
             return pc.if_else(pc.is_valid(separator), pa.scalar(""), separator)
-        joined = pc.binary_join_element_wise(*parts, separator, null_handling="skip")
-        if not separator.null_count:
-            return joined
+        # Arrow's null_handling="skip" loses a row in which every part is null
+        joined = parts[0]
+        for part in parts[1:]:
+            both = pc.binary_join_element_wise(joined, part, separator)
+            joined = pc.coalesce(both, joined, part)
+        joined = pc.fill_null(joined, "")
         return pc.if_else(pc.is_valid(separator), joined, separator)
 
     return run

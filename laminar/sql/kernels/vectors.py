@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from laminar.types import DECIMAL_NAN, PgType
 
 Vector = npt.NDArray[Any]
 
@@ -38,9 +41,21 @@ def storage_value(scalar: pa.Scalar[Any]) -> Any:
         return None
     if pa.types.is_temporal(scalar.type):
         return scalar.value
+    if pa.types.is_decimal(scalar.type):
+        value = scalar.as_py()
+        return Decimal("NaN") if len(value.as_tuple().digits) > scalar.type.precision else value
     if pa.types.is_list(scalar.type):
         return [storage_value(item) for item in scalar.values]
     return scalar.as_py()
+
+
+def make_scalar(value: Any, type_: PgType) -> pa.Scalar[Any]:
+    """A plan constant's value as a scalar of the type's storage; NaN in decimal storage too."""
+    storage = type_.storage
+    if isinstance(value, Decimal) and value.is_nan() and pa.types.is_decimal(storage):
+        raw = pa.py_buffer(DECIMAL_NAN.to_bytes(16, "little"))
+        return pa.Array.from_buffers(storage, 1, [None, raw])[0]
+    return pa.scalar(value, storage)
 
 
 def with_nulls(values: Vector, type_: pa.DataType, *columns: Any) -> pa.Array:
