@@ -153,8 +153,6 @@ GAPS = {
     "age(timestamptz)": "as age(timestamp)",
     "timestamp_age": "as age(timestamp)",
     "timestamptz_age": "as age(timestamp)",
-    "timestamp_zone": "time zones given as a number of hours",
-    "timestamptz_zone": "as timestamp_zone",
     "interval_mul": "a factor beyond 2^31 overflows where PostgreSQL's float arithmetic does not",
     "mul_d_interval": "as interval_mul",
     "make_date": "messages show the year as given, PostgreSQL years BC one off",
