@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final, get_args
 
+from laminar.sql import plan
 from laminar.sql.plan import (
     BoolOp,
     Call,
@@ -18,33 +19,64 @@ from laminar.sql.plan import (
     SortKey,
 )
 
+_EXPRESSIONS: Final = frozenset(get_args(Expr))
+#: per class the fields that hold expressions, sort items or tuples of them
+OPERANDS: Final[dict[type, tuple[str, ...]]] = {
+    plan.ColumnRef: (),
+    plan.Const: (),
+    plan.Param: (),
+    plan.Outer: (),
+    plan.Call: ("args",),
+    plan.Cast: ("arg", "inner"),
+    plan.BoolOp: ("args",),
+    plan.Test: ("arg",),
+    plan.Distinct: ("left", "right"),
+    plan.Case: ("whens", "default"),
+    plan.Coalesce: ("args",),
+    plan.ArrayCompare: ("left", "array"),
+    plan.MakeArray: ("items",),
+    plan.SortKey: ("arg",),
+    plan.Subquery: ("left",),
+    plan.SortItem: ("expr",),
+    plan.Aggregate: ("args", "filter", "order_by", "direct"),
+    plan.WindowCall: ("args", "partition_by", "order_by", "filter"),
+}
+
 
 def children(expr: object) -> Iterator[Expr]:
-    """The direct sub-expressions of an expression, aggregate or sort item."""
-    for field in fields(expr):  # type: ignore[arg-type]
-        yield from _expressions(getattr(expr, field.name))
+    """The direct sub-expressions of an expression, aggregate, window call or sort item."""
+    for name in OPERANDS[type(expr)]:
+        value = getattr(expr, name)
+        if isinstance(value, tuple):
+            yield from _expressions(value)
+        elif isinstance(value, SortItem):
+            yield value.expr
+        elif value is not None:
+            yield value
 
 
-def _expressions(value: object) -> Iterator[Expr]:
-    if isinstance(value, tuple):
-        for item in value:
+def _expressions(items: tuple[Any, ...]) -> Iterator[Expr]:
+    for item in items:
+        if isinstance(item, tuple):
             yield from _expressions(item)
-    elif isinstance(value, SortItem):
-        yield value.expr
-    elif _is_expr(value):
-        yield value  # type: ignore[misc]
+        elif isinstance(item, SortItem):
+            yield item.expr
+        else:
+            yield item
 
 
 def _is_expr(value: object) -> bool:
-    return hasattr(value, "__dataclass_fields__") and hasattr(value, "type") and not hasattr(value, "origin")
+    return type(value) in _EXPRESSIONS
 
 
 def walk(expr: object) -> Iterator[Expr]:
     """``expr`` and everything below it, top down."""
-    if _is_expr(expr):
-        yield expr  # type: ignore[misc]
-    for child in children(expr):
-        yield from walk(child)
+    stack: list[Any] = [expr]
+    while stack:
+        node = stack.pop()
+        if type(node) in _EXPRESSIONS:
+            yield node
+        stack.extend(reversed(list(children(node))))
 
 
 def columns_of(*exprs: object) -> set[int]:
@@ -88,11 +120,11 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
         return item
 
     updates: dict[str, Any] = {}
-    for field in fields(expr):
-        old: object = getattr(expr, field.name)
+    for name in OPERANDS[type(expr)]:
+        old: object = getattr(expr, name)
         new = value(old)
         if new is not old:
-            updates[field.name] = new
+            updates[name] = new
     return change(replace(expr, **updates) if updates else expr)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Final, get_args
 
 from laminar.sql import plan as p
-from laminar.sql.expressions import rewrite, walk
+from laminar.sql.expressions import OPERANDS, rewrite, walk
 
 #: fields that hold plans, by class
 _INPUTS: Final[dict[type, tuple[str, ...]]] = {
@@ -203,11 +203,11 @@ def outer_ids(plan: p.Plan) -> set[int]:
 def map_children(expr: p.Expr, change: Change) -> p.Expr:
     """The expression with its direct operands passed through ``change``; subqueries' plans stay."""
     changes: dict[str, Any] = {}
-    for field in fields(expr):
-        old = getattr(expr, field.name)
+    for name in OPERANDS[type(expr)]:
+        old = getattr(expr, name)
         new = _map_operand(old, change)
         if new is not old:
-            changes[field.name] = new
+            changes[name] = new
     return replace(expr, **changes) if changes else expr
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from laminar.sql import plan as p
-from laminar.sql.expressions import columns_of, conjunction
+from laminar.sql.expressions import columns_of, conjunction, volatile_call
 from laminar.sql.resolve.rules import category
 
 PushDown = Callable[[p.Plan, list[p.Expr]], p.Plan]
@@ -19,7 +19,9 @@ def connected(leaves: list[p.Plan], conditions: list[p.Expr], push_down: PushDow
     ids = [{column.id for column in leaf.columns} for leaf in leaves]
     for condition in conditions:
         used = columns_of(condition)
-        home = next((i for i, have in enumerate(ids) if used and used <= have), None)
+        home = next((i for i, have in enumerate(ids) if used <= have), None)
+        if not used and volatile_call(condition) is not None:
+            home = None
         (rest if home is None else own[home]).append(condition)
     leaves = [push_down(leaf, parts) if parts else leaf for leaf, parts in zip(leaves, own, strict=True)]
     order = list(range(len(leaves)))

@@ -7,6 +7,7 @@ from typing import Final
 
 from laminar.sql import plan as p
 from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute, volatile_call
+from laminar.sql.rewrite.folding import fold
 from laminar.sql.rewrite.joins import connected
 from laminar.sql.trees import identity, inputs, ref, with_inputs
 from laminar.types import BOOL, PgType
@@ -51,7 +52,7 @@ def _through(plan: p.Plan, part: p.Expr) -> p.Expr | None:
             return substitute(part, mapping) if all(isinstance(e, p.ColumnRef) for e in exprs) else None
         if any(volatile_call(e) is not None for e in exprs):
             return None
-        return substitute(part, mapping)
+        return fold(substitute(part, mapping))
     if isinstance(plan, p.Sort):
         return part
     allowed = _determining(plan)

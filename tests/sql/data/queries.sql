@@ -114,3 +114,63 @@ select q.a, q.n from (select a, count(*) n from t group by a) q where q.a = 2
 select * from (select a, b from t union select a, s from u) q where a = 1 order by 1, 2
 select * from (select a, row_number() over (partition by a order by id) r from t) q where a = 3 order by 2
 select u.s from u left join t on t.id = u.t_id and t.a = 2 where u.a = 1 order by u.id
+select t.id from t where (select max(u.a) from u where u.t_id = t.id) > (select min(w.v) from w where w.a = t.a) order by 1
+select t.id, (select count(*) from u where u.a = (select max(w.a) from w where w.v = t.a)) from t order by 1
+select t.id from t where exists (select 1 from u where u.a = t.a and u.id in (select w.k from w where w.v = t.a)) order by 1
+select t.id, q.* from t left join lateral (select u.a, count(*) c from u where u.t_id = t.id or u.a = t.a group by u.a) q on true order by 1, 2, 3
+select t.id, (select sum(g) from generate_series(1, t.a) g) from t order by 1
+select t.id, (select max(z) from (select u.a + t.a as z from u where u.t_id < t.id union all select t.a) q) from t order by 1
+select t.id, (select q.a from (select u.a from u where u.t_id = t.id intersect select w.a from w where w.v = t.a) q limit 1) from t order by 1
+select t.id, (select count(*) from u full join w on u.a = w.a where u.t_id = t.id) from t order by 1
+select t.id, (select count(*) from u right join w on u.a = w.a and u.t_id = t.id) from t order by 1
+select t.id, x.n from t, lateral (select count(*) n from u where u.t_id = t.id) x, lateral (select x.n + 1 as m) y where y.m > 1 order by 1
+select t.id, (select array_agg(u.id order by u.id) from u where u.a = t.a) from t order by 1
+select t.id, (select u.s from u where u.a = t.a and u.id = (select max(u2.id) from u u2 where u2.a = t.a)) from t order by 1
+select a, (select count(*) from u where u.a > q.a) from (select distinct a from t) q order by 1
+select count(*) from t where a = all (select a from u where u.t_id = t.id)
+select count(*) from t where (a > any (select u.a from u where u.t_id = t.id)) is null
+select id, (a not in (select u.a from u where u.t_id = t.id)) from t order by 1
+select id, (select a from (values (t.a, 1), (t.id, 2)) v (a, b) where b = 2) from t order by 1
+select t.id from t where t.a = (select count(*) from u where u.t_id = t.id) order by 1
+select t.id from t where (select count(*) from u where u.t_id = t.id) = 0 order by 1
+select t.id from t where not (select exists (select 1 from u where u.t_id = t.id)) order by 1
+select t.id, (select coalesce(max(x), 0) + count(*) from u where u.t_id = t.id) from t order by 1
+select t.id, (select case when count(*) = 0 then 'none' else 'some' end from u where u.t_id = t.id) from t order by 1
+select t.id, (select 'z' || count(*) from u where u.t_id = t.id having count(*) > 1) from t order by 1
+select t.id, (select t.b || max(s) from u where u.t_id = t.id) from t order by 1
+select t.id, (select t.b || count(*) from u where u.t_id = t.id) from t order by 1
+select t.id, (select count(distinct u.a) from u where u.t_id = t.id and u.s is not null) from t order by 1
+select t.id, (select sum(u.a) filter (where u.a > t.a) from u) from t order by 1
+with r as (select t.id, t.a from t where a > 0) select r.id, (select count(*) from r r2 where r2.a = r.a) from r order by 1
+select t.id, (with z as (select * from u where u.t_id = t.id) select count(*) from z z1, z z2) from t order by 1
+select sum(n) from (select (select count(*) from u where u.a = t.a) n from t) q
+select b from t group by b having exists (select 1 from u where u.a = max(t.a)) order by 1
+select b, (select count(*) from u where u.s = t.b) from t group by b order by 1
+select distinct (select max(x) from u where u.a = t.a) from t order by 1
+select id from t order by (select count(*) from u where u.a = t.a), id
+select t.id, u.id from t left join u on u.t_id = t.id and exists (select 1 from w where w.a = u.a) order by 1, 2
+select case when a in (select a from u) then (select max(id) from u) else 0 end from t order by id
+select t.id from t, u where t.a = u.a and u.x > (select avg(u2.a) from u u2 where u2.t_id = t.id) order by 1
+select id, array(select u.id from u where u.a > t.a order by u.id limit 2) from t order by 1
+select q.id, g.n from (select id, a from t where a < 3) q, lateral generate_series(q.a, 3) as g (n) order by 1, 2
+select id, (select string_agg(x.s, '-' order by x.id desc) from (select u.* from u where u.a = t.a) x) from t order by id
+select * from (select a, count(*) from t group by grouping sets ((a), ())) q order by 1 nulls first, 2
+select a from t where a is not null group by grouping sets ((a), ()) having count(*) > 3 order by 1
+select (select count(*) from t t2 where t2.a = t1.a and t2.id <= t1.id) rn, t1.id from t t1 order by t1.a, t1.id
+select 1 where exists (select 1 from nothing) or not exists (select 1 from nothing)
+select a, b from t order by a nulls first, b desc, id fetch first 3 rows with ties
+select t.id from t where row(t.a, t.id) > (select u.a, u.id from u where u.id = 3) order by 1
+select count(*) from t natural left join u
+select t.a, u.a from t left join u using (a) where a = 1 order by t.id, u.id
+select a from t full join u using (a) order by 1
+select x.a, y.a from t x, t y where x.a = y.a and x.id < y.id order by x.id, y.id
+select id, lead(a, 1, -1) over (order by id), ntile(3) over (order by id) from t
+select max(a) - min(a), count(distinct b) filter (where a > 0) from t
+select sum(a) as s from t group by b order by s nulls first
+select b as a, count(*) from t group by b order by 1
+select length(b) l, count(*) from t group by l order by l
+select t.* from t where t.a = 1 order by id
+select 5 / 2, -5 / 2, 5 % -3, 2 ^ 3, 7.0 / 2
+select 'a' || 1, 1 || 'a', null || 'x'
+select a between symmetric 3 and 1 from t order by id
+select not a > 2 or b = 'x' from t order by id
