@@ -462,6 +462,10 @@ class GroupState {
         index_.clear();
         rows_.clear();
         window_ends_.resize(1);
+        if (groups > 1u << 20) {  // give the room of an exceptional epoch back
+            delta_ = std::vector<Accumulators>(config_.aggs.size());
+            rows_.shrink_to_fit(), window_ends_.shrink_to_fit();
+        }
         for (auto& d : delta_) d.clear();
     }
 

@@ -156,16 +156,15 @@ class Table {
 
     // Every row, in no particular order. f must not add or remove entries.
     template <class F> void each(F f) const {
-        for (size_t d = 0; d < directory_.size();) {
-            const Page* page = directory_[d];
-            for (uint32_t i = 0; i < kSlots; ++i)
-                if (page->slots[i].hash) f(page->slots[i].row);
-            d += size_t(1) << (depth_ - page->depth);
-        }
+        size_t d = 0;
+        do d = each_from(d, f);
+        while (d);
     }
     // The same in steps: rows of one page, then the place to go on, 0 when that was the last.
     template <class F> size_t each_from(size_t d, F f) const {
         const Page* page = directory_[d];
+        for (uint32_t i = 0; i < kSlots; ++i)
+            if (page->slots[i].hash) __builtin_prefetch(page->slots[i].row);
         for (uint32_t i = 0; i < kSlots; ++i)
             if (page->slots[i].hash) f(page->slots[i].row);
         d += size_t(1) << (depth_ - page->depth);

@@ -8,9 +8,25 @@ from laminar.types import DATE, INT8, TIMESTAMP, TIMESTAMPTZ, PgType
 
 
 def judged_lateness(emit: Emit | None) -> int | None:
-    """Microseconds after its end at which a window is frozen and freed; None: never."""
+    """Microseconds after its end at which a window is frozen and freed; None: never.
+
+    Raises:
+        PgError: 0A000 for what no operator does, so that it is not accepted and then ignored.
+    """
     if emit is None:
         return None
+    if emit.late_table is not None:
+        raise not_supported(
+            "LATE DATA TO is not supported yet",
+            hint="Late rows are counted in laminar_catalog.dropped_rows.",
+            position=emit.position or None,
+        )
+    if emit.mode in ("watermark", "every"):
+        raise not_supported(
+            "this EMIT clause is not supported yet",
+            hint="EMIT ON UPDATE and EMIT ON WINDOW CLOSE are.",
+            position=emit.position or None,
+        )
     if emit.mode == "final":
         return 0
     if emit.mode == "close":
