@@ -49,8 +49,9 @@ inline int day_of_week(int64_t days) { return int(floor_mod(days + 4, 7)); }
 // PostgreSQL's limits: Julian day 0 (24 Nov 4714 BC) up to, not including:
 inline constexpr int64_t kMinDays = days_from_civil(-4713, 11, 24);
 inline constexpr int64_t kEndDateDays = days_from_civil(5874898, 1, 1);
-// PostgreSQL's timestamps end with the year 294276; microseconds since 1970 end 30 years earlier, on 294247-01-10.
-inline constexpr int64_t kMinTimestamp = kMinDays * kDay, kEndTimestamp = INT64_MAX;
+// PostgreSQL's timestamps end with the year 294276; microseconds since 1970 end 30 years earlier. Two days are left
+// over so that a zone's offset can always be added.
+inline constexpr int64_t kMinTimestamp = kMinDays * kDay, kEndTimestamp = INT64_MAX / kDay * kDay - 2 * kDay;
 inline constexpr int64_t kEndTimestampDays = kEndTimestamp / kDay;
 inline constexpr int64_t kPgEpochDays = days_from_civil(2000, 1, 1);
 inline constexpr int64_t kPgEpoch = kPgEpochDays * kDay;

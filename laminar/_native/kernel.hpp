@@ -24,8 +24,13 @@ class Row {
     int64_t index = 0;
 
     size_t size() const { return args_.size(); }
+    const Zone* zone() const { return settings.zone; }
     bool is_null(size_t k) const { return args_[k].view.is_null(args_[k].at(index)); }
     template <class T> T get(size_t k) const { return args_[k].view.get<T>(args_[k].at(index)); }
+    int32_t int4(size_t k) const { return get<int32_t>(k); }
+    int64_t int8(size_t k) const { return get<int64_t>(k); }
+    double float8(size_t k) const { return get<double>(k); }
+    Interval interval(size_t k) const { return get<Interval>(k); }
     bool boolean(size_t k) const { return args_[k].view.get_bool(args_[k].at(index)); }
     const ColumnView& view(size_t k) const { return args_[k].view; }
     std::pair<int64_t, int64_t> elements(size_t k) const { return args_[k].view.elements(args_[k].at(index)); }

@@ -33,7 +33,7 @@ inline bool is_le(int order) { return order <= 0; }
 inline bool is_gt(int order) { return order > 0; }
 inline bool is_ge(int order) { return order >= 0; }
 template <bool (*C)(int)> inline Function comparison() {
-    return {[](const Row& r, ColumnBuilder& out) { out.append_bool(C(compare_row(r))); }, true, decimals::compare_columns<C>};
+    return {[](R r, Out out) { out.append_bool(C(compare_row(r))); }, true, decimals::compare_columns<C>};
 }
 
 // sum() of an array's elements; null for none. Not a function of PostgreSQL's: ad-hoc aggregation calls it by group.
@@ -48,7 +48,7 @@ inline void sum_of_array(const Row& r, ColumnBuilder& out) {
 
 // Variance of a sum, a sum of squares and a count; then whether of a sample, and whether its root is wanted.
 inline void variance_of_sums(const Row& r, ColumnBuilder& out) {
-    int64_t count = r.get<int64_t>(2);
+    int64_t count = r.int8(2);
     bool sample = r.boolean(3);
     if (count < (sample ? 2 : 1)) out.append_null();
     else out.append_numeric(variance(r.numeric(0), r.numeric(1), count, sample, r.boolean(4)));
@@ -56,14 +56,14 @@ inline void variance_of_sums(const Row& r, ColumnBuilder& out) {
 
 // numeric(numeric, typmod)
 inline void apply_typmod(const Row& r, ColumnBuilder& out) {
-    int32_t typmod = r.get<int32_t>(1);
+    int32_t typmod = r.int4(1);
     if (typmod < 4) return out.append_numeric(r.numeric(0));
     out.append_numeric(fit(r.numeric(0), (typmod - 4) >> 16 & 0xFFFF, (((typmod - 4) & 0x7FF) ^ 1024) - 1024));
 }
 
 inline void width_bucket(const Row& r, ColumnBuilder& out) {
     Numeric v = r.numeric(0), low = r.numeric(1), high = r.numeric(2);
-    int32_t count = r.get<int32_t>(3);
+    int32_t count = r.int4(3);
     if (count <= 0) fail("2201G", "count must be greater than zero");
     if (v.is_nan() || low.is_nan() || high.is_nan()) fail("2201G", "operand, lower bound, and upper bound cannot be NaN");
     if (low.infinite() || high.infinite()) fail("2201G", "lower and upper bounds must be finite");
@@ -90,6 +90,8 @@ inline void scale_of(const Row& r, ColumnBuilder& out, bool least) {
 
 inline const FunctionTable& numeric_functions() {
     using namespace detail;
+    using R = const Row&;
+    using Out = ColumnBuilder&;
     static const FunctionTable table = {
         {"numeric_add", {binary<add>, true, decimals::add_columns<1>}},
         {"numeric_sub", {binary<sub>, true, decimals::add_columns<-1>}},
@@ -99,7 +101,7 @@ inline const FunctionTable& numeric_functions() {
         {"numeric_mod", {binary<mod>}},
         {"numeric_power", {binary<power>}},
         {"numeric_log", {binary<log>}},
-        {"numeric_gcd", {[](const Row& r, ColumnBuilder& out) { out.append_numeric(gcd(r.numeric(0), r.numeric(1))); }}},
+        {"numeric_gcd", {[](R r, Out out) { out.append_numeric(gcd(r.numeric(0), r.numeric(1))); }}},
         {"numeric_lcm", {binary<lcm>}},
         {"numeric_smaller", {binary<smaller>}},
         {"numeric_larger", {binary<larger>}},
@@ -114,11 +116,11 @@ inline const FunctionTable& numeric_functions() {
         {"numeric_exp", {unary<laminar::exp>}},
         {"numeric_ln", {unary<ln>}},
         {"numeric_trim_scale", {unary<trim_scale>}},
-        {"numeric_fac", {[](const Row& r, ColumnBuilder& out) { out.append_numeric(factorial(r.get<int64_t>(0))); }}},
-        {"numeric_round", {[](const Row& r, ColumnBuilder& out) { out.append_numeric(round(r.numeric(0), r.get<int32_t>(1), true)); }}},
-        {"numeric_trunc", {[](const Row& r, ColumnBuilder& out) { out.append_numeric(round(r.numeric(0), r.get<int32_t>(1), false)); }}},
-        {"numeric_scale", {[](const Row& r, ColumnBuilder& out) { scale_of(r, out, false); }}},
-        {"numeric_min_scale", {[](const Row& r, ColumnBuilder& out) { scale_of(r, out, true); }}},
+        {"numeric_fac", {[](R r, Out out) { out.append_numeric(factorial(r.int8(0))); }}},
+        {"numeric_round", {[](R r, Out out) { out.append_numeric(round(r.numeric(0), r.int4(1), true)); }}},
+        {"numeric_trunc", {[](R r, Out out) { out.append_numeric(round(r.numeric(0), r.int4(1), false)); }}},
+        {"numeric_scale", {[](R r, Out out) { scale_of(r, out, false); }}},
+        {"numeric_min_scale", {[](R r, Out out) { scale_of(r, out, true); }}},
         {"width_bucket_numeric", {width_bucket}},
         {"numeric", {apply_typmod}},
         {"numeric_eq", comparison<is_eq>()},
@@ -127,19 +129,19 @@ inline const FunctionTable& numeric_functions() {
         {"numeric_le", comparison<is_le>()},
         {"numeric_gt", comparison<is_gt>()},
         {"numeric_ge", comparison<is_ge>()},
-        {"numeric_cmp", {[](const Row& r, ColumnBuilder& out) { out.append(int32_t(compare_row(r))); }}},
+        {"numeric_cmp", {[](R r, Out out) { out.append(int32_t(compare_row(r))); }}},
         {"laminar_sum_of_array", {sum_of_array}},
         {"laminar_variance_of_sums", {variance_of_sums}},
-        {"numeric_int2", {[](const Row& r, ColumnBuilder& out) { out.append(to_integer<int16_t>(r.numeric(0), "smallint")); }}},
-        {"numeric_int4", {[](const Row& r, ColumnBuilder& out) { out.append(to_integer<int32_t>(r.numeric(0), "integer")); }}},
-        {"numeric_int8", {[](const Row& r, ColumnBuilder& out) { out.append(to_integer<int64_t>(r.numeric(0), "bigint")); }}},
-        {"numeric_float4", {[](const Row& r, ColumnBuilder& out) { out.append(to_float<float>(r.numeric(0))); }}},
-        {"numeric_float8", {[](const Row& r, ColumnBuilder& out) { out.append(to_float<double>(r.numeric(0))); }}},
+        {"numeric_int2", {[](R r, Out out) { out.append(to_integer<int16_t>(r.numeric(0), "smallint")); }}},
+        {"numeric_int4", {[](R r, Out out) { out.append(to_integer<int32_t>(r.numeric(0), "integer")); }}},
+        {"numeric_int8", {[](R r, Out out) { out.append(to_integer<int64_t>(r.numeric(0), "bigint")); }}},
+        {"numeric_float4", {[](R r, Out out) { out.append(to_float<float>(r.numeric(0))); }}},
+        {"numeric_float8", {[](R r, Out out) { out.append(to_float<double>(r.numeric(0))); }}},
         {"int2_numeric", {from_int<int16_t>}},
         {"int4_numeric", {from_int<int32_t>}},
         {"int8_numeric", {from_int<int64_t>}},
-        {"float4_numeric", {[](const Row& r, ColumnBuilder& out) { out.append_numeric(from_float(r.get<float>(0))); }}},
-        {"float8_numeric", {[](const Row& r, ColumnBuilder& out) { out.append_numeric(from_float(r.get<double>(0))); }}},
+        {"float4_numeric", {[](R r, Out out) { out.append_numeric(from_float(r.get<float>(0))); }}},
+        {"float8_numeric", {[](R r, Out out) { out.append_numeric(from_float(r.float8(0))); }}},
     };
     return table;
 }
