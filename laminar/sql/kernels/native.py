@@ -30,6 +30,15 @@ def _sized(signature: Signature) -> Run:
     return lambda env, x: run((x, typmod), env.settings)
 
 
+@builder("int2_numeric", "int4_numeric", "int8_numeric", total=True)
+def _integer_numeric(signature: Signature) -> Run:
+    """Into decimal storage Arrow's cast is exact and fast."""
+    if signature.result.decimal is None:
+        return _build(signature)
+    storage = signature.result.storage
+    return lambda _env, x: x.cast(storage)
+
+
 def _rescale(signature: Signature) -> Run:
     """The same values in the other storage of numeric."""
     run = native.Kernel("numeric_uplus", signature.args, signature.result)
