@@ -23,7 +23,7 @@ from laminar.sql.resolve import (
     oid_name,
 )
 from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
-from laminar.types import BOOL, INT4, NUMERIC, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, PgType
+from laminar.types import BOOL, INT4, NUMERIC, OID, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, PgType
 
 #: functions that SQL writes without parentheses -> name in pg_proc
 _VALUE_FUNCTIONS: Final = {
@@ -102,6 +102,8 @@ class ExpressionBinder(State):
             found = scope.find_column(level, parts[0], pos)
             if found is not None:
                 return self.reference(found.column, found.depth, pos)
+            if parts[0] == "tableoid" and len(level.items) == 1 and level.items[0].relation is not None:
+                return p.Const(level.items[0].relation.oid, PgType(OID))
             if scope.find_item(level, parts[0], None) is not None:
                 raise not_supported("whole-row references are not supported", position=pos)
             raise scope.missing_column(level, None, parts[0], pos)
@@ -116,6 +118,8 @@ class ExpressionBinder(State):
         if item is None:
             raise scope.missing_item(level, parts[-2], pos)
         column = scope.column_of(item[0], parts[-1], pos)
+        if column is None and parts[-1] == "tableoid" and item[0].relation is not None:
+            return p.Const(item[0].relation.oid, PgType(OID))
         if column is None:
             raise scope.missing_column(level, parts[-2], parts[-1], pos)
         return self.reference(column, item[1], pos)

@@ -173,7 +173,8 @@ def rejects_null(part: p.Expr, ids: set[int]) -> bool:
         verdicts = [rejects_null(arg, ids) for arg in part.args]
         return any(verdicts) if part.op == "and" else all(verdicts)
     if isinstance(part, p.ArrayCompare):
-        return part.function.strict and _null_with(part.left, ids)
+        # ALL over no items is true whatever is on the left
+        return part.any and part.function.strict and _null_with(part.left, ids)
     return _null_with(part, ids)
 
 
