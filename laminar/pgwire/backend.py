@@ -101,6 +101,9 @@ class Client(Protocol):
     def notify(self, process_id: int, channel: str, payload: str) -> None:
         """Send what LISTEN waits for."""
 
+    def deallocate(self, name: str | None) -> None:
+        """Forget a prepared statement of the protocol (None: all); raises 26000 for an unknown one."""
+
     def terminate(self, error: PgError) -> None:
         """End the connection: at once when it is idle, else after the statement that runs is cancelled."""
 

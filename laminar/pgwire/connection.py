@@ -121,6 +121,7 @@ class Connection:
 
 async def _message_loop(session: Session) -> None:
     extended = ExtendedQuery(session)
+    session.extended = extended
     try:
         session.ready()
         await _answer_messages(session, extended)

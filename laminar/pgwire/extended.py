@@ -97,6 +97,13 @@ class ExtendedQuery:
         self._statements.pop("", None)
         await self._drop_portal("")
 
+    def deallocate(self, name: str | None) -> None:
+        """DEALLOCATE: the statement of that name, or all but the one that runs."""
+        if name is None:
+            self._statements.clear()
+        elif self._statements.pop(name, None) is None:
+            raise PgError(_UNDEFINED_STATEMENT, f'prepared statement "{name}" does not exist')
+
     async def forget_portals(self) -> None:
         """Outside a transaction there are no portals."""
         if self._portals and self._session.backend.transaction_status == "I":

@@ -17,6 +17,7 @@ from laminar.pgwire.settings import output_settings
 from laminar.pgwire.wire import ConnectionClosed
 
 if TYPE_CHECKING:
+    from laminar.pgwire.extended import ExtendedQuery
     from laminar.pgwire.backend import Backend, Notice, Result
     from laminar.pgwire.wire import Wire
 
@@ -30,6 +31,8 @@ class Session:
         self.wire = wire
         self.process_id = 0
         self.backend: Backend = cast("Backend", None)
+        #: statements and portals, once the client may have some
+        self.extended: ExtendedQuery | None = None
         self._reported: dict[str, str] = {}
         self._termination: PgError | None = None
         self._copying = self._copy_cancelled = False
@@ -47,6 +50,10 @@ class Session:
         self._termination = error
         if not self.wire.interrupt(error):
             self.cancel()
+
+    def deallocate(self, name: str | None) -> None:
+        if self.extended is not None:
+            self.extended.deallocate(name)
 
     # --- messages ---
 

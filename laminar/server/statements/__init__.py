@@ -86,6 +86,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return maintenance.CheckpointAction(session)
         case s.Maintenance():
             return maintenance.NothingToDoAction(session, statement)
+        case s.Deallocate():
+            return maintenance.DeallocateAction(session, statement)
         case s.Discard():
             return maintenance.DiscardAction(session, statement)
     raise not_supported(f"{_words(type(statement).__name__)} is not supported yet")

@@ -55,6 +55,20 @@ class NothingToDoAction(Action):
         return Result(self.statement.command.upper())
 
 
+class DeallocateAction(Action):
+    """DEALLOCATE of the protocol's prepared statements."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Deallocate) -> None:
+        super().__init__(session)
+        self.name = statement.name
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        self.session.client.deallocate(self.name)
+        return Result("DEALLOCATE" if self.name is not None else "DEALLOCATE ALL")
+
+
 class DiscardAction(Action):
     """DISCARD: settings back to their defaults, prepared statements gone."""
 
@@ -65,6 +79,8 @@ class DiscardAction(Action):
         self.what = statement.what
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        if self.what in ("all", "plans"):
+            self.session.client.deallocate(None)
         if self.what == "all":
             if self.session.transaction_status != "I":
                 raise PgError(ACTIVE_SQL_TRANSACTION, "DISCARD ALL cannot run inside a transaction block")
