@@ -42,7 +42,6 @@ SCALARS = [
 AGGREGATES = [
     "count(*)", "count(v)", "sum(v)", "avg(v)", "min(v)", "max(v)", "sum(n)", "avg(n)", "min(n)", "max(m)",
     "sum(k)", "avg(k)", "sum(f)", "avg(f)", "min(g)", "max(g)", "min(d)", "max(ts)", "sum(m)",
-    "count(DISTINCT k)",
 ]  # fmt: skip
 
 
@@ -87,7 +86,7 @@ class Views:
             "t.n = u.w",
         ]
         on = self.r.choice(choices)
-        return f"SELECT t.id AS a, u.id AS b, t.v AS v, u.w * 2 AS w FROM t JOIN u ON {on}"
+        return f"SELECT t.id AS a, u.id AS b, t.v AS v, u.w / 2 AS w FROM t JOIN u ON {on}"
 
     def joined_grouped(self) -> str:
         return (
@@ -204,7 +203,7 @@ def test_views_equal_their_queries(seed: int, postgres: Postgres, laminar: Lamin
                     own.execute(f"CREATE MATERIALIZED VIEW {name} AS {queries[name]}")
             for statement in changes.transaction():
                 log.append(statement)
-                assert apply(own, statement) == apply(pg, statement), log
+                assert apply(own, statement) == apply(pg, statement), log[-8:]
             for name in TABLES:
                 assert content(own, f"SELECT * FROM {name}") == content(pg, f"SELECT * FROM {name}"), log
             for name, query in queries.items():
@@ -236,7 +235,7 @@ def test_views_on_views(seed: int, postgres: Postgres, laminar: LaminarServer) -
         for _ in range(25):
             for statement in changes.transaction():
                 log.append(statement)
-                assert apply(own, statement) == apply(pg, statement), log
+                assert apply(own, statement) == apply(pg, statement), log[-8:]
             for name in chain:
                 assert content(own, f"SELECT * FROM {name}") == content(pg, f"SELECT * FROM {name}"), (
                     name,

@@ -13,7 +13,7 @@ from laminar.errors import SERIALIZATION_FAILURE, PgError
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml
 from laminar.server.commit import PendingCommit
-from laminar.server.reading import take_snapshots
+from laminar.server.reading import scans, take_snapshots
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches
 from laminar.server.writing import open_table
@@ -90,7 +90,8 @@ class WriteAction(Action):
 
     async def _write(self, params: Sequence[pa.Scalar | None]) -> tuple[dml.Effect, pa.RecordBatch | None]:
         bound = self.bound
-        plain = isinstance(bound, BoundInsert) and bound.on_conflict is None
+        # a plain INSERT of values reads nothing, so that it need not wait for what was committed before
+        plain = isinstance(bound, BoundInsert) and bound.on_conflict is None and not scans(self.plan)
         table = await open_table(self.session, bound.relation.oid, wait=not plain)
         if isinstance(bound, BoundInsert):
             return await self._insert(bound, table, params)
