@@ -23,7 +23,7 @@ from laminar.sql.adhoc.batches import Indices, take_or_null
 from laminar.sql.adhoc.calls import NUMERIC_VAR, call, sort_key, to_numeric
 from laminar.sql.adhoc.sorting import ordered
 from laminar.sql.evaluator import Env
-from laminar.types import FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
+from laminar.types import BPCHAR, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
 
 Floats = npt.NDArray[Any]
 _INTEGERS = {INT2, INT4, INT8}
@@ -179,7 +179,7 @@ def extreme(data: Input, *, largest: bool) -> pa.Array:
     if not type_.needs_sort_key and not pa.types.is_fixed_size_binary(values.type) and type_.oid != NUMERIC:
         return segments.hashed(values, data.groups, data.count, "max" if largest else "min")
     key = ordered(sort_key(values, type_))
-    # of equal values that differ in storage the last one counts, as with PostgreSQL
+    # of equal values that differ in storage the last one counts, of bpchar the first, as with PostgreSQL
     place = pa.array(np.arange(len(key)))
     table = pa.Table.from_arrays([pa.array(data.groups), key, place], names=["g", "k", "place"])
     order = np.asarray(
@@ -188,7 +188,7 @@ def extreme(data: Input, *, largest: bool) -> pa.Array:
             sort_keys=[
                 ("g", "ascending"),
                 ("k", "descending" if largest else "ascending"),
-                ("place", "descending"),
+                ("place", "ascending" if type_.oid == BPCHAR else "descending"),
             ],
         )
     ).astype(np.int64)
