@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from laminar.errors import PgError
 from tests.harness.postgres import Postgres
-from tests.sql.adhoc_database import Database, is_gap
+from tests.sql.adhoc_database import Database
 
 TABLES = """
 CREATE TABLE a (i int, b bigint, s smallint, f float8, n numeric(12,2), u numeric, t text, d date,
@@ -190,7 +189,6 @@ SELECT * FROM generate_series(1, 5)
 SELECT * FROM generate_series(5, 1, -2) x
 SELECT * FROM generate_series(1, 0)
 SELECT * FROM generate_series(1, 5, 0)
-SELECT * FROM generate_series(1.5, 3.25, 0.5) n
 SELECT * FROM generate_series(timestamp '2024-01-31', timestamp '2024-06-01', interval '1 month') n
 SELECT * FROM generate_series(date '2024-01-31', date '2024-02-03', interval '12 hours') n
 SELECT * FROM unnest(array[1, 2, NULL]) WITH ORDINALITY x(v, n)
@@ -231,9 +229,9 @@ def queries(text: str) -> list[str]:
     queries(SIMPLE + JOINS + AGGREGATES + SETS + WINDOWS + SETS_OF_ROWS + SUBQUERIES),
 )
 def test_query(database: Database, sql: str) -> None:
-    try:
-        database.check(sql)
-    except PgError as error:
-        if not is_gap(error):
-            raise
-        pytest.xfail(error.message)
+    database.check(sql)
+
+
+@pytest.mark.xfail(reason="generate_series of numeric has no kernel yet", strict=False)
+def test_numeric_series(database: Database) -> None:
+    database.check("SELECT * FROM generate_series(1.5, 3.25, 0.5) n")
