@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from laminar.engine.change import END_OF_TIME
 from laminar.engine.nodes import EmitGate, Hop, Linear, Properties
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr
 from laminar.sql.resolve import resolve_operator
-from laminar.types import BOOL, DATE, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP, PgType
+from laminar.types import BOOL, DATE, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP, PgType, numeric
 from tests.engine.operator_nodes import Run, aggregate, change, columns, emit, grouping, ref, rows_of, source
 
 LONG, INT, STRING, TIME = PgType(INT8), PgType(INT4), PgType(TEXT), PgType(TIMESTAMP)
@@ -215,3 +216,25 @@ def test_unchanged_average_is_not_emitted() -> None:
     run.step((0, change([LONG, PgType(FLOAT8)], [((1, 4.0), 1), ((2, 1.0), 1)])), watermarks=[{}])
     more = [((1, 4.0), 1), ((2, 1.0), 1), ((3, 1.0), 1)]
     assert [len(c) for c in run.step((0, change([LONG, PgType(FLOAT8)], more)), watermarks=[{}])] == [1]
+
+
+def test_avg_as_postgresql() -> None:
+    types = [LONG, INT, PgType(FLOAT8), numeric(10, 2)]
+    below = source(types)
+    wanted = [
+        aggregate("avg", PgType(NUMERIC), ref(below, 2)),
+        aggregate("avg", PgType(FLOAT8), ref(below, 3)),
+        aggregate("avg", PgType(NUMERIC), ref(below, 4)),
+        aggregate("sum", PgType(NUMERIC), ref(below, 4)),
+    ]
+    run = Run(grouping(below, [1], wanted))
+    rows = [((1, 1, 0.5, Decimal("1.10")), 1), ((1, 2, None, None), 1), ((1, 2, 0.25, Decimal("2.25")), 1)]
+    (out,) = run.step((0, change(types, rows)), watermarks=[{}])
+    from laminar._native import textio
+
+    shown = [
+        textio.format_text(column, type_, textio.FormatSettings())[0].as_py()
+        for column, type_ in zip(out.batch.columns[1:], [a.type for a in wanted], strict=True)
+    ]
+    # select avg(x), … from (values (1, 0.5, 1.10), (2, null, null), (2, 0.25, 2.25)) in PostgreSQL 15
+    assert shown == ["1.6666666666666667", "0.375", "1.6750000000000000", "3.35"]
