@@ -22,7 +22,7 @@ from laminar.sql.adhoc.calls import compiled
 from laminar.sql.adhoc.substrait import Builder
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import columns_of, conjunction, conjuncts
-from laminar.sql.plan import BoolOp, Call, Cast, ColumnRef, Distinct, Expr, Join, Plan, SortItem, Test
+from laminar.sql.plan import BoolOp, Call, Cast, ColumnRef, Const, Distinct, Expr, Join, Plan, SortItem, Test
 from laminar.types import INT2, INT4, INT8, NUMERIC, PgType
 
 BATCH_ROWS: Final = 32768
@@ -166,6 +166,10 @@ class Relational:
         """The condition in DataFusion's own operators, None when it has none with PostgreSQL's meaning."""
         if isinstance(expr, ColumnRef):
             return self.builder.field(positions[expr.id])
+        if isinstance(expr, Const):
+            # EXISTS of an uncorrelated subquery, or ON true; unknown joins nothing, as false does
+            true = self.builder.true()
+            return true if expr.value else self.builder.call("not", [true], pa.bool_())
         if isinstance(expr, Test) and expr.what == "null" and isinstance(expr.arg, ColumnRef):
             name = "is_not_null" if expr.negated else "is_null"
             return self.builder.call(name, [self.builder.field(positions[expr.arg.id])], pa.bool_())

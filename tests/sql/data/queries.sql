@@ -174,3 +174,11 @@ select 5 / 2, -5 / 2, 5 % -3, 2 ^ 3, 7.0 / 2
 select 'a' || 1, 1 || 'a', null || 'x'
 select a between symmetric 3 and 1 from t order by id
 select not a > 2 or b = 'x' from t order by id
+select id from t where exists (select 1 from nothing) order by id
+select id from t where exists (select 1 from u) and id < 3 order by id
+select id from t where not exists (select 1 from u where u.a = 2) order by id
+select id from t where not exists (select 1 from nothing) and id < 2 order by id
+select t.id, u.id from t left join u on true where t.id < 2 order by 1, 2
+select t.id, nothing.a from t left join nothing on true where t.id < 2 order by 1
+select t.id, u.id from t left join u on false where t.id < 2 order by 1
+select t.id, q.n from t left join lateral (select max(u.a) n from u where t.a is null) q on true order by 1
