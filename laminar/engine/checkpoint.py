@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 #: state files are merged when there is more than this many times the live state in them
 _GARBAGE = 2
 _MIN_COMPACT_BYTES = 1 << 20
-_LOST = PgError(CANNOT_CONNECT_NOW, "the checkpoint was given up because a reactor died")
+REACTORS_LOST = PgError(CANNOT_CONNECT_NOW, "the checkpoint was given up because a reactor died")
 
 
 @dataclass(slots=True)
@@ -119,8 +119,16 @@ class Checkpoints:
         """The reactors are gone: what they wrote since the manifest is worth nothing."""
         for future in self._reports.values():
             if not future.done():
-                future.set_result(_LOST)
+                future.set_result(REACTORS_LOST)
         self._unnamed = [[] for _ in range(self.reactors)]
+
+    def fail(self, error: PgError) -> None:
+        """The engine cannot go on: there will be no checkpoint."""
+        self.lost()
+        for future in self._waiters:
+            if not future.done():
+                future.set_exception(error)
+        self._waiters = []
 
     # --- one checkpoint -----------------------------------------------------------------
 

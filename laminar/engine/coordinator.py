@@ -18,7 +18,7 @@ import structlog
 from laminar.connectors.base import source_connector
 from laminar.engine.backfill import Progress, send_past
 from laminar.engine.change import NO_WATERMARK, Change
-from laminar.engine.checkpoint import Checkpoints
+from laminar.engine.checkpoint import REACTORS_LOST, Checkpoints
 from laminar.engine.config import EngineConfig
 from laminar.engine.epochs import Clock, Commits, EpochEntry, Gathering, Plan
 from laminar.engine.fleet import Fleet, ReactorsLost
@@ -55,6 +55,8 @@ log = structlog.get_logger(__name__)
 _REPLAY_AHEAD = 4
 #: reactor deaths without a published epoch in between that end the server
 _DEATHS_LIMIT = 5
+#: an installation is tried again when reactors die; it may be what kills them
+_INSTALL_ATTEMPTS = 3
 #: log space that transactions leave for epoch records, so that a full disk does not stop publication
 _EPOCH_ROOM = 1 << 16
 #: seconds between looks for new partitions of sources
@@ -114,6 +116,7 @@ class Coordinator:
         self._feeding = False
         self._revived = asyncio.Event()
         self._deaths = 0
+        self._last_words = "one was killed"
         self._turn = 0
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -163,7 +166,7 @@ class Coordinator:
         self.store.restore(self.data_dir / "store", stored, manifest.epoch, manifest.now)
         self.rows.row_ids = dict(manifest.row_ids)
         self.wal = Wal(self.data_dir / "wal", self.config.wal_segment_bytes, self._fail)
-        await self._revive()
+        await self._revive_until_it_works()
 
     def _usable(self, manifest: Manifest, wanted: dict[int, DataflowSpec]) -> dict[int, DataflowSpec]:
         """Dataflows whose state in the checkpoint can be taken up.
@@ -232,6 +235,7 @@ class Coordinator:
                 future.set_exception(error)
         for gathering in self._gatherings.values():
             gathering.fail(error)
+        self.checkpoints.fail(error)
         for subscription in self.subscriptions:
             subscription.end(error)
 
@@ -402,7 +406,6 @@ class Coordinator:
             gathering = self._barrier(epoch, self._time(), plan, watermarks)
             await gathering.done
         except ReactorsLost:
-            self._plan.detach += plan.detach
             self._plan.checkpoint |= plan.checkpoint
             raise
         await self._finish(gathering, plan, watermarks)
@@ -428,7 +431,8 @@ class Coordinator:
         self.fleet.broadcast(Kind.BARRIER, extra=message)
         # Rows committed from now on queue behind the barrier, where the new dataflows take changes.
         for new in plan.attach:
-            self._read_by(self._installing[new])
+            if new in self._installing:
+                self._read_by(self._installing[new])
         for gone in plan.detach:
             self._unread(gone)
         return gathering
@@ -451,11 +455,13 @@ class Coordinator:
         await self.wal.sync(self.wal.append(EPOCH, parts))
         self._publish(epoch, self._now, self._pending.pop(epoch, []), gathering)
         for dataflow in plan.complete:
-            self.dataflows[dataflow] = self._installing[dataflow]
+            if dataflow in self._installing:  # else it has been cancelled
+                self.dataflows[dataflow] = self._installing[dataflow]
         self.checkpoints.stale = True
         for dataflow in plan.attach:
-            if dataflow in self._attached:
-                self._attached[dataflow].set_result((epoch, self.store.read()))
+            attached = self._attached.pop(dataflow, None)
+            if attached is not None and not attached.done():
+                attached.set_result((epoch, self.store.read()))
         if plan.checkpoint:
             self.checkpoints.begin(self._manifest(epoch), self.store, self.wal)
         for old in [e for e in self._start_lsn if e <= epoch]:
@@ -484,7 +490,9 @@ class Coordinator:
         for relation, change in commits:
             changes.setdefault(relation, []).append(change)
         for relation, delivered in gathering.changes.items():
-            changes.setdefault(relation, []).extend(delivered)
+            # A dataflow that has been cancelled goes on until the next barrier; nobody wants its rows.
+            if relation in self.dataflows or relation in self._installing:
+                changes.setdefault(relation, []).extend(delivered)
         self.store.publish(epoch, {oid: found for oid, found in changes.items() if oid in self.store}, now)
         self.reports.update(gathering.reports)
         self._log_epoch(epoch, now, commits, gathering)
@@ -540,7 +548,8 @@ class Coordinator:
                 result = message.object()
                 self.checkpoints.reported(reactor, PgError(**result) if isinstance(result, dict) else result)
             case Kind.FAILED:
-                log.error("reactor failed", reactor=reactor, error=message.object()["message"])
+                self._last_words = message.object()["message"]
+                log.error("reactor failed", reactor=reactor, error=self._last_words)
 
     def _gathering(self, epoch: int) -> Gathering:
         """Changes may come before the barrier has been sent."""
@@ -585,7 +594,7 @@ class Coordinator:
         await self.checkpoints.idle()
         manifest = self.checkpoints.manifest
         self._gatherings.clear()
-        self._plan = Plan(detach=self._plan.detach, checkpoint=self._plan.checkpoint)
+        self._plan = Plan(checkpoint=self._plan.checkpoint)
         self.fleet = Fleet(self.config, self.data_dir / "scratch", self._received, self._died)
         self.fleet.start()
         for spec in self._known.values():
@@ -745,13 +754,14 @@ class Coordinator:
         """
         self._installing[spec.id] = spec
         try:
-            while True:
+            for _ in range(_INSTALL_ATTEMPTS):
                 self._check()
                 try:
                     return await self._install(spec, progress)
                 except ReactorsLost:
                     self._empty(spec.id)
                     await self._until_revived()
+            raise PgError(INTERNAL_ERROR, f"the reactors fail at this: {self._last_words}")
         except BaseException:
             self._discard(spec.id)
             raise
@@ -798,8 +808,9 @@ class Coordinator:
 
     def _discard(self, dataflow: int) -> None:
         """Undo an installation."""
-        if dataflow in self._plan.attach:
-            self._plan.attach.remove(dataflow)
+        for planned in (self._plan.attach, self._plan.complete):
+            if dataflow in planned:
+                planned.remove(dataflow)
         self._attached.pop(dataflow, None)
         self._plan.detach.append(dataflow)
         self._forget_dataflow(dataflow)
@@ -826,11 +837,18 @@ class Coordinator:
 
     async def checkpoint(self) -> None:
         """Write a checkpoint of all that has been accepted; durable when this returns."""
-        self._check()
-        done = self.checkpoints.result()
-        self._plan.checkpoint = True
-        self._clock.urge()
-        await done
+        while True:
+            self._check()
+            done = self.checkpoints.result()
+            self._plan.checkpoint = True
+            self._clock.urge()
+            try:
+                await done
+                return
+            except PgError as error:
+                if error is not REACTORS_LOST:
+                    raise
+                await self._until_revived()
 
     def _read_by(self, spec: DataflowSpec) -> None:
         for oid in spec.inputs:

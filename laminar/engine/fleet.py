@@ -127,21 +127,28 @@ class Fleet:
     # --- sending --------------------------------------------------------------------
 
     def post(self, index: int, kind: Kind, a: int = 0, b: int = 0, c: int = 0, extra: object = None) -> None:
-        """Send to one reactor; what does not fit waits here."""
+        """Send to one reactor; what does not fit waits here. ReactorsLost when they are gone."""
+        self._check()
         outbox = self.reactors[index].outbox
         if not outbox.post(kind, a, b, c, extra):
             self._await_room(outbox)
 
     def broadcast(self, kind: Kind, a: int = 0, b: int = 0, c: int = 0, extra: object = None) -> None:
         """Send to all."""
+        self._check()
         for index in range(len(self.reactors)):
             self.post(index, kind, a, b, c, extra)
 
     def post_rows(self, index: int, relation: int, dataflow: int, epoch: int, change: Change) -> None:
         """Send rows of a stored relation to one reactor."""
+        self._check()
         outbox = self.reactors[index].outbox
         if not outbox.post_change(Kind.ROWS, relation, dataflow, epoch, change):
             self._await_room(outbox)
+
+    def _check(self) -> None:
+        if self.ended:
+            raise ReactorsLost
 
     def _await_room(self, outbox: Outbox) -> None:
         """Have the reactor ring when there is room, unless there is some already."""

@@ -56,14 +56,14 @@ def event_times(column: pa.Array, oid: int) -> npt.NDArray[np.int64]:
     if oid == INT8:
         return _scaled(times, 1000, END_OF_TIME // 1000)
     if len(times) and times.max() == TIMESTAMP_INFINITY:
-        return np.where(times == TIMESTAMP_INFINITY, NO_WATERMARK, times)
+        times = np.where(times == TIMESTAMP_INFINITY, np.int64(NO_WATERMARK), times)
     return times
 
 
 def _scaled(times: npt.NDArray[np.int64], unit: int, limit: int) -> npt.NDArray[np.int64]:
     """In microseconds; NO_WATERMARK from ``limit`` on, either way."""
     known = (times < limit) & (times > -limit)
-    return np.where(known, np.where(known, times, 0) * unit, NO_WATERMARK).astype(np.int64, copy=False)
+    return np.where(known, np.where(known, times, 0) * unit, np.int64(NO_WATERMARK))
 
 
 def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
@@ -73,10 +73,9 @@ def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
     if values is None:
         return np.empty(0, np.int64)
     found = np.frombuffer(values, dtype, len(column), column.offset * np.dtype(dtype).itemsize)
-    found = found.astype(np.int64, copy=False)
     if column.null_count:
         found = np.where(column.is_null().to_numpy(zero_copy_only=False), NO_WATERMARK, found)
-    return found
+    return found.astype(np.int64, copy=False)
 
 
 def delayed(time: int, delay: int) -> int:

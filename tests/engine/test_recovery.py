@@ -194,3 +194,39 @@ def test_dropped_while_stopped(tmp_path: Path) -> None:
             assert content(coordinator, 200) == [("a", 1, 1)]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kill_a_reactor_while_installing(tmp_path: Path, seed: int) -> None:
+    """CREATE MATERIALIZED VIEW goes on with new reactors; cancelled, it leaves nothing."""
+
+    async def run() -> None:
+        chance = random.Random(seed)
+        async with engine(tmp_path, [TABLE], [], 2) as coordinator:
+            history = [(i, value(i), 1) for i in range(30_000)]
+            await coordinator.commit([(100, rows([k for k, _, _ in history], [v for _, v, _ in history]))])
+            coordinator.register_relation(VIEW)
+            installing = asyncio.create_task(coordinator.install(FLOW))
+            await asyncio.sleep(chance.uniform(0, 0.03))
+            assert coordinator.fleet is not None
+            os.kill(coordinator.fleet.reactors[seed % 2].process.pid, signal.SIGKILL)
+            await installing
+            assert content(coordinator, 200) == expected_groups(history)
+
+            second, flow = copy_view(201, TABLE)
+            coordinator.register_relation(second)
+            installing = asyncio.create_task(coordinator.install(flow, lambda sent, total: installing.cancel()))
+            with pytest.raises(asyncio.CancelledError):
+                await installing
+            await coordinator.flush()
+            await coordinator.checkpoint()
+            assert 201 not in coordinator.dataflows
+            assert content(coordinator, 201) == []
+            await coordinator.commit([(100, rows([50_000], ["z"]))])
+            await coordinator.install(flow)
+            assert len(content(coordinator, 201)) == 30_001
+        async with engine(tmp_path, [TABLE, VIEW, second], [FLOW, flow], 2) as coordinator:
+            assert content(coordinator, 200) == expected_groups([*history, (50_000, "z", 1)])
+            assert len(content(coordinator, 201)) == 30_001
+
+    asyncio.run(run())
