@@ -215,7 +215,8 @@ def test_kill_a_reactor_while_installing(tmp_path: Path, seed: int) -> None:
 
             second, flow = copy_view(201, TABLE)
             coordinator.register_relation(second)
-            installing = asyncio.create_task(coordinator.install(flow, lambda sent, total: installing.cancel()))
+            cancel = lambda sent, total: installing.cancel()  # noqa: E731
+            installing = asyncio.create_task(coordinator.install(flow, cancel))
             with pytest.raises(asyncio.CancelledError):
                 await installing
             await coordinator.flush()
