@@ -67,7 +67,7 @@ def literal(value: str | None, type_: str) -> str:
 
 def quoted(type_: str) -> str:
     aliases = {"char": '"char"', "template": "text", "small": "int4"} | dict.fromkeys(
-        ("pattern", "flags", "replacement"), "text"
+        ("pattern", "flags", "replacement", "form", "encoded"), "text"
     )
     return aliases.get(type_, type_)
 

@@ -53,6 +53,8 @@ VARIADIC = [
     ("to_jsonb", "float8"),
     ("to_jsonb", "json"),
     ("to_json", "text[]"),
+    ("encode", "bytea", "form"),
+    ("decode", "encoded", "form"),
     ("format", "template"),
     ("format", "template", "text"),
     ("format", "template", "text", "int2"),

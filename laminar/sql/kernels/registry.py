@@ -54,6 +54,7 @@ _MODULES: Final = (
     "arithmetic",
     "arrays",
     "booleans",
+    "bytea",
     "casts",
     "comparison",
     "jsonb",

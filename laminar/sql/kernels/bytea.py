@@ -1,0 +1,140 @@
+"""Functions of bytea: encode and decode, parts, single bytes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from laminar.errors import PgError
+from laminar.sql.kernels.rowwise import python
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+
+@python("binary_encode")
+def _encode(value: bytes, form: str) -> str:
+    lowered = form.lower()
+    if lowered == "hex":
+        return value.hex()
+    if lowered == "base64":
+        text = base64.b64encode(value).decode()
+        # lines of 76 characters, as MIME has them
+        return "\n".join(text[i : i + 76] for i in range(0, len(text), 76))
+    if lowered == "escape":
+        return "".join(_escaped(byte) for byte in value)
+    raise _unknown(form)
+
+
+def _escaped(byte: int) -> str:
+    if byte == 0 or byte >= 128:
+        return f"\\{byte:03o}"
+    return "\\\\" if byte == 92 else chr(byte)
+
+
+def _unknown(form: str) -> PgError:
+    return PgError("22023", f'unrecognized encoding: "{form}"')
+
+
+@python("binary_decode")
+def _decode(text: str, form: str) -> bytes:
+    lowered = form.lower()
+    if lowered == "hex":
+        return _from_hex(text)
+    if lowered == "base64":
+        return _from_base64(text)
+    if lowered == "escape":
+        return _from_escape(text)
+    raise _unknown(form)
+
+
+def _from_hex(text: str) -> bytes:
+    digits = [c for c in text if c not in " \n\t\r"]
+    for i, digit in enumerate(digits):
+        if digit not in "0123456789abcdefABCDEF":
+            raise PgError("22023", f'invalid hexadecimal digit: "{digit}"')
+        if i % 2 == 0 and i + 1 == len(digits):
+            raise PgError("22023", "invalid hexadecimal data: odd number of digits")
+    return binascii.unhexlify("".join(digits))
+
+
+def _from_base64(text: str) -> bytes:
+    raw = bytes(b for b in text.encode() if b not in b" \t\n\r")
+    hint = "Input data is missing padding, is truncated, or is otherwise corrupted."
+    for at, byte in enumerate(raw):
+        if byte == ord("="):
+            if at % 4 < 2 or raw[at:].strip(b"="):
+                raise PgError("22023", 'unexpected "=" while decoding base64 sequence')
+        elif byte not in _BASE64:
+            shown = raw[at:].decode(errors="ignore")[:1]
+            raise PgError("22023", f'invalid symbol "{shown}" found while decoding base64 sequence')
+    if len(raw) % 4:
+        raise PgError("22023", "invalid base64 end sequence", hint=hint)
+    return base64.b64decode(raw)
+
+
+def _from_escape(text: str) -> bytes:
+    raw, out, at = text.encode(), bytearray(), 0
+    while at < len(raw):
+        octal = raw[at + 1 : at + 4]
+        if raw[at] != 92:
+            out.append(raw[at])
+            at += 1
+        elif len(octal) == 3 and octal[0] in b"0123" and all(b in b"01234567" for b in octal):
+            out.append(int(octal, 8))
+            at += 4
+        elif raw[at + 1 : at + 2] == b"\\":
+            out.append(92)
+            at += 2
+        else:
+            raise PgError("22P02", "invalid input syntax for type bytea")
+    return bytes(out)
+
+
+@python("bytea_substr")
+def _substr(value: bytes, start: int, length: int) -> bytes:
+    end = start + length
+    if end <= 2**31 - 1 and end < start:
+        raise PgError("22011", "negative substring length not allowed")
+    return value[max(start, 1) - 1 : max(end, 1) - 1]
+
+
+@python("bytea_substr_no_len", total=True)
+def _substr_rest(value: bytes, start: int) -> bytes:
+    return value[max(start, 1) - 1 :]
+
+
+@python("byteapos", total=True)
+def _position(value: bytes, part: bytes) -> int:
+    return value.find(part) + 1
+
+
+@python("byteaGetByte")
+def _get_byte(value: bytes, index: int) -> int:
+    return value[_valid(index, len(value))]
+
+
+def _valid(index: int, length: int) -> int:
+    if not 0 <= index < length:
+        raise PgError("2202E", f"index {index} out of valid range, 0..{length - 1}")
+    return index
+
+
+@python("byteaSetByte")
+def _set_byte(value: bytes, index: int, byte: int) -> bytes:
+    _valid(index, len(value))
+    return value[:index] + bytes([byte & 255]) + value[index + 1 :]
+
+
+@python("byteatrim", total=True)
+def _trim(value: bytes, what: bytes) -> bytes:
+    return value.strip(what) if what else value
+
+
+@python("bytealtrim", total=True)
+def _ltrim(value: bytes, what: bytes) -> bytes:
+    return value.lstrip(what) if what else value
+
+
+@python("byteartrim", total=True)
+def _rtrim(value: bytes, what: bytes) -> bytes:
+    return value.rstrip(what) if what else value
