@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import psycopg
 import pytest
@@ -15,7 +14,6 @@ from laminar.connectors.base import ScanRequest, SourceSpec, source_connector
 from tests.harness.server import LaminarServer
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("laminar.server.app") is None, reason="there is no server yet"),
     pytest.mark.timeout(300),
 ]
 

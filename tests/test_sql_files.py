@@ -6,7 +6,6 @@ once it passes, its line has to go.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -67,7 +66,6 @@ def test_postgres(path: Path, protocol: Protocol, postgres: Postgres) -> None:
     Runner(postgres.dsn, protocol, "postgres").run_file(parse(path))
 
 
-@pytest.mark.skipif(find_spec("laminar.server.app") is None, reason="there is no server yet")
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("path", on_laminar())
 def test_laminar(path: Path, protocol: Protocol, laminar: LaminarServer) -> None:

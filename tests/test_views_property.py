@@ -9,7 +9,6 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
-from importlib.util import find_spec
 from typing import Any
 
 import psycopg
@@ -17,8 +16,6 @@ import pytest
 
 from tests.harness.postgres import Postgres
 from tests.harness.server import LaminarServer
-
-pytestmark = pytest.mark.skipif(find_spec("laminar.server.app") is None, reason="there is no server yet")
 
 TABLES = {
     "t": """id int PRIMARY KEY, k int, g text, v int8, n numeric(12,2), m numeric, f float8, b bool,

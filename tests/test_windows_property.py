@@ -6,15 +6,12 @@ import random
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 from typing import Any
 
 import psycopg
 import pytest
 
 from tests.harness.server import LaminarServer
-
-pytestmark = pytest.mark.skipif(find_spec("laminar.server.app") is None, reason="there is no server yet")
 
 EPOCH = datetime(1970, 1, 1)
 START = datetime(2026, 1, 1)
@@ -114,8 +111,7 @@ def test_windows_close_as_the_model_says(
             assert set(connection.execute("SELECT * FROM w")) == model.rows()
         assert model.closed and model.late
         dropped = connection.execute(
-            "SELECT sum(rows) FROM laminar_catalog.dropped_rows"
-            " WHERE relation = 'w' AND reason = 'late'"
+            "SELECT sum(rows) FROM laminar_catalog.dropped_rows WHERE relation = 'w' AND reason = 'late'"
         ).fetchone()
         assert dropped == (model.late,)
         if relation == "SOURCE":  # the log replays with the watermarks that rows had

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.harness.postgres import start
 from tests.harness.processes import stop
-from tests.harness.sqllogic import Outcome, Record, Runner, lines_of, parse
+from tests.harness.sqllogic import EVENTUALLY, SORT_MODES, Outcome, Record, Runner, lines_of, parse
 
 
 def fill(record: Record, outcome: Outcome) -> Record:
@@ -37,7 +37,7 @@ def fill(record: Record, outcome: Outcome) -> Record:
         return replace(record, args=("ok",))
     if not outcome.types:
         return replace(record, kind="statement", args=("ok",), body=None)
-    sort = () if record.sort_mode == "nosort" else (record.sort_mode,)
+    sort = tuple(word for word in record.args if word in (*SORT_MODES, EVENTUALLY))
     rows = tuple(lines_of(outcome, record.sort_mode))
     return replace(record, kind="query", args=(*outcome.types, *sort), body=rows)
 
