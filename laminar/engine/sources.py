@@ -72,10 +72,11 @@ def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
     dtype = np.int32 if column.type == pa.int32() else np.int64
     if values is None:
         return np.empty(0, np.int64)
-    found = np.frombuffer(values, dtype, len(column), column.offset * np.dtype(dtype).itemsize)
+    raw = np.frombuffer(values, dtype, len(column), column.offset * np.dtype(dtype).itemsize)
+    found: npt.NDArray[np.int64] = raw.astype(np.int64, copy=False)
     if column.null_count:
-        found = np.where(column.is_null().to_numpy(zero_copy_only=False), NO_WATERMARK, found)
-    return found.astype(np.int64, copy=False)
+        found = np.where(column.is_null().to_numpy(zero_copy_only=False), np.int64(NO_WATERMARK), found)
+    return found
 
 
 def delayed(time: int, delay: int) -> int:
