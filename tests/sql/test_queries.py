@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Queries over small random tables give PostgreSQL's rows: binder, unnesting and rewriting together."""
 
 from __future__ import annotations
