@@ -7,7 +7,7 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ def copy_rate(laminar: LaminarServer, scale: float) -> float:
 
 def push_latency(laminar: LaminarServer, inserts: int = INSERTS) -> list[float]:
     """Seconds from sending a one-row INSERT (autocommit, durable) to its row at a subscriber, sorted."""
-    with laminar.connect() as writer, laminar.connect() as reader:
+    with laminar.connect() as writer, closing(laminar.connect()) as reader:
         writer.execute("CREATE TABLE p (id bigint PRIMARY KEY, v bigint)")
         writer.execute("CREATE MATERIALIZED VIEW pv AS SELECT id, v + 1 AS w FROM p")
         arrived: dict[int, float] = {}
@@ -57,7 +57,6 @@ def push_latency(laminar: LaminarServer, inserts: int = INSERTS) -> list[float]:
                     for line in bytes(row).splitlines():
                         arrived[int(line.split(b"\t")[2])] = now
                 done.set()
-                reader.cancel()
 
         listener = threading.Thread(target=_quietly(listen), daemon=True)
         listener.start()
@@ -69,7 +68,6 @@ def push_latency(laminar: LaminarServer, inserts: int = INSERTS) -> list[float]:
             writer.execute("INSERT INTO p VALUES (%s, %s)", [i, i])
         if not done.wait(60):
             raise RuntimeError(f"only {len(arrived)} of {inserts} rows arrived")
-        listener.join(10)
     # the first are warm-up
     return sorted(arrived[i] - sent[i] for i in range(inserts // 10, inserts))
 
