@@ -87,8 +87,12 @@ class Catalog:
         """Relations that read ``oid`` directly."""
         return [r for r in self.relations.values() if oid in r.depends_on]
 
-    def to_drop(self, targets: Iterable[StoredRelation], cascade: bool) -> list[StoredRelation]:
+    def to_drop(
+        self, targets: Iterable[StoredRelation], cascade: bool, path: tuple[str, ...] = ("public",)
+    ) -> list[StoredRelation]:
         """Targets and, with CASCADE, what needs them; dependents first.
+
+        ``path``: the search path, for the names in messages.
 
         Raises:
             PgError: 2BP01 without CASCADE when others need a target.
@@ -112,8 +116,8 @@ class Catalog:
             first = next(iter(wanted.values()))
             raise PgError(
                 DEPENDENT_OBJECTS,
-                f"cannot drop {describe(first)} because other objects depend on it",
-                detail="\n".join(f"{describe(a)} depends on {describe(b)}" for a, b in needing),
+                f"cannot drop {describe(first, path)} because other objects depend on it",
+                detail="\n".join(f"{describe(a, path)} depends on {describe(b, path)}" for a, b in needing),
                 hint="Use DROP ... CASCADE to drop the dependent objects too.",
             )
         return list(found.values())
@@ -182,9 +186,9 @@ class Catalog:
         self._store.close()
 
 
-def describe(relation: StoredRelation) -> str:
-    """``materialized view v``, as messages name a relation."""
-    name = relation.name if relation.schema == "public" else f"{relation.schema}.{relation.name}"
+def describe(relation: StoredRelation, path: tuple[str, ...] = ("public",)) -> str:
+    """``materialized view v``, as messages name a relation: with its schema unless that is in the path."""
+    name = relation.name if relation.schema in path else f"{relation.schema}.{relation.name}"
     return f"{KIND_NAMES[relation.kind]} {name}"
 
 

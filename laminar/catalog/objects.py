@@ -49,6 +49,8 @@ class StoredRelation:
         checks: (constraint name, expression as SQL text).
         connector: name and options of a source or sink; None for a push source.
         depends_on: oids of the relations it reads.
+        settings: session settings that its text was read under (TimeZone, DateStyle, IntervalStyle).
+        created: when, microseconds since 1970; what a literal 'now' in its text means.
     """
 
     oid: int
@@ -69,6 +71,8 @@ class StoredRelation:
     options: dict[str, str] = field(default_factory=dict)
     emit: dict[str, Any] = field(default_factory=dict)
     depends_on: tuple[int, ...] = ()
+    settings: dict[str, str] = field(default_factory=dict)
+    created: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for :func:`relation_from_json`."""

@@ -25,7 +25,7 @@ class Host(Protocol):
     index: int
     count: int
 
-    def make_operator(self, dataflow: int, node: Node) -> Operator:
+    def make_operator(self, spec: DataflowSpec, node: Node) -> Operator:
         """A computing operator (everything but inputs, exchanges and outputs)."""
 
     def make_input(self, dataflow: int, node: Input) -> InputOperator: ...
@@ -78,7 +78,7 @@ class Dataflow:
                 return MaterializeOperator(node, self.host)
             case Sink():
                 return SinkOperator(node)
-        return self.host.make_operator(self.spec.id, node)
+        return self.host.make_operator(self.spec, node)
 
     def inputs(self) -> list[tuple[Vertex, InputOperator]]:
         """The dataflow's inputs with their vertices."""

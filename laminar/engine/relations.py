@@ -92,6 +92,7 @@ class DataflowSpec:
         root: its Materialize or Sink node.
         inputs: oids of the relations that it reads.
         kind: ``view`` or ``sink``.
+        timezone: in which its expressions are evaluated.
         fingerprint: changes when the plan does, so that state of another plan is never taken up.
     """
 
@@ -100,6 +101,7 @@ class DataflowSpec:
     inputs: tuple[int, ...]
     kind: Literal["view", "sink"] = "view"
     fingerprint: str = ""
+    timezone: str = "UTC"
     options: dict[str, str] = field(default_factory=dict)
 
 

@@ -34,7 +34,7 @@ from laminar.engine.protocol import (
     ReactorSettings,
     StartState,
 )
-from laminar.engine.relations import RelationSpec
+from laminar.engine.relations import DataflowSpec, RelationSpec
 from laminar.engine.sources import Consumer, SourceHub, check_readable
 from laminar.engine.statefile import StateWriter, read_states
 from laminar.errors import INTERNAL_ERROR, PgError
@@ -280,11 +280,12 @@ class Reactor:
 
     # --- dataflows ---------------------------------------------------------------------
 
-    def make_operator(self, dataflow: int, node: Node) -> Operator:
+    def make_operator(self, spec: DataflowSpec, node: Node) -> Operator:
         """A computing operator."""
-        scratch = Path(self.settings.scratch) / str(dataflow)
+        scratch = Path(self.settings.scratch) / str(spec.id)
         scratch.mkdir(parents=True, exist_ok=True)
-        return build(node, OperatorContext(self.index, self.count, scratch, self.now))
+        context = OperatorContext(self.index, self.count, scratch, self.now, spec.timezone)
+        return build(node, context)
 
     def make_input(self, dataflow: int, node: Input) -> InputOperator:
         """An input with a way to ask for its relation's watermark."""

@@ -78,6 +78,7 @@ class Database:
             tuple(sorted({node.relation for node in inputs_of(root)})),
             "view" if relation.kind == "mview" else "sink",
             fingerprint,
+            timezone=relation.settings.get("TimeZone", "UTC"),
         )
 
     def forget(self, relation: StoredRelation) -> None:

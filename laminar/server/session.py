@@ -19,7 +19,7 @@ from laminar.errors import (
     PgError,
 )
 from laminar.pgwire.backend import Client, Field, Result
-from laminar.pgwire.settings import output_settings
+from laminar.pgwire.settings import input_settings, output_settings
 from laminar.server import guc
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
@@ -27,6 +27,7 @@ from laminar.server.transaction import Transaction
 from laminar.sql.evaluator import Env
 from laminar.sql.kernels.session import look_back
 from laminar.sql.parse import parse, split
+from laminar.sql.resolve.session import reading_literals
 from laminar.sql.statements import Commit, Rollback, Statement
 from laminar.types import PgType
 
@@ -131,7 +132,8 @@ class Session:
         self._refuse_in_failed(statement)
         # DDL by another session while this binds would be bound against half old, half new names.
         version = self.database.catalog.version
-        action = action_for(self, statement, sql, param_types)
+        with reading_literals(input_settings(self.settings)):
+            action = action_for(self, statement, sql, param_types)
         return PreparedStatement(
             sql, statement, action.param_types, action.fields, action, version, param_types
         )
@@ -236,11 +238,18 @@ class Session:
             transaction.view = view
         return view
 
+    def reading_settings(self) -> dict[str, str]:
+        """The settings that decide what a literal's text means."""
+        return {name: self.settings[name] for name in ("TimeZone", "DateStyle", "IntervalStyle")}
+
+    def now(self) -> int:
+        """now() of the transaction, or of a statement outside one; microseconds since 1970."""
+        return self.transaction.started if self.transaction is not None else _now()
+
     def env(self, params: Sequence[pa.Scalar | None] = ()) -> Env:
         """What expressions may ask for: the time, the zone, the parameters, who is asking."""
-        started = self.transaction.started if self.transaction is not None else _now()
         return Env(
-            now=started,
+            now=self.now(),
             timezone=self.settings["TimeZone"],
             params=tuple(params),
             settings=output_settings(self.settings),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from laminar.catalog.objects import StoredRelation
 from laminar.engine.nodes import Materialize, Sink
+from laminar.pgwire.settings import input_settings
+from laminar.server import guc
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.sql.parse import parse_query
 from laminar.sql.plan import Emit
+from laminar.sql.resolve.session import reading_literals
 from laminar.sql.stream import plan_sink, plan_view
 
 if TYPE_CHECKING:
@@ -20,7 +24,10 @@ def replan(database: Database, relation: StoredRelation) -> Materialize | Sink:
     """The stream plan of a stored view or sink; the same at every start of the same version."""
     assert relation.query is not None
     catalog = StoredCatalog(database, relation.search_path, relation.owner)
-    planned = plan_query(parse_query(relation.query), catalog)
+    # Read as it was read when it was created: a literal means the same time for ever.
+    settings = replace(input_settings(guc.defaults() | relation.settings), now=relation.created)
+    with reading_literals(settings):
+        planned = plan_query(parse_query(relation.query), catalog)
     return stream_plan(database, relation, planned)
 
 

@@ -68,7 +68,7 @@ class DropAction(Action):
         return found
 
     async def _drop(self, targets: list[StoredRelation]) -> None:
-        doomed = self.database.catalog.to_drop(targets, self.statement.cascade)
+        doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
         for relation in doomed:
             if relation.kind in ("mview", "sink"):
                 await self.database.coordinator.remove(relation.oid)

@@ -99,6 +99,8 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             sql=sql,
             query=statement.query_text,
             search_path=session.search_path,
+            settings=session.reading_settings(),
+            created=session.now(),
             emit=asdict(replace(emit, position=0)),
             depends_on=self.planned.dependencies,
         )
@@ -142,6 +144,8 @@ class CreateSinkAction(CreateDataflowAction):
             sql=sql,
             query=text,
             search_path=session.search_path,
+            settings=session.reading_settings(),
+            created=session.now(),
             connector=connector,
             options=options,
             emit=asdict(replace(emit, position=0)),
@@ -176,6 +180,8 @@ class CreateViewAction(Action):
             sql=sql,
             query=statement.query_text,
             search_path=session.search_path,
+            settings=session.reading_settings(),
+            created=session.now(),
             depends_on=planned.dependencies,
         )
 

@@ -10,6 +10,7 @@ from laminar.errors import PgError
 from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.parse import parse_rows
+from laminar.sql.resolve.session import literal_settings
 from laminar.types import BOOL, FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
 
 _INTEGERS: Final = frozenset((INT2, INT4, INT8))
@@ -27,7 +28,7 @@ def literal_arrays(rows: s.LiteralRows, types: list[PgType]) -> list[pa.Array] |
         if texts is None:
             return None
         try:
-            arrays.append(textio.parse_text(pa.array(texts, pa.string()), type_))
+            arrays.append(textio.parse_text(pa.array(texts, pa.string()), type_, literal_settings.get()))
         except PgError:
             return None  # the ordinary way knows the position
     return arrays

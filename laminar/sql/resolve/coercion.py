@@ -15,6 +15,7 @@ from laminar.sql.resolve import decimals, rules
 from laminar.sql.resolve.calls import as_function
 from laminar.sql.resolve.names import oid_name
 from laminar.sql.resolve.rules import Context
+from laminar.sql.resolve.session import literal_settings
 from laminar.types import (
     BPCHAR,
     INTERVAL,
@@ -78,7 +79,7 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
 
     bare = PgType(target.oid, target.typmod if target.oid == INTERVAL else -1)
     try:
-        parsed = textio.parse_one(text, bare)
+        parsed = textio.parse_one(text, bare, literal_settings.get())
     except PgError as error:
         raise error.at(position) from None
     if target.oid == NUMERIC:
