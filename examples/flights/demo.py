@@ -31,7 +31,8 @@ HOURS = """SELECT a.name, to_char(d.window_start, 'Mon DD HH24:MI') AS hour, d.f
                   round(d.avg_delay, 1) AS avg_delay
            FROM delay_per_carrier_hour d JOIN airlines a USING (carrier)
            ORDER BY d.window_start DESC, d.flights DESC, a.name LIMIT 8"""
-VISIBILITY = "SELECT visibility, flights, round(avg_delay, 1) AS avg_delay FROM delay_by_visibility ORDER BY 3 DESC"
+VISIBILITY = """SELECT visibility, flights, round(avg_delay, 1) AS avg_delay
+                FROM delay_by_visibility ORDER BY avg_delay DESC"""
 
 
 def free_port() -> int:

@@ -17,8 +17,8 @@ from laminar.pgwire.settings import output_settings
 from laminar.pgwire.wire import ConnectionClosed
 
 if TYPE_CHECKING:
-    from laminar.pgwire.extended import ExtendedQuery
     from laminar.pgwire.backend import Backend, Notice, Result
+    from laminar.pgwire.extended import ExtendedQuery
     from laminar.pgwire.wire import Wire
 
 log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ def output_settings(settings: Mapping[str, str]) -> FormatSettings:
     return _cached(*_values(settings))
 
 
-def input_settings(settings: Mapping[str, str]) -> FormatSettings:
-    """For values on their way in: ``now`` and ``today`` mean the time of the call."""
-    return FormatSettings(*_values(settings), now=time.time_ns() // 1000)
+def input_settings(settings: Mapping[str, str], now: int | None = None) -> FormatSettings:
+    """For values on their way in; ``now``: what now and today mean, microseconds, by default the call's time."""
+    return FormatSettings(*_values(settings), now=time.time_ns() // 1000 if now is None else now)
 
 
 def _values(settings: Mapping[str, str]) -> tuple[str, str, str, int, str]:

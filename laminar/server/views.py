@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from laminar.catalog.objects import StoredRelation
@@ -25,7 +24,7 @@ def replan(database: Database, relation: StoredRelation) -> Materialize | Sink:
     assert relation.query is not None
     catalog = StoredCatalog(database, relation.search_path, relation.owner)
     # Read as it was read when it was created: a literal means the same time for ever.
-    settings = replace(input_settings(guc.defaults() | relation.settings), now=relation.created)
+    settings = input_settings(guc.defaults() | relation.settings, now=relation.created)
     with reading_literals(settings):
         planned = plan_query(parse_query(relation.query), catalog)
     return stream_plan(database, relation, planned)

@@ -147,9 +147,12 @@ def test_transactions(db: psycopg.Connection[Any]) -> None:
 
 def test_a_malformed_copy_leaves_nothing_behind(db: psycopg.Connection[Any]) -> None:
     db.execute("CREATE TABLE t (id int PRIMARY KEY, v int)")
-    with pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught:
-        with db.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as copy:
-            copy.write("1\t10\n2\toops\n3\t30\n")
+    with (
+        pytest.raises(psycopg.errors.InvalidTextRepresentation) as caught,
+        db.cursor() as cursor,
+        cursor.copy("COPY t FROM STDIN") as copy,
+    ):
+        copy.write("1\t10\n2\toops\n3\t30\n")
     assert caught.value.diag.context == 'COPY t, line 2, column v: "oops"'
     assert rows(db, "SELECT * FROM t") == []
     with db.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as copy:
