@@ -315,7 +315,10 @@ class Coordinator:
         self._pending.setdefault(epoch, []).extend(prepared.changes)
         if self._feeding:
             self._feed(prepared.changes, epoch)
-        self._clock.dirty()
+        if any(not s.closed for s in self.subscriptions):
+            self._clock.urge()
+        else:
+            self._clock.dirty()
         if sync:
             await self.wal.sync(end)
         return epoch

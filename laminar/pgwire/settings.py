@@ -15,7 +15,7 @@ def output_settings(settings: Mapping[str, str]) -> FormatSettings:
 
 
 def input_settings(settings: Mapping[str, str], now: int | None = None) -> FormatSettings:
-    """For values on their way in; ``now``: what now and today mean, microseconds, by default the call's time."""
+    """For values on their way in. ``now``: what now and today mean (microseconds), by default the time."""
     return FormatSettings(*_values(settings), now=time.time_ns() // 1000 if now is None else now)
 
 

@@ -33,6 +33,7 @@ class Database:
         self.catalog = catalog
         self.coordinator: Coordinator = coordinator
         self.settings = settings
+        self.reactors = settings.reactors
         self.log = logging.get("server")
         self.sessions: set[Session] = set()
         self.system = SystemRelations(self)

@@ -8,7 +8,7 @@ from laminar.engine.nodes import GroupAggregate, Node, Properties
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
-from laminar.sql.stream import legality
+from laminar.sql.stream import legality, twophase
 from laminar.sql.stream.sortkeys import key_type, sort_key
 from laminar.sql.stream.timewindow import JUST_PAST, WINDOW_END, interval_bytes
 from laminar.types import INTERVAL, PgType
@@ -59,14 +59,17 @@ class _Grouping:
         aggregates = tuple(self.representatives) + self.node.aggregates
         node = self._project_input(aggregates)
         key_ids = tuple(column.id for column, _ in self.keys)
+        window_end = self.window_end if self.planner.judges else None
         hidden = node.properties.row_watermark
+        if self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
+            node, aggregates = twophase.partial(self.planner, node, key_ids, aggregates, window_end)
+            hidden = None
         node = self.planner.exchange(node, key_ids)
         added = tuple(self.planner.column("representative", a.type) for a in self.representatives)
         n_keys = len(self.node.keys)
         results = self.node.columns[n_keys : n_keys + len(self.node.aggregates)]
         carried = node.properties.watermarks & frozenset(key_ids)
         emit = self.planner.emit
-        window_end = self.window_end if self.planner.judges else None
         assert window_end is None or window_end in carried
         properties = Properties(
             columns=(*(column for column, _ in self.keys), *added, *results),

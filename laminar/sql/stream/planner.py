@@ -122,10 +122,18 @@ class Planner:
         exprs = tuple(expr for _, expr in outputs)
         return Linear(self.node_id(), node, condition, exprs, properties, passed)
 
+    def spreads(self, node: Node, keys: tuple[int, ...]) -> bool:
+        """Whether rows with equal keys may be in several reactors."""
+        return self.shapes.reactors > 1 and not self._together(node, keys)
+
+    @staticmethod
+    def _together(node: Node, keys: tuple[int, ...]) -> bool:
+        have = node.properties.partitioning
+        return have is not None and (not have or set(have) <= set(keys)) and (bool(have) or not keys)
+
     def exchange(self, node: Node, keys: tuple[int, ...]) -> Node:
         """Bring equal keys together; nothing to do when a subset of the keys already decides."""
-        have = node.properties.partitioning
-        if have is not None and (not have or set(have) <= set(keys)) and (bool(have) or not keys):
+        if self._together(node, keys):
             return node
         return Exchange(self.node_id(), node, keys, replace(node.properties, partitioning=keys))
 

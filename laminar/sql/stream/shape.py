@@ -41,5 +41,8 @@ class Shape:
 class Shapes(Protocol):
     """Where shapes come from: the catalog and the plans of the views in it."""
 
+    #: how many reactors will run the plan
+    reactors: int
+
     def shape(self, relation: int) -> Shape:
         """The shape of a relation; raises 0A000 for what no view can read."""
