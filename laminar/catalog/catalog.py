@@ -33,7 +33,8 @@ class Catalog:
         relations, schemas, roles, next_oid = self._store.load()
         self.relations: dict[int, StoredRelation] = {r.oid: r for r in relations}
         self._names: dict[tuple[str, str], int] = {(r.schema, r.name): r.oid for r in relations}
-        self.schemas: set[str] = set(schemas)
+        #: owners of schemas by name
+        self.schemas: dict[str, str] = schemas
         self.roles: dict[str, Role] = {role.name: role for role in roles}
         self._next_oid = max(next_oid, FIRST_OID)
         #: counts DDL statements: plans bound under another version are stale
@@ -42,9 +43,9 @@ class Catalog:
             self._bootstrap()
 
     def _bootstrap(self) -> None:
-        self.schemas = {"public"}
+        self.schemas = {"public": SUPERUSER}
         self.roles = {SUPERUSER: Role(SUPERUSER, superuser=True)}
-        self._write(add_schemas=("public",), put_roles=tuple(self.roles.values()))
+        self._write(put_schemas=tuple(self.schemas.items()), put_roles=tuple(self.roles.values()))
 
     def _write(self, **changes: tuple[object, ...]) -> None:
         self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
@@ -135,7 +136,7 @@ class Catalog:
         if schema not in self.schemas:
             raise PgError(UNDEFINED_SCHEMA, f'schema "{schema}" does not exist', position=position)
 
-    def create_schema(self, name: str) -> None:
+    def create_schema(self, name: str, owner: str) -> None:
         """Add a schema."""
         if name in self.schemas or name in SYSTEM_SCHEMAS:
             raise PgError(DUPLICATE_SCHEMA, f'schema "{name}" already exists')
@@ -145,13 +146,13 @@ class Catalog:
                 f'unacceptable schema name "{name}"',
                 detail='The prefix "pg_" is reserved for system schemas.',
             )
-        self._write(add_schemas=(name,))
-        self.schemas.add(name)
+        self._write(put_schemas=((name, owner),))
+        self.schemas[name] = owner
 
     def drop_schema(self, name: str) -> None:
         """Remove an empty schema."""
         self._write(drop_schemas=(name,))
-        self.schemas.discard(name)
+        del self.schemas[name]
 
     def in_schema(self, name: str) -> list[StoredRelation]:
         """The relations of a schema."""
@@ -171,12 +172,13 @@ class Catalog:
         """Remove a role that owns nothing."""
         if name not in self.roles:
             raise PgError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
-        owned = [r for r in self.relations.values() if r.owner == name]
+        owned = [f"schema {schema}" for schema, owner in self.schemas.items() if owner == name]
+        owned += [describe(r) for r in self.relations.values() if r.owner == name]
         if owned or name == SUPERUSER:
             raise PgError(
                 DEPENDENT_OBJECTS,
                 f'role "{name}" cannot be dropped because some objects depend on it',
-                detail="\n".join(f"owner of {describe(r)}" for r in owned) or None,
+                detail="\n".join(f"owner of {what}" for what in owned) or None,
             )
         self._write(drop_roles=(name,))
         del self.roles[name]

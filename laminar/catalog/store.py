@@ -47,11 +47,11 @@ class CatalogStore:
         """Whether nothing has been stored yet."""
         return self._get_meta("format") is None
 
-    def load(self) -> tuple[list[StoredRelation], list[str], list[Role], int]:
-        """All relations, schemas and roles, and the next free oid."""
+    def load(self) -> tuple[list[StoredRelation], dict[str, str], list[Role], int]:
+        """All relations, owners of schemas by name, roles, and the next free oid."""
         with self._env.begin() as txn:
             relations = [relation_from_json(json.loads(v)) for _, v in txn.cursor(self._relations)]
-            schemas = [k.decode() for k, _ in txn.cursor(self._schemas)]
+            schemas = {k.decode(): str(json.loads(v).get("owner", "laminar")) for k, v in txn.cursor(self._schemas)}
             roles = [Role(**json.loads(v)) for _, v in txn.cursor(self._roles)]
         return relations, schemas, roles, int(self._get_meta("next_oid") or 0)
 
@@ -61,7 +61,7 @@ class CatalogStore:
         next_oid: int,
         put: tuple[StoredRelation, ...] = (),
         remove: tuple[int, ...] = (),
-        add_schemas: tuple[str, ...] = (),
+        put_schemas: tuple[tuple[str, str], ...] = (),
         drop_schemas: tuple[str, ...] = (),
         put_roles: tuple[Role, ...] = (),
         drop_roles: tuple[str, ...] = (),
@@ -75,8 +75,8 @@ class CatalogStore:
                     txn.put(_key(relation.oid), json.dumps(relation.to_json()).encode(), db=self._relations)
                 for oid in remove:
                     txn.delete(_key(oid), db=self._relations)
-                for schema in add_schemas:
-                    txn.put(schema.encode(), b"{}", db=self._schemas)
+                for schema, owner in put_schemas:
+                    txn.put(schema.encode(), json.dumps({"owner": owner}).encode(), db=self._schemas)
                 for schema in drop_schemas:
                     txn.delete(schema.encode(), db=self._schemas)
                 for role in put_roles:

@@ -150,6 +150,8 @@ class SessionCatalog(StoredCatalog):
             if schema is None:
                 raise PgError(UNDEFINED_SCHEMA, "no schema has been selected to create in")
         self.database.catalog.check_free(schema, name.name, name.pos or None)
+        if schema != "public":
+            self._session.check_schema_owner(schema, f"permission denied for schema {schema}")
         return schema, name.name
 
     def taken(self, name: QName, if_not_exists: bool) -> bool:

@@ -110,6 +110,11 @@ class Session:
                 INSUFFICIENT_PRIVILEGE, f"must be owner of {KIND_NAMES[relation.kind]} {relation.name}"
             )
 
+    def check_schema_owner(self, schema: str, message: str) -> None:
+        """Raise 42501 with that message unless the session's user owns the schema."""
+        if not self.role.superuser and self.database.catalog.schemas[schema] != self.role.name:
+            raise PgError(INSUFFICIENT_PRIVILEGE, message)
+
     def check_dependencies(self, oids: Sequence[int]) -> None:
         """The same for everything a query reads."""
         for oid in oids:

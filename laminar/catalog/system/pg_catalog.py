@@ -29,7 +29,7 @@ def namespace_oid(database: Database, schema: str) -> int:
 
 
 def _pg_namespace(database: Database) -> Iterator[Row]:
-    for schema in [*NAMESPACES, *sorted(database.catalog.schemas - set(NAMESPACES))]:
+    for schema in [*NAMESPACES, *sorted(database.catalog.schemas.keys() - set(NAMESPACES))]:
         yield namespace_oid(database, schema), schema, _SUPERUSER_OID
 
 

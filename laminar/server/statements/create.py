@@ -12,6 +12,7 @@ from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.errors import (
     DUPLICATE_COLUMN,
     DUPLICATE_SCHEMA,
+    INSUFFICIENT_PRIVILEGE,
     INVALID_PARAMETER_VALUE,
     UNDEFINED_COLUMN,
     PgError,
@@ -59,6 +60,7 @@ class CreateRelationAction(Action):
             append_only=isinstance(statement, s.CreateTable) and statement.append_only,
         )
         if isinstance(statement, s.CreateSource):
+            _check_server_files(session, statement)
             relation = sources.with_connector(relation, statement)
         watermark = watermark_of(session, statement.elements.watermark, relation)
         self.relation = replace(
@@ -114,6 +116,19 @@ def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
     elif statement.elements.includes:
         raise not_supported(
             "INCLUDE columns are not supported yet", position=statement.elements.includes[0].pos or None
+        )
+
+
+def _check_server_files(session: Session, statement: s.CreateSource) -> None:
+    """Files are read with the server's rights, so only superusers may name them, as for COPY."""
+    reads = any(o.name.lower() == "connector" and o.value == "file" for o in statement.options)
+    if reads and not session.role.superuser:
+        raise PgError(
+            INSUFFICIENT_PRIVILEGE,
+            "permission denied to read files of the server",
+            detail="Only superusers may create sources with the connector file.",
+            hint="Create a source without a connector and COPY the rows from stdin.",
+            position=statement.name.pos or None,
         )
 
 
@@ -219,7 +234,7 @@ class CreateSchemaAction(Action):
         result = Result("CREATE SCHEMA")
         async with self.database.ddl:
             try:
-                self.database.catalog.create_schema(self.statement.name)
+                self.database.catalog.create_schema(self.statement.name, self.session.role.name)
             except PgError as error:
                 if error.sqlstate != DUPLICATE_SCHEMA or not self.statement.if_not_exists:
                     raise error.at(self.statement.pos or None) from None

@@ -78,6 +78,8 @@ class DropAction(Action):
 
     async def _drop_schemas(self, result: Result) -> None:
         catalog = self.database.catalog
+        doomed: list[StoredRelation] = []
+        names: list[str] = []
         for name in (qname.name for qname in self.statement.names):
             if name not in catalog.schemas or name in SYSTEM_SCHEMAS:
                 if self.statement.if_exists:
@@ -85,6 +87,7 @@ class DropAction(Action):
                     result.notices.append(Notice("NOTICE", "00000", text))
                     continue
                 raise PgError(UNDEFINED_SCHEMA, f'schema "{name}" does not exist')
+            self.session.check_schema_owner(name, f"must be owner of schema {name}")
             inside = catalog.in_schema(name)
             if inside and not self.statement.cascade:
                 raise PgError(
@@ -95,7 +98,10 @@ class DropAction(Action):
                     ),
                     hint="Use DROP ... CASCADE to drop the dependent objects too.",
                 )
-            await self._drop(inside)
+            doomed += inside
+            names.append(name)
+        await self._drop(doomed)
+        for name in dict.fromkeys(names):
             catalog.drop_schema(name)
 
     def _drop_roles(self, result: Result) -> None:
