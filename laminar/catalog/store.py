@@ -51,7 +51,9 @@ class CatalogStore:
         """All relations, owners of schemas by name, roles, and the next free oid."""
         with self._env.begin() as txn:
             relations = [relation_from_json(json.loads(v)) for _, v in txn.cursor(self._relations)]
-            schemas = {k.decode(): str(json.loads(v).get("owner", "laminar")) for k, v in txn.cursor(self._schemas)}
+            schemas = {
+                k.decode(): str(json.loads(v).get("owner", "laminar")) for k, v in txn.cursor(self._schemas)
+            }
             roles = [Role(**json.loads(v)) for _, v in txn.cursor(self._roles)]
         return relations, schemas, roles, int(self._get_meta("next_oid") or 0)
 

@@ -358,6 +358,10 @@ class Coordinator:
         await self.wait_published(epoch)
         return epoch
 
+    def accepted_epoch(self, relation: int) -> int:
+        """The newest epoch with accepted rows of a relation that readers do not see yet; 0: none."""
+        return max((e for e, made in self._pending.items() if any(r == relation for r, _ in made)), default=0)
+
     def read(self) -> EpochView:
         """The newest published epoch."""
         return self.store.read()

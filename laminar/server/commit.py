@@ -25,7 +25,9 @@ class PendingCommit:
 
     def __init__(self, database: Database, transaction: Transaction) -> None:
         self._database = database
-        self._seen = (
+        self._transaction = transaction
+        #: the epoch that the transaction read
+        self.seen = (
             transaction.view.epoch if transaction.view is not None else database.coordinator.store.epoch
         )
         by_relation: dict[int, list[Change]] = {}
@@ -48,12 +50,13 @@ class PendingCommit:
     def check(self) -> None:
         """See :class:`laminar.engine.coordinator.CommitGate`."""
         for oid, change in self._guarded:
-            self._database.guard.check(self._database.relation(oid), change, self._seen)
+            self._database.guard.check(self._database.relation(oid), change, self.seen)
 
     def accepted(self, epoch: int) -> None:
         """See :class:`laminar.engine.coordinator.CommitGate`."""
         for oid, change in self._guarded:
             self._database.guard.accepted(oid, change, epoch)
+        self._transaction.release_turn()
         self._database.guard.prune(self._database.oldest_view())
 
 

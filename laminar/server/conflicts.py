@@ -7,6 +7,8 @@ open transaction can be older.
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -58,6 +60,19 @@ class WriteGuard:
     def __init__(self, store: ServingStore) -> None:
         self._store = store
         self._touched: dict[int, dict[int, _Touched]] = {}
+        self._turns: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    def turn(self, oid: int) -> asyncio.Lock:
+        """Held by a statement of its own from its check to its commit's acceptance, and while it is run
+        again because somebody was faster."""
+        turn = self._turns.get(oid)
+        if turn is None:
+            turn = self._turns[oid] = asyncio.Lock()
+        return turn
+
+    def changed_since(self, oid: int, seen: int) -> bool:
+        """Whether somebody has changed the table's rows since that epoch."""
+        return any(epoch > seen for epoch in self._touched.get(oid, ()))
 
     def check(self, relation: Relation, change: Change, seen: int) -> None:
         """Refuse a change of a table with a primary key (all stored columns, net of the transaction).

@@ -23,6 +23,7 @@ from laminar.sql.stream.shape import Shape, WindowRole
 
 if TYPE_CHECKING:
     from laminar.config import Settings
+    from laminar.server.commit import PendingCommit
     from laminar.server.session import Session
 
 
@@ -36,6 +37,8 @@ class Database:
         self.reactors = settings.reactors
         self.log = logging.get("server")
         self.sessions: set[Session] = set()
+        #: transactions that are no session's any more and not yet accepted
+        self.committing: set[PendingCommit] = set()
         self.system = SystemRelations(self)
         #: one DDL statement at a time
         self.ddl = asyncio.Lock()
@@ -93,9 +96,10 @@ class Database:
         return StoredCatalog.describe(self.catalog.relations[oid])
 
     def oldest_view(self) -> int:
-        """The lowest epoch that an open transaction reads."""
+        """The lowest epoch that an open or committing transaction reads."""
         views = (s.transaction.view for s in self.sessions if s.transaction is not None)
-        return min((v.epoch for v in views if v is not None), default=self.coordinator.store.epoch)
+        epochs = [v.epoch for v in views if v is not None] + [c.seen for c in self.committing]
+        return min(epochs, default=self.coordinator.store.epoch)
 
     def row_count(self, oid: int) -> float:
         """Rows of a stored relation in the newest epoch; -1 when it stores none."""

@@ -161,8 +161,7 @@ class Session:
         try:
             result = await action.run(params)
         except BaseException:
-            if alone and self.transaction is not None and not self.transaction.block:
-                self.transaction = None
+            self._abandon(alone)
             raise
         # COPY FROM goes on after this: its sink commits.
         if alone and result.copy_in is None and self.transaction is not None and not self.transaction.block:
@@ -176,8 +175,18 @@ class Session:
 
     def abandon_statement(self) -> None:
         """It failed."""
-        if self._alone and self.transaction is not None and not self.transaction.block:
+        self._abandon(self._alone)
+
+    def _abandon(self, alone: bool) -> None:
+        """Forget the transaction of a statement of its own."""
+        if alone and self.transaction is not None and not self.transaction.block:
+            self._end(self.transaction)
             self.transaction = None
+
+    def _end(self, transaction: Transaction) -> None:
+        """A transaction is over, one way or the other."""
+        transaction.release_turn()
+        self.settings.update(transaction.until_end)
 
     def _refuse_in_failed(self, statement: Statement) -> None:
         if self.transaction_status != "E" or isinstance(statement, Commit | Rollback):
@@ -215,17 +224,30 @@ class Session:
         """Make the transaction's changes durable; raises without having changed anything."""
         transaction, self.transaction = self.transaction, None
         self.local_settings.clear()
-        if transaction is None or not transaction.changes:
+        if transaction is None:
+            return
+        try:
+            await self._commit(transaction)
+        finally:
+            self._end(transaction)
+
+    async def _commit(self, transaction: Transaction) -> None:
+        if not transaction.changes:
             return
         durable = self.settings["synchronous_commit"] != "off"
         commit = PendingCommit(self.database, transaction)
         # Not cancellable: once accepted, the client must not be told that it was not.
-        epoch = await asyncio.shield(self.database.coordinator.commit(commit.changes, durable, commit))
+        accepting = asyncio.ensure_future(self.database.coordinator.commit(commit.changes, durable, commit))
+        self.database.committing.add(commit)
+        accepting.add_done_callback(lambda _: self.database.committing.discard(commit))
+        epoch = await asyncio.shield(accepting)
         self.committed_epoch = max(self.committed_epoch, epoch)
 
     async def rollback(self) -> None:
         """Forget the transaction's changes and take back its SETs."""
-        self.transaction = None
+        transaction, self.transaction = self.transaction, None
+        if transaction is not None:
+            self._end(transaction)
         self.settings.update(self.local_settings)
         self.local_settings.clear()
 
@@ -274,7 +296,9 @@ class Session:
 
     async def close(self) -> None:
         self.cancel()
-        self.transaction = None
+        if self.transaction is not None:
+            self._end(self.transaction)
+            self.transaction = None
         self.database.sessions.discard(self)
 
     async def _guard(self, work: Coroutine[Any, Any, T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,25 @@ class Transaction:
     view: EpochView | None = None
     failed: bool = False
     savepoints: list[tuple[str, int]] = field(default_factory=list)
+    #: SET LOCAL: values to go back to at the end, however it ends
+    until_end: dict[str, str] = field(default_factory=dict)
+    #: BEGIN READ ONLY
+    read_only: bool = False
     _writes: dict[int, Writes] = field(default_factory=dict)
+    _turn: asyncio.Lock | None = None
+
+    async def take_turn(self, turn: asyncio.Lock) -> None:
+        """Wait until nobody else has ``turn``; it is kept until the transaction ends."""
+        if self._turn is not turn:
+            self.release_turn()
+            await turn.acquire()
+            self._turn = turn
+
+    def release_turn(self) -> None:
+        """The transaction has ended, or has changed nothing so far."""
+        if self._turn is not None:
+            self._turn.release()
+            self._turn = None
 
     def writes(self, oid: int, layout: Layout) -> Writes | None:
         """What the transaction has done to a relation, None when nothing."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from laminar.catalog.objects import StoredRelation
+from laminar.errors import READ_ONLY_SQL_TRANSACTION, PgError
 from laminar.server import dml
 from laminar.server.catalog_view import StoredCatalog
 from laminar.sql.adhoc import batches
@@ -27,12 +28,17 @@ async def open_table(session: Session, oid: int, *, wait: bool) -> dml.Table:
     """A table as the session's transaction sees it.
 
     Args:
-        wait: whether the session's own commits must be in the epoch. An INSERT need not see them:
+        wait: whether what was committed to the table before must be in the epoch. An INSERT need not see it:
             the commit compares its keys with everything that was accepted.
     """
     database, transaction = session.database, session.transaction
     assert transaction is not None
+    if transaction.read_only:
+        raise PgError(READ_ONLY_SQL_TRANSACTION, "cannot change tables in a read-only transaction")
     if transaction.view is None:
+        if wait:
+            # what another session was told to be there is there for UPDATE, DELETE and ON CONFLICT
+            await database.coordinator.wait_published(database.coordinator.accepted_epoch(oid))
         transaction.view = await session.view() if wait else database.coordinator.read()
     base = transaction.view.snapshot(oid)
     store = database.coordinator.store.relation(oid)

@@ -39,7 +39,7 @@ class SetAction(Action):
             result.notices.append(Notice("WARNING", "25P01", text))
             return result
         if "." in statement.name:
-            self._set(statement.name, ", ".join(statement.values or [""]))
+            self._set(statement.name, ", ".join(statement.values or [""]), statement.local)
             return result
         setting = guc.find(statement.name)
         if setting.read_only:
@@ -49,7 +49,7 @@ class SetAction(Action):
             if statement.values is None
             else ", ".join(map(self._quoted(setting), statement.values))
         )
-        self._set(setting.name, setting.check(setting.name, value))
+        self._set(setting.name, setting.check(setting.name, value), statement.local)
         return result
 
     @staticmethod
@@ -59,10 +59,16 @@ class SetAction(Action):
             return str
         return lambda v: v if v.replace("_", "a").replace("$", "a").isalnum() and v == v.lower() else f'"{v}"'
 
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, name: str, value: str, local: bool = False) -> None:
         session = self.session
         if session.transaction is not None:
-            session.local_settings.setdefault(name, session.settings.get(name, ""))
+            before = session.settings.get(name, "")
+            session.local_settings.setdefault(name, before)
+            if local:
+                session.transaction.until_end.setdefault(name, before)
+            else:
+                # SET after SET LOCAL outlives the transaction
+                session.transaction.until_end.pop(name, None)
         session.settings[name] = value
 
 

@@ -65,7 +65,14 @@ class TransactionAction(Action):
         else:
             # BEGIN within a multi-statement string: what came before joins the block.
             transaction.block = True
+        self._note_access(statement.modes)
         return result
+
+    def _note_access(self, modes: s.TransactionModes) -> None:
+        """READ ONLY and READ WRITE of the open transaction."""
+        transaction = self.session.transaction
+        if transaction is not None and modes.read_only is not None:
+            transaction.read_only = modes.read_only
 
     async def _commit(self, statement: s.Commit) -> Result:
         transaction = self.session.transaction
@@ -97,10 +104,12 @@ class TransactionAction(Action):
         if not statement.session and self.session.transaction_status == "I":
             text = "SET TRANSACTION can only be used in transaction blocks"
             result.notices.append(Notice("WARNING", "25P01", text))
+        elif not statement.session:
+            self._note_access(statement.modes)
         return result
 
     @staticmethod
     def _modes(modes: s.TransactionModes) -> None:
-        """Every isolation level gets snapshot reads of one epoch; only READ ONLY is not kept."""
+        """Every isolation level gets snapshot reads of one epoch."""
         if modes.isolation is not None and modes.isolation.lower() not in _LEVELS:
             raise not_supported(f"isolation level {modes.isolation} is not supported")

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar._native.rowindex import group_rows
-from laminar.errors import SERIALIZATION_FAILURE, PgError
+from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNIQUE_VIOLATION, PgError
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml
 from laminar.server.commit import PendingCommit
@@ -27,6 +27,8 @@ from laminar.sql.unnest import unnest
 
 #: how often a statement of its own is run again when somebody else was faster
 _ATTEMPTS = 20
+#: what a statement meets that read rows which others have changed meanwhile
+_CONFLICTS = (SERIALIZATION_FAILURE, UNIQUE_VIOLATION)
 
 Bound: TypeAlias = BoundInsert | BoundUpdate | BoundDelete
 
@@ -52,6 +54,7 @@ class WriteAction(Action):
         session.catalog.writable(statement.relation, verb)
         session.check_dependencies(tuple(bound.dependencies))
         self.bound = bound
+        self.verb = type(statement).__name__.upper()
         self.plan = _plan(bound)
         self.param_types = bound.param_types
         if bound.returning_columns:
@@ -61,20 +64,37 @@ class WriteAction(Action):
         session = self.session
         transaction = session.transaction
         assert transaction is not None
+        if transaction.read_only:
+            raise PgError(READ_ONLY_SQL_TRANSACTION, f"cannot execute {self.verb} in a read-only transaction")
         alone = not transaction.block and not transaction.changes
+        guard, oid = self.database.guard, self.bound.relation.oid
+        turn = guard.turn(oid)
+        if alone:
+            transaction.release_turn()
+            if turn.locked():
+                await transaction.take_turn(turn)
+        guarded = bool(self.bound.relation.primary_key) or not isinstance(self.bound, BoundInsert)
         for attempt in range(_ATTEMPTS):
             before = len(transaction.changes)
             try:
                 effect, returned = await self._write(params)
                 if effect.change is not None:
                     transaction.add(self.bound.relation.oid, effect.change)
+                if alone and guarded:
+                    # nobody with a statement of his own comes between this check and the commit's
+                    await transaction.take_turn(turn)
                 # The commit checks again; told now, the error belongs to this statement.
                 PendingCommit(self.database, transaction).check()
             except PgError as error:
                 transaction.undo_to(before)
-                if not alone or error.sqlstate != SERIALIZATION_FAILURE or attempt == _ATTEMPTS - 1:
+                seen = transaction.view.epoch if transaction.view is not None else 0
+                if not alone or attempt == _ATTEMPTS - 1 or error.sqlstate not in _CONFLICTS:
                     raise
-                # A statement of its own sees what was committed before it, as in PostgreSQL: again.
+                if not guard.changed_since(oid, seen):
+                    raise
+                # A statement of its own sees what was committed before it, as in PostgreSQL: again,
+                # one session at a time so that each gets its turn.
+                await transaction.take_turn(turn)
                 transaction.view = None
                 await self.database.coordinator.flush()
                 continue

@@ -249,7 +249,7 @@ def _window(run: Execution, plan: logical.Window) -> Batches:
 
 
 def _table_function(run: Execution, plan: logical.TableFunction) -> Batches:
-    yield tablefunctions.table_function(plan, run.env)
+    return tablefunctions.table_function(plan, run.env, OUTPUT_ROWS)
 
 
 def _project_set(run: Execution, plan: logical.ProjectSet) -> Batches:

@@ -106,9 +106,11 @@ class Scope:
 
     def _param(self, expr: plan.Param, key: Key) -> int:
         index = expr.index - 1
+        null = pa.scalar(None, expr.type.storage)
 
         def run(env: Env, _n: int, _registers: Registers) -> Any:
-            return env.params[index]
+            value = env.params[index]
+            return null if value is None else value
 
         return self.step(key, run, (), expr.type.storage, scalar=True)
 
