@@ -16,6 +16,7 @@ from benchmarks.cases import Case, cases
 from benchmarks.latency import copy_rate, fsync_seconds, percentile, push_latency
 from benchmarks.measure import expect, run, server
 from benchmarks.report import Result, record, table
+from benchmarks.state import lookup_percentiles
 
 #: cases that are also run on two reactors
 SCALED = ("tumble_count_sum_1000", "group_by_1000")
@@ -89,6 +90,16 @@ def latency_results(scale: float, wanted: Callable[[str], bool]) -> list[Result]
     return results
 
 
+def state_results(scale: float, wanted: Callable[[str], bool]) -> list[Result]:
+    if not wanted("state_lookup"):
+        return []
+    p50, p99 = lookup_percentiles(scale, 0.5, 0.99)
+    return [
+        Result("state_lookup_p50", p50, "ns", higher=False),
+        Result("state_lookup_p99", p99, "ns", 500, higher=False, remark="16-byte keys, 64-byte values"),
+    ]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="1 is 20 million events")
@@ -104,6 +115,7 @@ def main() -> int:
     print(f"data and servers in {tempfile.gettempdir()} and {Path.home() / '.cache'}", flush=True)
     results = throughput_results(options.scale, options.rounds, wanted)
     results += latency_results(options.scale, wanted)
+    results += state_results(options.scale, wanted)
     print(table(results))
     if options.record:
         record(results, "python -m benchmarks.run " + shlex.join(sys.argv[1:]))
