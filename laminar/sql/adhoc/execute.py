@@ -21,6 +21,7 @@ from laminar.sql.adhoc import batches, calls, grouping, setops, sorting, tablefu
 from laminar.sql.adhoc.relational import Relational
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import Column, ColumnRef, Expr, Plan
+from laminar.sql.sortkeys import sort_key
 
 Batches = Iterator[pa.RecordBatch]
 #: (relation oid, attribute numbers) -> its rows
@@ -145,9 +146,9 @@ def _group_by(run: Execution, plan: logical.GroupBy) -> Batches:
 
 def _distinct(run: Execution, plan: logical.DistinctOn) -> Batches:
     rows = run.whole(plan.input)
-    on = run.evaluate([sorting.key(ref) for ref in plan.on], plan.columns, rows)
+    on = run.evaluate([sort_key(ref) for ref in plan.on], plan.columns, rows)
     if plan.order_by:
-        keys = run.evaluate([sorting.key(i.expr) for i in plan.order_by], plan.columns, rows)
+        keys = run.evaluate([sort_key(i.expr) for i in plan.order_by], plan.columns, rows)
         order = sorting.sort_indices(keys, plan.order_by)
         rows = batches.take(rows, order)
         on = [array.take(pa.array(order)) for array in on]
@@ -164,7 +165,7 @@ def _set_op(run: Execution, plan: logical.SetOp) -> Batches:
     right = run.whole(plan.right)
     both = batches.concat([left, right], plan.columns)
     refs = [ColumnRef(c.id, c.type) for c in plan.columns]
-    keys = run.evaluate([sorting.key(ref) for ref in refs], plan.columns, both) if refs else []
+    keys = run.evaluate([sort_key(ref) for ref in refs], plan.columns, both) if refs else []
     groups, first = setops.number_rows(keys, both.num_rows)
     if plan.op == "union":
         yield batches.take(both, first)
@@ -185,7 +186,7 @@ def _sorted(run: Execution, plan: logical.Sort, limit: int | None) -> Batches:
         yield from Relational(run.run, run.env, run.limits.memory).sort(rows, plan.keys, plan, limit)
     else:
         one = batches.concat(rows, plan.columns)
-        keys = run.evaluate([sorting.key(i.expr) for i in plan.keys], plan.columns, one)
+        keys = run.evaluate([sort_key(i.expr) for i in plan.keys], plan.columns, one)
         yield batches.take(one, sorting.sort_indices(keys, plan.keys)[:limit])
 
 
@@ -235,7 +236,7 @@ def _with_ties(run: Execution, plan: logical.Limit, skip: int, count: int) -> Ba
     rows = run.whole(below)
     stop = min(skip + count, rows.num_rows)
     if count and stop > skip and stop < rows.num_rows:
-        keys = run.evaluate([sorting.key(i.expr) for i in below.keys], below.columns, rows)
+        keys = run.evaluate([sort_key(i.expr) for i in below.keys], below.columns, rows)
         groups, _ = setops.number_rows(keys, rows.num_rows)
         stop = int(np.searchsorted(groups, groups[stop - 1], side="right"))
     if stop > skip and count:

@@ -15,6 +15,7 @@ from laminar.sql.adhoc.calls import compiled
 from laminar.sql.adhoc.setops import number_rows
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import Aggregate, Expr, GroupBy, SortItem
+from laminar.sql.sortkeys import sort_key
 from laminar.types import PgType
 
 
@@ -23,7 +24,7 @@ def group_by(node: GroupBy, rows: pa.RecordBatch, env: Env) -> Iterator[pa.Recor
     prepared = prepare([*node.aggregates], rows, [c.id for c in node.input.columns], env)
     ids = [c.id for c in node.input.columns]
     positions = [ids.index(key.id) for key in node.keys]
-    program = compiled(tuple(sorting.key(key) for key in node.keys), ids)
+    program = compiled(tuple(sort_key(key) for key in node.keys), ids)
     keys = program(rows, env) if node.keys else []
     every = tuple(range(len(node.keys)))
     for chosen in node.sets or (every,):
@@ -114,8 +115,8 @@ def prepare(calls: Sequence[Aggregate], rows: pa.RecordBatch, ids: Sequence[int]
                 [want(a) for a in args],
                 [a.type for a in args],
                 want(call.filter) if call.filter is not None else None,
-                [want(sorting.key(a)) for a in call.args] if call.distinct else [],
-                [want(sorting.key(i.expr)) for i in items],
+                [want(sort_key(a)) for a in call.args] if call.distinct else [],
+                [want(sort_key(i.expr)) for i in items],
                 items,
             )
         )

@@ -17,12 +17,13 @@ from datafusion.substrait import Consumer, Serde
 from substrait.proto import Expression, Rel
 
 from laminar.errors import INTERNAL_ERROR, OUT_OF_MEMORY, PgError
-from laminar.sql.adhoc import batches, sorting
+from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.calls import compiled
 from laminar.sql.adhoc.substrait import Builder
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import columns_of, conjunction, conjuncts
 from laminar.sql.plan import BoolOp, Call, Cast, ColumnRef, Const, Distinct, Expr, Join, Plan, SortItem, Test
+from laminar.sql.sortkeys import sort_key
 from laminar.types import INT2, INT4, INT8, NUMERIC, PgType
 
 BATCH_ROWS: Final = 32768
@@ -214,7 +215,7 @@ class Relational:
     ) -> Iterator[pa.RecordBatch]:
         """``rows`` of ``plan`` in order, at most ``limit``; spills to disk beyond the memory limit."""
         ids = [c.id for c in plan.columns]
-        exprs = tuple(sorting.key(item.expr) for item in keys)
+        exprs = tuple(sort_key(item.expr) for item in keys)
         program = compiled(exprs, ids)
         wide = [batches.make([*b.columns, *program(b, self.env)], b.num_rows) for b in rows]
         types = [c.type.storage for c in plan.columns] + [e.type.storage for e in exprs]
@@ -316,7 +317,7 @@ def _comparable(a: Expr, b: Expr) -> tuple[Expr, Expr] | None:
         a, b = (Cast(e, PgType(NUMERIC), "rescale") if e.type.decimal else e for e in (a, b))
     if a.type.storage != b.type.storage:
         return None
-    return sorting.key(a), sorting.key(b)
+    return sort_key(a), sort_key(b)
 
 
 def _wide(expr: Expr) -> Expr:

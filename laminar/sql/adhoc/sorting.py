@@ -9,22 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar.sql.adhoc.batches import Indices
-from laminar.sql.plan import Expr, SortItem, SortKey
-from laminar.types import BPCHAR, BYTEA, FLOAT4, FLOAT8, INTERVAL, TEXT, UUID, PgType
-
-
-def key_type(type_: PgType) -> PgType:
-    """A type with the storage of the sort key of ``type_``."""
-    if not type_.needs_sort_key or type_.oid in (FLOAT4, FLOAT8):
-        return type_
-    if type_.oid == BPCHAR:
-        return PgType(TEXT)
-    return PgType(UUID) if type_.oid == INTERVAL else PgType(BYTEA)
-
-
-def key(expr: Expr) -> Expr:
-    """``expr``, or its sort key where equality and order are not those of the storage."""
-    return SortKey(expr, key_type(expr.type)) if expr.type.needs_sort_key else expr
+from laminar.sql.plan import SortItem
 
 
 def ordered(array: pa.Array) -> pa.Array:

@@ -14,12 +14,13 @@ from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.hop import HopOperator
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
-from laminar.sql.adhoc import batches, sorting
+from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.calls import compiled
 from laminar.sql.adhoc.setops import number_rows
 from laminar.sql.evaluator import Env
 from laminar.sql.kernels.timewindow import microseconds
 from laminar.sql.plan import ColumnRef, Test
+from laminar.sql.sortkeys import sort_key
 from laminar.sql.stream.timewindow import span_microseconds, tumble_bounds
 
 
@@ -58,7 +59,7 @@ def session(node: logical.TimeWindow, rows: pa.RecordBatch, env: Env) -> pa.Reco
     ids = [c.id for c in node.input.columns]
     rows = rows.filter(rows.column(ids.index(node.time.id)).is_valid())
     keys = (
-        compiled(tuple(sorting.key(k) for k in node.partition_by), ids)(rows, env)
+        compiled(tuple(sort_key(k) for k in node.partition_by), ids)(rows, env)
         if node.partition_by
         else []
     )

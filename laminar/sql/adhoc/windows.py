@@ -18,6 +18,7 @@ from laminar.sql.adhoc.grouping import Prepared, prepare
 from laminar.sql.adhoc.setops import number_rows
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import Aggregate, Expr, SortItem, Window, WindowCall
+from laminar.sql.sortkeys import sort_key
 
 #: rows of frames expanded at once
 EXPAND_ROWS: Final = 4_000_000
@@ -69,7 +70,7 @@ def window(node: Window, rows: pa.RecordBatch, env: Env) -> list[pa.Array]:
 
 
 def _sort(call: WindowCall, rows: pa.RecordBatch, ids: Sequence[int], env: Env) -> Sorted:
-    exprs = [sorting.key(e) for e in call.partition_by] + [sorting.key(i.expr) for i in call.order_by]
+    exprs = [sort_key(e) for e in call.partition_by] + [sort_key(i.expr) for i in call.order_by]
     exprs += [i.expr for i in call.order_by[:1]]
     columns = compiled(tuple(exprs), ids)(rows, env) if exprs else []
     split, end = len(call.partition_by), len(call.partition_by) + len(call.order_by)

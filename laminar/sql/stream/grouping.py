@@ -8,8 +8,8 @@ from laminar.engine.nodes import GroupAggregate, Node, Properties
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
+from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import legality, twophase
-from laminar.sql.stream.sortkeys import key_type, sort_key
 from laminar.sql.stream.timewindow import JUST_PAST, WINDOW_END, interval_bytes
 from laminar.types import INTERVAL, PgType
 

@@ -9,8 +9,8 @@ from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts
 from laminar.sql.plan import Call, Column, ColumnRef, Distinct, Expr
+from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import legality
-from laminar.sql.stream.sortkeys import key_type, sort_key
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
