@@ -23,9 +23,17 @@ class EmitGateOperator:
     """An :class:`~laminar.engine.nodes.EmitGate` node in one reactor."""
 
     def __init__(self, node: EmitGate, context: OperatorContext) -> None:
-        columns = node.input.properties.columns
+        inner = node.input.properties
+        columns = node.properties.columns
         end = positions(columns)[node.end]
+        place = positions(inner.columns)
         self.node = node
+        #: the kept columns, then the watermark that the row's partition had before it, if that judges
+        self._picked = [place[c.id] for c in columns]
+        self._row_watermark = -1
+        if inner.row_watermark is not None:
+            self._row_watermark = len(columns)
+            self._picked.append(place[inner.row_watermark])
         self.lateness = judged_lateness(node.emit) or 0
         self._groups = Groups(
             storage_schema(columns),
@@ -41,7 +49,9 @@ class EmitGateOperator:
 
     def process(self, port: int, change: Change) -> list[Change]:
         self.rows_in += len(change)
-        self._groups.process(change.batch, change.weights)
+        columns = [change.batch.column(i) for i in self._picked]
+        batch = pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
+        self._groups.process(batch, change.weights, self._row_watermark)
         return []
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:

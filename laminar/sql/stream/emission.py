@@ -22,6 +22,8 @@ def gate(planner: Planner, node: Node) -> Node:
     if emit.mode == "update":
         _check_lateness(planner, node)
         return node
+    if isinstance(node, EmitGate):
+        return node
     if isinstance(node, Linear):
         inner = gate(planner, node.input)
         return replace(node, input=inner, properties=replace(node.properties, append_only=True))
@@ -32,7 +34,15 @@ def gate(planner: Planner, node: Node) -> Node:
     end = _window_end(planner, node)
     if end is None:
         raise _nothing_closes(planner, node)
-    return EmitGate(planner.node_id(), node, end, emit, replace(node.properties, append_only=True))
+    return hold(planner, node, end)
+
+
+def hold(planner: Planner, node: Node, end: int) -> EmitGate:
+    """Hold rows back until the window that column ``end`` bounds is complete."""
+    inner = node.properties
+    kept = tuple(column for column in inner.columns if column.id != inner.row_watermark)
+    properties = replace(inner, columns=kept, append_only=True, row_watermark=None)
+    return EmitGate(planner.node_id(), node, end, planner.emit, properties)
 
 
 def _window_end(planner: Planner, node: Node) -> int | None:

@@ -29,7 +29,7 @@ def group_by(planner: Planner, node: logical.GroupBy) -> Node:
         )
     for aggregate in node.aggregates:
         legality.check_aggregate(aggregate)
-    below = planner.build(node.input, row_watermark=planner.judges)
+    below = planner.build_below(node.input, row_watermark=planner.judges)
     return _Grouping(planner, node, below).build()
 
 

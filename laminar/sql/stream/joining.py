@@ -26,7 +26,7 @@ def join(planner: Planner, node: logical.Join) -> Node:
         )
     if node.condition is not None:
         legality.check_expression(node.condition)
-    left, right = planner.build(node.left, False), planner.build(node.right, False)
+    left, right = planner.build_below(node.left, False), planner.build_below(node.right, False)
     pairs, null_safe, rest = _split(node, left, right)
     if not pairs:
         raise not_supported(

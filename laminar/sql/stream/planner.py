@@ -67,6 +67,8 @@ class Planner:
         self.emit = emit
         self.shapes = shapes
         self.windows: dict[int, WindowRole] = {}
+        #: only filters and projections lie between what is being built and the view
+        self.outermost = True
         self._node_ids = count(1)
         self._column_ids = count(_highest_column(query) + 1)
 
@@ -174,6 +176,14 @@ class Planner:
     ) -> Linear:
         masked = replace(node.properties, row_watermark=None)
         return self._linear(replace(node, properties=masked), outputs, condition)
+
+    def build_below(self, node: Plan, row_watermark: bool) -> Node:
+        """Build an input of a grouping or a join."""
+        before, self.outermost = self.outermost, False
+        try:
+            return self.build(node, row_watermark)
+        finally:
+            self.outermost = before
 
     # --- one method per logical node ---------------------------------------------
 

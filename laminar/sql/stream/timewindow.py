@@ -9,6 +9,7 @@ from laminar.engine.nodes import Hop, Node
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr, Function, Test
+from laminar.sql.stream.emission import hold
 from laminar.sql.stream.shape import WindowRole
 from laminar.sql.stream.watermarks import interval_microseconds
 from laminar.types import INT8, INTERVAL, PgType
@@ -79,7 +80,15 @@ def _bound(expr: Expr) -> tuple[int, WindowRole] | None:
 
 def time_window(planner: Planner, node: logical.TimeWindow, row_watermark: bool) -> Node:
     """The stream node of a windowing table function."""
-    below = planner.build(node.input, row_watermark)
+    windowed = _windowed(planner, node, planner.build(node.input, row_watermark))
+    end = node.added[1].id
+    if planner.outermost and planner.emit.mode == "close" and end in windowed.properties.watermarks:
+        # Here, because a projection above need not keep the window's end.
+        return hold(planner, windowed, end)
+    return windowed
+
+
+def _windowed(planner: Planner, node: logical.TimeWindow, below: Node) -> Node:
     columns = below.properties.columns
     if node.kind == "tumble":
         start, end = tumble_bounds(node)
