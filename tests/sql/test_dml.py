@@ -46,8 +46,10 @@ def inserted(sql):
 @pytest.mark.parametrize(
     ("sql", "rows"),
     [
-        ("INSERT INTO n VALUES (1, 'x'), (NULL, 'it''s'), ('3', NULL)", [(1, "x"), (None, "it's"), (3,
-        None)]),
+        (
+            "INSERT INTO n VALUES (1, 'x'), (NULL, 'it''s'), ('3', NULL)",
+            [(1, "x"), (None, "it's"), (3, None)],
+        ),
         ("INSERT INTO n (b, a) VALUES ('x', 1)", [(1, "x")]),
         ("INSERT INTO n VALUES (7)", [(7, None)]),
         ("INSERT INTO n VALUES (1 + 1, DEFAULT), (3, 'y' || 'z')", [(2, None), (3, "yz")]),

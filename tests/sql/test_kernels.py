@@ -134,6 +134,8 @@ SETS = [
     ("regexp_split_to_table", "text", "pattern"),
     ("generate_series", "small", "small"),
     ("generate_series", "small", "small", "small"),
+    ("generate_series", "numeric(5,1)", "numeric(5,1)"),
+    ("generate_series", "numeric(5,1)", "numeric(5,1)", "numeric(5,1)"),
     ("unnest", "int4[]"),
     ("unnest", "text[]"),
     ("generate_subscripts", "int4[]", "small"),

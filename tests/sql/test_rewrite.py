@@ -116,14 +116,24 @@ def test_projections_merge(engine):
 
 @pytest.mark.parametrize(
     ("sql", "value"),
-    [("1 + 2", 3), ("true and null", None), ("false and null", False), ("not true", False), ("upper('x')", "X")],
+    [
+        ("1 + 2", 3),
+        ("true and null", None),
+        ("false and null", False),
+        ("not true", False),
+        ("upper('x')", "X"),
+    ],
 )
 def test_folding(sql, value, engine):
     from laminar.sql.binder import bind_default
     from laminar.types import BOOL, INT4, TEXT, PgType
 
     oid = {int: INT4, str: TEXT}.get(type(value), BOOL)
-    folded = fold(bind_default(parse_expression(sql), PgType(BOOL if isinstance(value, bool) else oid), "x", engine.catalog))
+    folded = fold(
+        bind_default(
+            parse_expression(sql), PgType(BOOL if isinstance(value, bool) else oid), "x", engine.catalog
+        )
+    )
     assert folded == p.Const(value, folded.type)
 
 

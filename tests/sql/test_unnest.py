@@ -52,7 +52,9 @@ def test_tpch_joins_by_equalities(number, tpch):
 
 def shape(engine, sql):
     """The plan without its expressions."""
-    return [line.strip().removeprefix("-> ").split(" ")[0:2] for line in explain(engine.plan(sql)[1]).splitlines()]
+    return [
+        line.strip().removeprefix("-> ").split(" ")[0:2] for line in explain(engine.plan(sql)[1]).splitlines()
+    ]
 
 
 def kinds(engine, sql):
@@ -92,4 +94,8 @@ def test_several_rows_are_an_error(engine):
 
 
 def test_shape_helper_sees_the_tree(engine):
-    assert shape(engine, "select id from t where a = 1") == [["Project", "[#1"], ["Filter", "#2"], ["Scan", "16384"]]
+    assert shape(engine, "select id from t where a = 1") == [
+        ["Project", "[#1"],
+        ["Filter", "#2"],
+        ["Scan", "16384"],
+    ]

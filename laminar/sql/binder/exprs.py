@@ -254,12 +254,30 @@ class ExpressionBinder(State):
         return result
 
     def _between(self, node: ast.Between, level: Level) -> p.Expr:
+        if any(_is_row(part) for part in (node.arg, node.low, node.high)):
+            return self._row_between(node, level)
         arg, low, high = (self.expr(part, level) for part in (node.arg, node.low, node.high))
         result = self._range(node, arg, (low, node.low), (high, node.high))
         if not node.symmetric:
             return result
         other = self._range(node, arg, (high, node.high), (low, node.low))
         return p.BoolOp("and" if node.negated else "or", (result, other))
+
+    def _row_between(self, node: ast.Between, level: Level) -> p.Expr:
+        """``(a, b) BETWEEN (c, d) AND (e, f)``: two comparisons of rows."""
+        ops = ("<", ">") if node.negated else (">=", "<=")
+
+        def within(low: ast.Expr, high: ast.Expr) -> p.Expr:
+            parts = tuple(
+                self._row_compare(ast.Operator(op, node.arg, bound, node.pos), level)
+                for op, bound in zip(ops, (low, high), strict=True)
+            )
+            return p.BoolOp("or" if node.negated else "and", parts)
+
+        result = within(node.low, node.high)
+        if not node.symmetric:
+            return result
+        return p.BoolOp("and" if node.negated else "or", (result, within(node.high, node.low)))
 
     def _range(
         self, node: ast.Between, arg: p.Expr, low: tuple[p.Expr, ast.Expr], high: tuple[p.Expr, ast.Expr]

@@ -138,3 +138,46 @@ def _ltrim(value: bytes, what: bytes) -> bytes:
 @python("byteartrim", total=True)
 def _rtrim(value: bytes, what: bytes) -> bytes:
     return value.rstrip(what) if what else value
+
+
+def _valid_bit(index: int, length: int) -> int:
+    if not 0 <= index < length * 8:
+        raise PgError("2202E", f"index {index} out of valid range, 0..{length * 8 - 1}")
+    return index
+
+
+@python("byteaGetBit")
+def _get_bit(value: bytes, index: int) -> int:
+    """Bits count from the lowest of the first byte."""
+    _valid_bit(index, len(value))
+    return value[index // 8] >> index % 8 & 1
+
+
+@python("byteaSetBit")
+def _set_bit(value: bytes, index: int, bit: int) -> bytes:
+    _valid_bit(index, len(value))
+    if bit not in (0, 1):
+        raise PgError("22023", "new bit must be 0 or 1")
+    changed = bytearray(value)
+    changed[index // 8] = changed[index // 8] & ~(1 << index % 8) | bit << index % 8
+    return bytes(changed)
+
+
+@python("bytea_bit_count", total=True)
+def _bit_count(value: bytes) -> int:
+    return int.from_bytes(value, "big").bit_count()
+
+
+@python("byteaoverlay")
+def _overlay(value: bytes, new: bytes, start: int, length: int) -> bytes:
+    if start <= 0:
+        raise PgError("22011", "negative substring length not allowed")
+    after = start + length
+    if after > 2**31 - 1:
+        raise PgError("22003", "integer out of range")
+    return value[: start - 1] + new + value[max(after, 1) - 1 :]
+
+
+@python("byteaoverlay_no_len")
+def _overlay_all(value: bytes, new: bytes, start: int) -> bytes:
+    return _overlay(value, new, start, len(new))

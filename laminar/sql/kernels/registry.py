@@ -57,6 +57,7 @@ _MODULES: Final = (
     "bytea",
     "casts",
     "comparison",
+    "encodings",
     "jsonb",
     "math",
     "regex",

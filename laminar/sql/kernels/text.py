@@ -13,7 +13,7 @@ from laminar.errors import PgError
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, builder, kernel
 from laminar.sql.kernels.rowwise import python
 from laminar.sql.keywords import KEYWORDS, UNRESERVED
-from laminar.types import TEXT, PgType
+from laminar.types import BOOL, TEXT, PgType
 
 #: symbol -> (function in texts.hpp, result, cannot fail)
 _NATIVE: Final = {
@@ -105,6 +105,13 @@ def to_text(type_: PgType) -> Run:
     return through_text(type_, PgType(TEXT))
 
 
+def as_text(type_: PgType) -> Run:
+    """``run(env, column)``: the cast to text, which writes booleans in full as their output does not."""
+    if type_.oid == BOOL:
+        return lambda _env, x: pc.if_else(x, "true", "false")
+    return to_text(type_)
+
+
 def _texts(signature: Signature) -> list[Run]:
     return [to_text(t) for t in signature.args]
 
@@ -152,7 +159,7 @@ def _with_text(symbol: str, first: bool) -> None:
     """text || any and any || text."""
 
     def build(signature: Signature) -> Run:
-        convert = to_text(signature.args[0 if first else 1])
+        convert = as_text(signature.args[0 if first else 1])
 
         def run(env: Any, a: Any, b: Any) -> Any:
             a, b = _arrays((a, b))
@@ -196,7 +203,7 @@ def quote_nullable(value: str | None) -> str:
 
 def _quote_any(symbol: str, function: Any) -> None:
     def build(signature: Signature) -> Run:
-        convert = to_text(signature.args[0])
+        convert = as_text(signature.args[0])
 
         def run(env: Any, x: Any) -> Any:
             return pa.array([function(v) for v in convert(env, x).to_pylist()], pa.string())

@@ -198,7 +198,9 @@ def _settle(chosen: _Candidate, arg_types: Sequence[PgType], position: int | Non
         if own is not None and own.oid == oid:
             targets.append(own)
         elif own is not None and oid == rules.ANY:
-            targets.append(PgType(25) if own.oid == UNKNOWN else own)
+            # pg_typeof is to see what its argument is
+            keep = own.oid != UNKNOWN or fact.symbol == "pg_typeof"
+            targets.append(own if keep else PgType(25))
         else:
             targets.append(PgType(oid))
     missing = sum(1 for o in chosen.order if o < 0)
