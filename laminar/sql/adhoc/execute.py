@@ -29,6 +29,9 @@ Sources = Callable[[int, tuple[int, ...]], Snapshot]
 #: up to this many rows are sorted here rather than in DataFusion
 SORT_HERE: Final = 100_000
 OUTPUT_ROWS: Final = 65536
+#: a projection's result is cut into parts of about this size
+PART_BYTES: Final = 32 << 20
+_SAMPLE_ROWS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +129,29 @@ def _project(run: Execution, plan: logical.Project) -> Batches:
         for batch in run.run(plan.input):
             yield batches.make([batch.column(i) for i in picked], batch.num_rows)
         return
+    grows = any(not isinstance(e, ColumnRef) and _variable(e.type.storage) for e in plan.exprs)
     for batch in run.run(plan.input):
-        yield batches.make(run.evaluate(plan.exprs, inputs, batch), batch.num_rows)
+        rows = _rows_at_once(run, plan, batch) if grows else batch.num_rows
+        for start in range(0, batch.num_rows, max(1, rows)):
+            part = batch.slice(start, rows)
+            yield batches.make(run.evaluate(plan.exprs, inputs, part), part.num_rows)
+
+
+def _variable(storage: pa.DataType) -> bool:
+    """Whether a value of the type may take any number of bytes."""
+    return pa.types.is_string(storage) or pa.types.is_binary(storage) or pa.types.is_list(storage)
+
+
+def _rows_at_once(run: Execution, plan: logical.Project, batch: pa.RecordBatch) -> int:
+    """How many rows to project together, so that long values (repeat()) do not fill the memory.
+
+    The first rows tell how long values are.
+    """
+    if batch.num_rows <= _SAMPLE_ROWS:
+        return max(1, batch.num_rows)
+    sample = run.evaluate(plan.exprs, plan.input.columns, batch.slice(0, _SAMPLE_ROWS))
+    per_row = sum(array.nbytes for array in sample) / _SAMPLE_ROWS
+    return int(min(batch.num_rows, max(1, PART_BYTES // max(1.0, per_row))))
 
 
 def _join(run: Execution, plan: logical.Join) -> Batches:
