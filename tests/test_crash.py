@@ -108,12 +108,13 @@ def test_acknowledged_is_durable(reactors: int, new_laminar: Callable[..., Lamin
 
 
 @pytest.mark.slow
-def test_a_source_resumes_where_it_was(new_laminar: Callable[..., LaminarServer]) -> None:
+@pytest.mark.parametrize("reactors", [1, 2])
+def test_a_source_resumes_where_it_was(reactors: int, new_laminar: Callable[..., LaminarServer]) -> None:
     """Whatever the moment of the crash, each event counts once."""
     events = 3_000_000
     options = {"connector": "nexmark", "table": "bid", "events": str(events), "rows_per_second": "600000"}
     declared = ", ".join(f"{name} = '{value}'" for name, value in options.items())
-    server = new_laminar("--reactors", "2")
+    server = new_laminar("--reactors", str(reactors))
     with server.connect() as connection:
         connection.execute(
             "CREATE SOURCE bid (auction bigint, price bigint, date_time timestamp, WATERMARK FOR date_time)"

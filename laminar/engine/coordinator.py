@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow.compute as pc
 import structlog
 
 from laminar.connectors.base import source_connector
@@ -42,12 +43,12 @@ from laminar.engine.records import (
     total_size,
 )
 from laminar.engine.recovery import LogTail, ReplayedEpoch
-from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.engine.relations import ROW_ID, DataflowSpec, RelationSpec
 from laminar.engine.rows import RowKeeper, chunks
 from laminar.engine.serving import EpochView, Retention, ServingStore
 from laminar.engine.subscription import Subscription, consolidated
 from laminar.engine.wal import Wal
-from laminar.errors import INTERNAL_ERROR, UNDEFINED_TABLE, PgError
+from laminar.errors import INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE, UNDEFINED_TABLE, PgError
 
 log = structlog.get_logger(__name__)
 
@@ -161,9 +162,9 @@ class Coordinator:
         self.dataflows = self._usable(manifest, wanted)
         for old in manifest.relations:
             self._known.setdefault(old.oid, old)
-        void = {spec.id for spec in manifest.dataflows} - self.dataflows.keys()
-        stored = {o: files for o, files in manifest.stored.items() if o in self.store and o not in void}
+        stored = {oid: files for oid, files in manifest.stored.items() if self._is_whole(oid)}
         self.store.restore(self.data_dir / "store", stored, manifest.epoch, manifest.now)
+        self._refuse_loss(manifest)
         self.rows.row_ids = dict(manifest.row_ids)
         self.wal = Wal(self.data_dir / "wal", self.config.wal_segment_bytes, self._fail)
         await self._revive_until_it_works()
@@ -172,14 +173,18 @@ class Coordinator:
         """Dataflows whose state in the checkpoint can be taken up.
 
         Not those whose plan has changed, nor what reads them; none when the number of reactors has,
-        since state is divided among them. Such views are computed anew from their inputs.
+        since state is divided among them. Such views are computed anew from their inputs, up to where
+        these are now: sources keep their positions, and a view that comes later reads their past.
         A view that was dropped after the checkpoint still takes part in the replay, so that sources
         are read as they were; it goes afterwards.
         """
         found: dict[int, DataflowSpec] = {}
-        if manifest.dataflows and manifest.reactors != self.config.reactors:
-            log.warning("views are computed anew", reactors=self.config.reactors, before=manifest.reactors)
-            manifest.positions, manifest.states = {}, []
+        if manifest.reactors != self.config.reactors:
+            if manifest.dataflows:
+                log.warning(
+                    "views are computed anew", reactors=self.config.reactors, before=manifest.reactors
+                )
+            manifest.states = []
             return found
         void: set[int] = set()
         for spec in manifest.dataflows:
@@ -191,10 +196,47 @@ class Coordinator:
                 found[spec.id] = current
         return found
 
+    def _is_whole(self, relation: int) -> bool:
+        """Whether a relation's stored rows are worth anything: a view's only with its dataflow's state.
+
+        A checkpoint also has rows of views that were being installed or removed.
+        """
+        spec = self.relations.get(relation)
+        return (
+            relation in self.store
+            and spec is not None
+            and (spec.kind != "view" or relation in self.dataflows)
+        )
+
+    def _refuse_loss(self, manifest: Manifest) -> None:
+        """55000 when another number of reactors would cost views rows that their source has no more."""
+        if manifest.reactors == self.config.reactors:
+            return
+        for oid in {i for flow in manifest.dataflows for i in flow.inputs}:
+            spec = self.relations.get(oid)
+            if spec is not None and spec.kind == "source" and self._forgotten(spec):
+                raise PgError(
+                    OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    f"the number of reactors cannot change from {manifest.reactors}"
+                    f" to {self.config.reactors}",
+                    detail=f'Views would be computed anew, but source "{spec.name}" no longer has all the'
+                    " rows that they were computed from.",
+                    hint=f"Start with {manifest.reactors} reactors, or drop the views that read it first.",
+                )
+
+    def _forgotten(self, source: RelationSpec) -> bool:
+        """Whether the oldest rows of a push source have been dropped by its retention."""
+        batches = self.store.read().snapshot(source.oid).batches((ROW_ID,))
+        first = next((pc.min(batch.column(0)).as_py() for batch in batches if batch.num_rows), None)
+        return (self.checkpoints.manifest.row_ids.get(source.oid, 0) if first is None else first) > 0
+
     async def _reconcile(self, wanted: dict[int, DataflowSpec]) -> None:
         """Remove dataflows that have been dropped, install those that no checkpoint has."""
-        for gone in self.dataflows.keys() - wanted.keys():
+        gone = [oid for oid in reversed(self.dataflows) if oid not in wanted]
+        if gone:
             await self.remove(gone)
+        for oid in self._known.keys() - self.relations.keys():
+            self.drop_relation(oid)
         for spec in wanted.values():
             if spec.id not in self.dataflows:
                 await self.install(spec)
@@ -640,6 +682,7 @@ class Coordinator:
         flying: list[tuple[ReplayedEpoch, Gathering]] = []
         self.positions, self.watermarks = dict(tail.manifest.positions), dict(tail.manifest.watermarks)
         for replayed in tail.epochs():
+            self._forget_unread(replayed.record)
             if not self.wal.end:
                 self._count_rows(replayed.commits)
             self._feed(replayed.commits, replayed.record.epoch)
@@ -651,6 +694,18 @@ class Coordinator:
         if not self.wal.end:
             await self.wal.open(tail.end.lsn)
             self._take_up(tail)
+
+    def _forget_unread(self, record: EpochRecord) -> None:
+        """Leave out connector sources that only views without a checkpoint have read.
+
+        These views are gone; whoever reads the source next begins at its start, with no watermark.
+        """
+        record.positions = {oid: p for oid, p in record.positions.items() if oid in self.partitions}
+        record.watermarks = {
+            oid: w
+            for oid, w in record.watermarks.items()
+            if oid in self.partitions or (oid in self._known and self._known[oid].kind != "connector")
+        }
 
     def _replay_barrier(self, record: EpochRecord) -> Gathering:
         assert self.fleet is not None
@@ -713,10 +768,18 @@ class Coordinator:
         self._clock.urge()
 
     async def _find_partitions(self) -> None:
-        """Enumerate the partitions of connector sources that dataflows read, and spread new ones."""
+        """Enumerate the partitions of connector sources that dataflows read, and spread new ones.
+
+        Sources that have been read before stay where they are, though nobody may read them now.
+        """
         for oid in {i for flow in self.dataflows.values() for i in flow.inputs}:
             if oid in self._known and self._known[oid].kind == "connector":
                 self.partitions[oid] = await self._enumerate(oid)
+        for oid, states in self.checkpoints.manifest.positions.items():
+            source = self._known[oid].source if oid in self._known else None
+            if source is not None and oid not in self.partitions:
+                bounded = source_connector(source.connector).bounded(source)
+                self.partitions[oid] = self._spread(oid, list(states), bounded)
 
     async def _enumerate(self, oid: int) -> Partitions:
         source = self._known[oid].source
@@ -836,11 +899,20 @@ class Coordinator:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
 
-    async def remove(self, dataflow_id: int) -> None:
-        """Take a dataflow out of the reactors; nothing may read its view any more."""
-        self._plan.detach.append(dataflow_id)
-        self._forget_dataflow(dataflow_id)
-        await self.checkpoint()
+    async def remove(self, dataflows: Sequence[int]) -> None:
+        """Take dataflows out of the reactors, readers of a view before it; nothing else may read them.
+
+        Whether there is room for a checkpoint that says so does not matter: a start removes
+        dataflows that the catalog does not have.
+        """
+        for dataflow in dataflows:
+            self._plan.detach.append(dataflow)
+            self._forget_dataflow(dataflow)
+        try:
+            await self.checkpoint()
+        except PgError as error:
+            self._check()
+            log.warning("a removal is not in a checkpoint yet", error=str(error))
 
     async def checkpoint(self) -> None:
         """Write a checkpoint of all that has been accepted; durable when this returns."""

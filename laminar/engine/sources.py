@@ -341,11 +341,13 @@ class SourceHub:
         self._marks = {name: state.position for name, state in self.states.items()}
 
     def replay(self, targets: dict[str, PartitionState]) -> None:
-        """Read exactly as far as an earlier run of this epoch did."""
-        if self.shared is None:
-            return
+        """Read exactly as far as an earlier run of this epoch did; with nobody to read for, skip."""
         for name in self.states:
-            if name in targets:
+            if name not in targets:
+                continue
+            if self.shared is None:
+                self.states[name] = copy(targets[name])
+            else:
                 self.shared.read_to(name, targets[name])
 
     @property

@@ -69,12 +69,14 @@ class DropAction(Action):
 
     async def _drop(self, targets: list[StoredRelation]) -> None:
         doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
-        for relation in doomed:
-            if relation.kind in ("mview", "sink"):
-                await self.database.coordinator.remove(relation.oid)
+        # The catalog decides: after a crash from here on, a start removes what it does not have.
         self.database.catalog.drop(relation.oid for relation in doomed)
-        for relation in doomed:
-            self.database.forget(relation)
+        dataflows = [relation.oid for relation in doomed if relation.kind in ("mview", "sink")]
+        try:
+            await self.database.coordinator.remove(dataflows)
+        finally:
+            for relation in doomed:
+                self.database.forget(relation)
 
     async def _drop_schemas(self, result: Result) -> None:
         catalog = self.database.catalog

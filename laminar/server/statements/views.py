@@ -65,7 +65,7 @@ class CreateDataflowAction(Action):
             try:
                 database.catalog.create(relation)
             except BaseException:
-                await database.coordinator.remove(relation.oid)
+                await database.coordinator.remove([relation.oid])
                 database.forget(relation)
                 raise
         self.session.committed_epoch = max(self.session.committed_epoch, epoch)
