@@ -22,6 +22,7 @@ class PgError(Exception):
         severity: ``ERROR``, ``FATAL`` or ``PANIC``.
         fields: further protocol fields, keyed by their one-letter code
             (``s`` schema, ``t`` table, ``c`` column, ``n`` constraint, ``W`` where).
+        row: which row of the batch that was to be written.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class PgError(Exception):
         position: int | None = None,
         severity: str = "ERROR",
         fields: dict[str, str] | None = None,
+        row: int | None = None,
     ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
@@ -43,6 +45,7 @@ class PgError(Exception):
         self.position = position
         self.severity = severity
         self.fields = fields or {}
+        self.row = row
 
     def __str__(self) -> str:
         return f"{self.message} ({self.sqlstate})"

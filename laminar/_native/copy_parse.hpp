@@ -67,6 +67,8 @@ class CopyParser {
     size_t columns() const { return builders_.size(); }
     void finish_column(size_t i, ArrowArray* array, ArrowSchema* schema) { builders_[i].finish(array, schema); }
     void taken() { ready_ = 0; }
+    // The last line of a row of those ready, or taken until more is parsed.
+    int64_t line_of(size_t row) const { return lines_.at(row); }
 
     // Where it happened, as PostgreSQL's CONTEXT says it.
     std::string context() const {
@@ -83,6 +85,11 @@ class CopyParser {
     }
 
   private:
+    void one_ready() {
+        if (ready_++ == 0) lines_.clear();
+        lines_.push_back(line_);
+    }
+
     enum class Eol : uint8_t { Unknown, Nl, Cr, CrNl };
 
     std::string relation_;
@@ -102,6 +109,7 @@ class CopyParser {
     Eol eol_ = Eol::Unknown;
     bool done_ = false, header_done_ = false;
     int64_t ready_ = 0;
+    std::vector<int64_t> lines_;  // of the ready rows
 
     // for errors
     int64_t line_ = 0;
@@ -149,7 +157,7 @@ class CopyParser {
         } else {
             split();
             row();
-            ready_++;
+            one_ready();
         }
         in_line_ = line_valid_ = false;
         from_ = scan_ = next;
@@ -449,7 +457,7 @@ class CopyParser {
         }
         column_ = -1;
         from_ = end;
-        ready_++;
+        one_ready();
         return true;
     }
 

@@ -41,6 +41,7 @@ cdef extern from "copy_parse.hpp" namespace "laminar::wire" nogil:
         size_t columns()
         void finish_column(size_t, ArrowArray*, ArrowSchema*) except +raise_pg_error
         void taken()
+        int64_t line_of(size_t) except +
         string context()
 
     size_t gather_copy_data(string_view input, size_t limit, string& out)
@@ -59,6 +60,7 @@ cdef class CopyParser:
 
     cdef unique_ptr[Parser] parser
     cdef object schema
+    cdef str relation
 
     def __init__(self, str relation, names, types, options, FormatSettings settings, size_t max_row=1 << 28):
         cdef CopyIn copy
@@ -80,6 +82,7 @@ cdef class CopyParser:
             copy.force_not_null.push_back(flag)
             flag = 1 if i in options.force_null else 0
             copy.force_null.push_back(flag)
+        self.relation = relation
         self.parser.reset(new Parser(relation.encode(), c_names, c_types, copy, settings.c))
         self.schema = pa.schema([(name, pg_type.storage) for name, pg_type in zip(names, types, strict=True)])
 
@@ -116,6 +119,10 @@ cdef class CopyParser:
         except PgError as error:
             raise self._placed(error)
         return done
+
+    def place_row(self, size_t row):
+        """Where a row of the batch last taken is, as PostgreSQL's CONTEXT says it of rows that the table does not take."""
+        return f"COPY {self.relation}, line {self.parser.get().line_of(row)}"
 
     def take(self):
         """The rows that are ready, as a batch."""

@@ -70,7 +70,7 @@ class _CopyIn:
             elif code == c.COPY_DONE:
                 await self._parse(last=True)
                 if self._parser.ready:
-                    await self._sink.write(self._parser.take())
+                    await self._write()
                 return
             elif code == c.COPY_FAIL:
                 reason = m.Body(body).string()
@@ -86,6 +86,17 @@ class _CopyIn:
             self._bytes += _SLICE if not finished else 0
             if parser.ready >= _BATCH_ROWS or (parser.ready and self._bytes >= _BATCH_BYTES):
                 self._bytes = 0
-                await self._sink.write(parser.take())
+                await self._write()
             if not finished:
                 await asyncio.sleep(0)
+
+    async def _write(self) -> None:
+        """Hand the rows over; an error about one of them says in which line of the data it is."""
+        parser = self._parser
+        batch = parser.take()
+        try:
+            await self._sink.write(batch)
+        except PgError as error:
+            if error.row is not None:
+                error.fields["W"] = parser.place_row(error.row)
+            raise

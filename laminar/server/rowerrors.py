@@ -39,6 +39,7 @@ def duplicate_key(layout: Layout, batch: pa.RecordBatch, row: int, relation: Rel
         f'duplicate key value violates unique constraint "{constraint}"',
         detail=f"Key ({columns})=({values}) already exists.",
         fields=_fields(relation) | {"n": constraint},
+        row=row,
     )
 
 
@@ -62,6 +63,7 @@ def null_value(
         f'null value in column "{column.name}" of relation "{relation.name}" violates not-null constraint',
         detail=_failing(relation, columns, row, settings),
         fields=_fields(relation) | {"c": column.name},
+        row=row,
     )
 
 
@@ -78,6 +80,7 @@ def check_failed(
         f'new row for relation "{relation.name}" violates check constraint "{constraint}"',
         detail=_failing(relation, columns, row, settings),
         fields=_fields(relation) | {"n": constraint},
+        row=row,
     )
 
 
