@@ -53,6 +53,9 @@ class Checkpoints:
         #: durable state files that no manifest names yet, because something else failed
         self._unnamed: list[list[StateFile]] = [[] for _ in range(reactors)]
         self._reports: dict[int, asyncio.Future[CheckpointReport | PgError]] = {}
+        #: how often reactors have been lost, and how often they had been when files were asked for
+        self._losses = 0
+        self._losses_before = 0
         self._task: asyncio.Task[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._last = time.monotonic()
@@ -121,6 +124,7 @@ class Checkpoints:
             if not future.done():
                 future.set_result(REACTORS_LOST)
         self._unnamed = [[] for _ in range(self.reactors)]
+        self._losses += 1
 
     def fail(self, error: PgError) -> None:
         """The engine cannot go on: there will be no checkpoint."""
@@ -135,6 +139,7 @@ class Checkpoints:
     def expect(self) -> None:
         """A barrier that asks for state files is about to be sent."""
         loop = asyncio.get_running_loop()
+        self._losses_before = self._losses
         self._reports = {index: loop.create_future() for index in range(self.reactors)}
 
     def begin(self, manifest: Manifest, store: ServingStore, wal: Wal) -> None:
@@ -153,6 +158,9 @@ class Checkpoints:
             await asyncio.wait(self._reports.values())
             await asyncio.to_thread(self._write_store, store, begun.stored)
             reports = [_checked(await future) for future in list(self._reports.values())]
+            if self._losses != self._losses_before:
+                # All had reported, but their files are among those that were given up.
+                raise REACTORS_LOST
             begun.manifest.stored = store.finish_checkpoint(begun.stored)
             begun.stored = {}
             begun.manifest.state_bytes = [r.state_bytes for r in reports]

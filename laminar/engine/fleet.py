@@ -218,7 +218,9 @@ class Fleet:
         self._reap()
 
     async def stop(self) -> None:
-        """Let all processes finish what they are writing and end."""
+        """Let all processes finish what they are writing and end; nothing when they are gone."""
+        if self.ended:
+            return
         for reactor in self.reactors:
             self._loop.remove_reader(reactor.pidfd)
         self.broadcast(Kind.STOP)
