@@ -35,6 +35,10 @@ def server(
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Run the server until SIGTERM or SIGINT, which drain and checkpoint."""
+    from laminar.arrowsetup import leave_pandas_out
+
+    # Before anything else asks Arrow for a scalar.
+    leave_pandas_out()
     from laminar.config import load
     from laminar.server.app import run
 

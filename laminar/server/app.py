@@ -11,7 +11,6 @@ from pathlib import Path
 import uvloop
 
 from laminar import __version__, logging
-from laminar.arrowsetup import leave_pandas_out
 from laminar.catalog.catalog import SUPERUSER, Catalog
 from laminar.catalog.objects import Role
 from laminar.config import Settings
@@ -28,7 +27,6 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises PgError when the start fails."""
     logging.configure(settings.log_level, settings.log_format)
     check_listen(settings)
-    leave_pandas_out()
     lock = lock_data_dir(settings.data_dir)
     try:
         uvloop.run(_serve(settings))
