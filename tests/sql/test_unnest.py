@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """Subqueries leave plain joins behind: shapes of plans (rows are compared in test_queries and test_tpch)."""
 
 from __future__ import annotations
