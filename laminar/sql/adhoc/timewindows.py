@@ -59,9 +59,7 @@ def session(node: logical.TimeWindow, rows: pa.RecordBatch, env: Env) -> pa.Reco
     ids = [c.id for c in node.input.columns]
     rows = rows.filter(rows.column(ids.index(node.time.id)).is_valid())
     keys = (
-        compiled(tuple(sort_key(k) for k in node.partition_by), ids)(rows, env)
-        if node.partition_by
-        else []
+        compiled(tuple(sort_key(k) for k in node.partition_by), ids)(rows, env) if node.partition_by else []
     )
     groups, _ = number_rows(keys, rows.num_rows)
     times = np.asarray(microseconds(rows.column(ids.index(node.time.id))))

@@ -58,6 +58,7 @@ _MODULES: Final = (
     "casts",
     "comparison",
     "encodings",
+    "fromtext",
     "jsonb",
     "math",
     "regex",
