@@ -232,6 +232,5 @@ def test_query(database: Database, sql: str) -> None:
     database.check(sql)
 
 
-@pytest.mark.xfail(reason="generate_series of numeric has no kernel yet", strict=False)
 def test_numeric_series(database: Database) -> None:
     database.check("SELECT * FROM generate_series(1.5, 3.25, 0.5) n")
