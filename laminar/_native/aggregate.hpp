@@ -196,22 +196,27 @@ struct Accumulators {  // of one aggregate, by group
 // Group keys seen in an epoch, numbered from 1; group 0 takes what is not to count.
 class KeyIndex {
   public:
-    // fixed: key length when all keys have it and it is at most 24, else 0.
+    // fixed: key length when all keys have it and it is at most kFixed, else 0.
     explicit KeyIndex(uint32_t fixed) : fixed_(fixed) { clear(); }
 
-    struct Key24 {
-        uint64_t a, b, c;
-        bool operator==(const Key24& o) const { return ((a ^ o.a) | (b ^ o.b) | (c ^ o.c)) == 0; }
+    // A key and the two bounds of its window, with their null bits, still fit.
+    static constexpr uint32_t kFixed = 32;
+    struct FixedKey {
+        uint64_t a, b, c, d;
+        bool operator==(const FixedKey& o) const { return ((a ^ o.a) | (b ^ o.b) | (c ^ o.c) | (d ^ o.d)) == 0; }
     };
+    static_assert(sizeof(FixedKey) == kFixed);
 
-    uint64_t hash(const Key24& k) const { return fold(k.a ^ kP0 ^ seed_, k.b ^ kP1 ^ fold(k.c ^ kP2, kP0)); }
+    uint64_t hash(const FixedKey& k) const {
+        return fold(k.a ^ kP0 ^ seed_, k.b ^ kP1 ^ fold(k.c ^ kP2, k.d ^ kP0 ^ seed_));
+    }
     // Whether the index is so large that looking ahead pays.
     bool large() const { return mask_ > 1u << 14; }
     void prefetch_slot(uint64_t h) const { __builtin_prefetch(&slots_[uint32_t(h) & mask_]); }
     void prefetch_key(uint64_t h) const { __builtin_prefetch(&keys_[slots_[uint32_t(h) & mask_].group]); }
 
-    uint32_t of(const Key24& key) { return of(key, hash(key)); }
-    uint32_t of(const Key24& key, uint64_t h) {
+    uint32_t of(const FixedKey& key) { return of(key, hash(key)); }
+    uint32_t of(const FixedKey& key, uint64_t h) {
         for (uint32_t i = uint32_t(h) & mask_;; i = (i + 1) & mask_) {
             Slot& s = slots_[i];
             if (s.group && s.tag == uint32_t(h >> 32) && keys_[s.group] == key) return s.group;
@@ -281,7 +286,7 @@ class KeyIndex {
     uint32_t fixed_, mask_ = 0;
     uint64_t seed_ = process_seed();
     std::vector<Slot> slots_;
-    std::vector<Key24> keys_;
+    std::vector<FixedKey> keys_;
     std::vector<size_t> ends_;
     Bytes bytes_;
 };

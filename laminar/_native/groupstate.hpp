@@ -26,7 +26,7 @@ class GroupState {
   public:
     GroupState(GroupConfig config, const std::string& dir)
         : arena_(dir), config_(std::move(config)), codec_(config_.keys),
-          index_(!codec_.variable() && codec_.fixed_size() <= 24 ? codec_.fixed_size() : 0) {
+          index_(!codec_.variable() && codec_.fixed_size() <= KeyIndex::kFixed ? codec_.fixed_size() : 0) {
         if (config_.aggs.size() > 250) fail("54011", "too many aggregates");
         row_size_ = 16;
         for (const auto& a : config_.aggs) {
@@ -222,7 +222,7 @@ class GroupState {
         }
     };
 
-    bool index_fixed() const { return !codec_.variable() && codec_.fixed_size() > 0 && codec_.fixed_size() <= 24; }
+    bool index_fixed() const { return !codec_.variable() && codec_.fixed_size() > 0 && codec_.fixed_size() <= KeyIndex::kFixed; }
 
     // --- rows to groups ---
 
@@ -263,7 +263,7 @@ class GroupState {
     }
     void find_fixed(const Batch& b) {
         constexpr int64_t kBlock = 128;
-        KeyIndex::Key24 block[kBlock];
+        KeyIndex::FixedKey block[kBlock];
         uint64_t hashes[kBlock];
         uint8_t* rows[kBlock];
         std::vector<Column> shifted(config_.keys.size());

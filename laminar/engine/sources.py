@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from laminar._native.timewindow import row_watermarks
 from laminar.connectors.base import ScanRequest, SourceReader, source_connector
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.engine.inputs import InputOperator
@@ -209,17 +210,11 @@ class Reading:
         if not len(times):
             return pa.array([], pa.int64())
         values = event_times(times, self._time_type)
-        before = state.watermark
-        state.watermark = max(before, delayed(int(values.max()), delay))
         if not self._row_watermarks:
+            state.watermark = max(state.watermark, delayed(int(values.max()), delay))
             return None
-        if state.watermark == before:
-            return pa.array(np.full(len(values), before))
-        seen = np.maximum(values, NO_WATERMARK + delay) - delay
-        running = np.empty_like(seen)
-        running[0] = before
-        running[1:] = seen[:-1]
-        return pa.array(np.maximum.accumulate(running))
+        marks, state.watermark = row_watermarks(values, state.watermark, delay)
+        return pa.array(marks)
 
     def _emit(self, columns: list[pa.Array | None], rows: int) -> None:
         if not rows:

@@ -38,6 +38,7 @@ from laminar.engine.relations import DataflowSpec, RelationSpec
 from laminar.engine.sources import Consumer, SourceHub, check_readable
 from laminar.engine.statefile import StateWriter, read_states
 from laminar.errors import INTERNAL_ERROR, PgError
+from laminar.sql.kernels.registry import registered
 
 #: messages of one kind handled before others get their turn
 _BURST = 32
@@ -62,9 +63,10 @@ def settings_from(values: dict[str, Any]) -> ReactorSettings:
 
 
 def load_operators() -> None:
-    """Import what dataflows will need, so that the first CREATE does not wait for it."""
+    """Import what dataflows will need, all functions too: the first CREATE shall not wait for it."""
     for module in _OPERATORS:
         import_module(module)
+    registered()
 
 
 class Peer:

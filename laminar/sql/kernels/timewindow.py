@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar._native.timewindow import tumble_start as _fixed_start
+from laminar._native.timewindow import window_end as _fixed_end
 from laminar.errors import INVALID_PARAMETER_VALUE, PgError
 from laminar.sql.kernels.registry import kernel
 from laminar.types import TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY
@@ -75,7 +76,9 @@ def window_end(_env: Any, start: pa.Array, size: pa.Scalar) -> pa.Array:
     """``start`` plus the window's size; infinities stay."""
     months, span = _interval(size)
     values = _values(start)
-    ends = _months_later(values, months) if months else values + span
+    if not months:
+        return _result(_fixed_end(values, span), start, start.type.tz is not None)
+    ends = _months_later(values, months)
     wrapped = (values > 0) & (ends < values)
     infinite = (values == TIMESTAMP_INFINITY) | (values == TIMESTAMP_NEG_INFINITY)
     ends = np.where(infinite, values, np.where(wrapped, TIMESTAMP_INFINITY, ends))
