@@ -34,14 +34,15 @@ def test_everything_survives_reopening(tmp_path: Path) -> None:
     )
     catalog.create(first)
     catalog.create(view)
-    catalog.create_schema("s")
+    catalog.create_schema("s", "laminar")
     catalog.put_role(Role("eve", verifier="SCRAM-SHA-256$…"))
     catalog.close()
 
     again = Catalog(tmp_path)
     assert again.find("public", "t") == first
     assert again.find("public", "v") == view
-    assert again.schemas == {"public", "s"}
+    assert set(again.schemas) == {"public", "s"}
+    assert again.schemas["s"] == "laminar"
     assert again.roles["eve"] == Role("eve", verifier="SCRAM-SHA-256$…")
     assert again.roles["laminar"].superuser
     again.close()
