@@ -128,7 +128,7 @@ def test_files(new_laminar: Any, tmp_path: Path) -> None:
     with server.connect() as db:
         db.execute(f"CREATE SOURCE done {columns} WITH (connector = 'file', path = '{done}')")
         db.execute(
-            f"CREATE SOURCE watched {columns}"
+            "CREATE SOURCE watched (k int, v int, at timestamp)"
             f" WITH (connector = 'file', path = '{watched}/*.csv', mode = 'watch')"
         )
         db.execute(f"CREATE MATERIALIZED VIEW w_done AS {WINDOWS.format(source='done')}")
