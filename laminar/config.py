@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,12 +14,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from laminar.engine.config import default_reactors
 from laminar.errors import INVALID_PARAMETER_VALUE, PgError
-
-
-def default_reactors() -> int:
-    """One core is left to the server process; at least one reactor."""
-    return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
 class Settings(BaseSettings):

@@ -28,7 +28,7 @@ from laminar.sql.evaluator import Env
 from laminar.sql.kernels.session import look_back
 from laminar.sql.parse import parse, split
 from laminar.sql.resolve.session import reading_literals
-from laminar.sql.statements import Commit, Rollback, Statement
+from laminar.sql.statements import Commit, Rollback, RollbackTo, Statement
 from laminar.types import PgType
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ class PreparedStatement:
     """A statement ready to run; bound again when the catalog has changed since."""
 
     sql: str
-    statement: Statement | None
+    statement: Statement
     param_types: Sequence[PgType]
     fields: Sequence[Field] | None
-    action: Action | None
+    action: Action
     version: int
     asked_types: Sequence[int]
 
@@ -144,8 +144,6 @@ class Session:
         )
 
     async def execute(self, prepared: Any, params: Sequence[pa.Scalar | None]) -> Result:
-        if prepared.statement is None:
-            return Result("")
         self._refuse_in_failed(prepared.statement)
         if prepared.version != self.database.catalog.version:
             prepared = await self.prepare(prepared.sql, prepared.asked_types)
@@ -189,9 +187,7 @@ class Session:
         self.settings.update(transaction.until_end)
 
     def _refuse_in_failed(self, statement: Statement) -> None:
-        if self.transaction_status != "E" or isinstance(statement, Commit | Rollback):
-            return
-        if type(statement).__name__ == "RollbackTo":
+        if self.transaction_status != "E" or isinstance(statement, Commit | Rollback | RollbackTo):
             return
         raise PgError(
             IN_FAILED_SQL_TRANSACTION,
