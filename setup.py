@@ -16,7 +16,6 @@ flags = ["-O3", "-std=c++17", "-fno-strict-aliasing", "-Wno-unused-function", "-
 flags += [f"-march={march}"] if march else []
 
 
-
 def headers(source: Path) -> set[Path]:
     """The headers of ours that a file includes, directly or not, through what it cimports too."""
     found: set[Path] = set()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from laminar.catalog.objects import KIND_NAMES, Role, StoredRelation
+from laminar.catalog.objects import KIND_NAMES, Role, Schema, StoredRelation, part_names
 from laminar.catalog.store import CatalogStore
 from laminar.errors import (
     DEPENDENT_OBJECTS,
@@ -21,6 +22,8 @@ from laminar.errors import (
 #: PostgreSQL gives user objects oids from here on
 FIRST_OID = 16384
 SUPERUSER = "laminar"
+#: PostgreSQL's oids of the first superuser and of schema public
+SUPERUSER_OID, PUBLIC_OID = 10, 2200
 DATABASE = "laminar"
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "laminar_catalog")
 
@@ -33,19 +36,43 @@ class Catalog:
         relations, schemas, roles, next_oid = self._store.load()
         self.relations: dict[int, StoredRelation] = {r.oid: r for r in relations}
         self._names: dict[tuple[str, str], int] = {(r.schema, r.name): r.oid for r in relations}
-        #: owners of schemas by name
-        self.schemas: dict[str, str] = schemas
+        self.schemas: dict[str, Schema] = {schema.name: schema for schema in schemas}
         self.roles: dict[str, Role] = {role.name: role for role in roles}
         self._next_oid = max(next_oid, FIRST_OID)
         #: counts DDL statements: plans bound under another version are stale
         self.version = 0
         if self._store.is_new:
             self._bootstrap()
+        self._give_missing_oids()
 
     def _bootstrap(self) -> None:
-        self.schemas = {"public": SUPERUSER}
-        self.roles = {SUPERUSER: Role(SUPERUSER, superuser=True)}
-        self._write(put_schemas=tuple(self.schemas.items()), put_roles=tuple(self.roles.values()))
+        self.schemas = {"public": Schema("public", SUPERUSER, PUBLIC_OID)}
+        self.roles = {SUPERUSER: Role(SUPERUSER, superuser=True, oid=SUPERUSER_OID)}
+        self._write(put_schemas=tuple(self.schemas.values()), put_roles=tuple(self.roles.values()))
+
+    def _give_missing_oids(self) -> None:
+        """Catalogs of earlier versions have no oids for schemas, roles and parts of relations."""
+        schemas = [dataclasses.replace(s, oid=self._oid_of(s)) for s in self.schemas.values() if not s.oid]
+        roles = [dataclasses.replace(r, oid=self._oid_of(r)) for r in self.roles.values() if not r.oid]
+        relations = [new for r in self.relations.values() if (new := self._with_parts(r)) is not r]
+        if schemas or roles or relations:
+            self._write(put_schemas=tuple(schemas), put_roles=tuple(roles), put=tuple(relations))
+            self.schemas |= {s.name: s for s in schemas}
+            self.roles |= {r.name: r for r in roles}
+            self.relations |= {r.oid: r for r in relations}
+
+    def _oid_of(self, thing: Schema | Role) -> int:
+        if isinstance(thing, Schema):
+            return PUBLIC_OID if thing.name == "public" else self.new_oid()
+        return SUPERUSER_OID if thing.name == SUPERUSER else self.new_oid()
+
+    def _with_parts(self, relation: StoredRelation) -> StoredRelation:
+        """The relation with an oid for each of its parts."""
+        names = part_names(relation)
+        if names == list(relation.parts):
+            return relation
+        parts = {name: relation.parts.get(name) or self.new_oid() for name in names}
+        return dataclasses.replace(relation, parts=parts)
 
     def _write(self, **changes: tuple[object, ...]) -> None:
         self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
@@ -72,6 +99,7 @@ class Catalog:
 
     def create(self, relation: StoredRelation) -> None:
         """Add a relation whose name is free."""
+        relation = self._with_parts(relation)
         self._write(put=(relation,))
         self.relations[relation.oid] = relation
         self._names[relation.schema, relation.name] = relation.oid
@@ -146,8 +174,9 @@ class Catalog:
                 f'unacceptable schema name "{name}"',
                 detail='The prefix "pg_" is reserved for system schemas.',
             )
-        self._write(put_schemas=((name, owner),))
-        self.schemas[name] = owner
+        schema = Schema(name, owner, self.new_oid())
+        self._write(put_schemas=(schema,))
+        self.schemas[name] = schema
 
     def drop_schema(self, name: str) -> None:
         """Remove an empty schema."""
@@ -165,6 +194,8 @@ class Catalog:
         if (role.name in self.roles) != replace:
             what = "does not exist" if replace else "already exists"
             raise PgError(UNDEFINED_OBJECT if replace else DUPLICATE_OBJECT, f'role "{role.name}" {what}')
+        known = self.roles.get(role.name)
+        role = dataclasses.replace(role, oid=known.oid if known is not None else self.new_oid())
         self._write(put_roles=(role,))
         self.roles[role.name] = role
 
@@ -172,7 +203,7 @@ class Catalog:
         """Remove a role that owns nothing."""
         if name not in self.roles:
             raise PgError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
-        owned = [f"schema {schema}" for schema, owner in self.schemas.items() if owner == name]
+        owned = [f"schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
         owned += [describe(r) for r in self.relations.values() if r.owner == name]
         if owned or name == SUPERUSER:
             raise PgError(

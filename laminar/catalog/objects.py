@@ -51,6 +51,7 @@ class StoredRelation:
         depends_on: oids of the relations it reads.
         settings: session settings that its text was read under (TimeZone, DateStyle, IntervalStyle).
         created: when, microseconds since 1970; what a literal 'now' in its text means.
+        parts: oids of what comes with it, by the names of :func:`part_names`; the catalog gives them.
     """
 
     oid: int
@@ -73,6 +74,7 @@ class StoredRelation:
     depends_on: tuple[int, ...] = ()
     settings: dict[str, str] = field(default_factory=dict)
     created: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for :func:`relation_from_json`."""
@@ -93,11 +95,42 @@ def _type(data: dict[str, Any]) -> PgType:
     return PgType(data["oid"], data["typmod"], tuple(decimal) if decimal else None)
 
 
+def part_names(relation: StoredRelation) -> list[str]:
+    """What PostgreSQL's catalogs number apart from the relation itself.
+
+    ``type`` and ``array``: its row type and the array of that; ``key`` and ``key index``: the primary
+    key; ``check c``: a constraint; ``default 2``: the default of an attribute; ``rule``: of a view.
+    """
+    names = [] if relation.kind == "sink" else ["type", "array"]
+    if relation.primary_key:
+        names += ["key", "key index"]
+    names += [f"check {name}" for name, _ in relation.checks]
+    for attnum, column in enumerate(relation.columns, 1):
+        if column.default is not None or column.generated is not None:
+            names.append(f"default {attnum}")
+    if relation.kind in ("view", "mview"):
+        names.append("rule")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A schema; the catalog gives the oid."""
+
+    name: str
+    owner: str
+    oid: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A user. ``verifier`` is PostgreSQL's stored SCRAM form, None when it has no password."""
+    """A user. ``verifier`` is PostgreSQL's stored SCRAM form, None when it has no password.
+
+    The catalog gives the oid.
+    """
 
     name: str
     superuser: bool = False
     login: bool = True
     verifier: str | None = None
+    oid: int = 0

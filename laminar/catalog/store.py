@@ -9,7 +9,7 @@ from typing import Any
 
 import lmdb
 
-from laminar.catalog.objects import Role, StoredRelation, relation_from_json
+from laminar.catalog.objects import Role, Schema, StoredRelation, relation_from_json
 from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
 
 FORMAT = 1
@@ -47,13 +47,14 @@ class CatalogStore:
         """Whether nothing has been stored yet."""
         return self._get_meta("format") is None
 
-    def load(self) -> tuple[list[StoredRelation], dict[str, str], list[Role], int]:
-        """All relations, owners of schemas by name, roles, and the next free oid."""
+    def load(self) -> tuple[list[StoredRelation], list[Schema], list[Role], int]:
+        """All relations, schemas, roles, and the next free oid."""
         with self._env.begin() as txn:
             relations = [relation_from_json(json.loads(v)) for _, v in txn.cursor(self._relations)]
-            schemas = {
-                k.decode(): str(json.loads(v).get("owner", "laminar")) for k, v in txn.cursor(self._schemas)
-            }
+            schemas = [
+                Schema(**{"owner": "laminar", **json.loads(v), "name": k.decode()})
+                for k, v in txn.cursor(self._schemas)
+            ]
             roles = [Role(**json.loads(v)) for _, v in txn.cursor(self._roles)]
         return relations, schemas, roles, int(self._get_meta("next_oid") or 0)
 
@@ -63,7 +64,7 @@ class CatalogStore:
         next_oid: int,
         put: tuple[StoredRelation, ...] = (),
         remove: tuple[int, ...] = (),
-        put_schemas: tuple[tuple[str, str], ...] = (),
+        put_schemas: tuple[Schema, ...] = (),
         drop_schemas: tuple[str, ...] = (),
         put_roles: tuple[Role, ...] = (),
         drop_roles: tuple[str, ...] = (),
@@ -77,10 +78,10 @@ class CatalogStore:
                     txn.put(_key(relation.oid), json.dumps(relation.to_json()).encode(), db=self._relations)
                 for oid in remove:
                     txn.delete(_key(oid), db=self._relations)
-                for schema, owner in put_schemas:
-                    txn.put(schema.encode(), json.dumps({"owner": owner}).encode(), db=self._schemas)
-                for schema in drop_schemas:
-                    txn.delete(schema.encode(), db=self._schemas)
+                for schema in put_schemas:
+                    txn.put(schema.name.encode(), json.dumps(asdict(schema)).encode(), db=self._schemas)
+                for name in drop_schemas:
+                    txn.delete(name.encode(), db=self._schemas)
                 for role in put_roles:
                     txn.put(role.name.encode(), json.dumps(asdict(role)).encode(), db=self._roles)
                 for name in drop_roles:

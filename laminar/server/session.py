@@ -112,7 +112,7 @@ class Session:
 
     def check_schema_owner(self, schema: str, message: str) -> None:
         """Raise 42501 with that message unless the session's user owns the schema."""
-        if not self.role.superuser and self.database.catalog.schemas[schema] != self.role.name:
+        if not self.role.superuser and self.database.catalog.schemas[schema].owner != self.role.name:
             raise PgError(INSUFFICIENT_PRIVILEGE, message)
 
     def check_dependencies(self, oids: Sequence[int]) -> None:

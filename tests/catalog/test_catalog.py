@@ -39,11 +39,14 @@ def test_everything_survives_reopening(tmp_path: Path) -> None:
     catalog.close()
 
     again = Catalog(tmp_path)
-    assert again.find("public", "t") == first
-    assert again.find("public", "v") == view
+    assert again.find("public", "t") == catalog.find("public", "t")
+    assert again.find("public", "v") == catalog.find("public", "v")
+    assert replace(catalog.relations[first.oid], parts={}) == first
     assert set(again.schemas) == {"public", "s"}
-    assert again.schemas["s"] == "laminar"
-    assert again.roles["eve"] == Role("eve", verifier="SCRAM-SHA-256$…")
+    assert again.schemas == catalog.schemas
+    assert again.schemas["s"].owner == "laminar"
+    assert again.roles == catalog.roles
+    assert again.roles["eve"].verifier == "SCRAM-SHA-256$…"
     assert again.roles["laminar"].superuser
     again.close()
 
@@ -58,6 +61,22 @@ def test_oids_are_never_used_twice(tmp_path: Path) -> None:
     assert first.oid == FIRST_OID
     assert again.new_oid() > first.oid
     again.close()
+
+
+def test_everything_has_an_oid_of_its_own(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path)
+    catalog.create(table(catalog, "t", primary_key=(1,), checks=(("c", "a > 0"),)))
+    catalog.create_schema("s", "laminar")
+    catalog.put_role(Role("eve"))
+    eve = catalog.roles["eve"].oid
+    catalog.put_role(Role("eve", superuser=True), replace=True)
+    assert catalog.roles["eve"].oid == eve
+    stored = catalog.relations[FIRST_OID]
+    assert list(stored.parts) == ["type", "array", "key", "key index", "check c"]
+    oids = [stored.oid, *stored.parts.values(), catalog.schemas["s"].oid, eve]
+    assert len(set(oids)) == len(oids) and min(oids) >= FIRST_OID
+    assert (catalog.schemas["public"].oid, catalog.roles["laminar"].oid) == (2200, 10)
+    catalog.close()
 
 
 def test_names_are_taken_once(tmp_path: Path) -> None:

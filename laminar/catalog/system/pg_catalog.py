@@ -23,9 +23,7 @@ _RELKINDS = {"table": "r", "source": "r", "mview": "m", "view": "v", "sink": "f"
 def namespace_oid(database: Database, schema: str) -> int:
     """pg_namespace.oid of a schema."""
     known = NAMESPACES.get(schema)
-    # Schemas have no oid of their own in the catalog: their place in the alphabet will do, as
-    # nothing but joins within one statement uses it.
-    return known if known is not None else 14000 + sorted(database.catalog.schemas).index(schema)
+    return known if known is not None else database.catalog.schemas[schema].oid
 
 
 def _pg_namespace(database: Database) -> Iterator[Row]:
