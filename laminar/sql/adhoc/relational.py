@@ -86,6 +86,9 @@ class Relational:
         self.context = SessionContext(
             config, RuntimeEnvBuilder().with_disk_manager_os().with_fair_spill_pool(self.memory)
         )
+        # It merges nested inner joins and gives all keys one null equality: with IS NOT DISTINCT FROM
+        # inside and other keys outside, rows with null keys are lost. Our rewriting has no need of it.
+        self.context.remove_optimizer_rule("eliminate_cross_join")
 
     # --- joins ----------------------------------------------------------------------
 
