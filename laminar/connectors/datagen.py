@@ -7,7 +7,6 @@ k modulo ``splits``, so any range can be made without what comes before it.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,11 +24,9 @@ from laminar.connectors.base import (
     bad_option,
     type_label,
 )
-from laminar.connectors.counter import Pace, mix64, uniform
-from laminar.connectors.file.convert import make_batch
+from laminar.connectors.numbered import NumberedReader, Numbers, mix64, uniform
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_duration, parse_options
 
-Numbers = npt.NDArray[np.int64]
 #: row numbers -> values
 Generate = Callable[[Numbers], pa.Array]
 
@@ -75,6 +72,10 @@ class Config:
             _generator(c, {w: values[f"fields.{c.name}.{w}".lower()] for w in _FIELD}, self.seed, i)
             for i, c in enumerate(spec.columns)
         ]
+
+    def arrays(self, numbers: Numbers, wanted: Sequence[int]) -> list[pa.Array]:
+        """The columns at these places for the rows of these numbers."""
+        return [self.generators[i](numbers) for i in wanted]
 
 
 def _generator(column: SourceColumn, field: dict[str, Any], seed: int, index: int) -> Generate:
@@ -198,60 +199,6 @@ def _unsuited(column: SourceColumn, kind: str) -> Exception:
     )
 
 
-class DatagenReader:
-    """Rows by number: a position is how many of its partition's rows were read."""
-
-    dropped: dict[str, int]
-
-    def __init__(self, config: Config, columns: Sequence[SourceColumn], request: ScanRequest) -> None:
-        self._config = config
-        self._columns = columns
-        self._wanted = request.columns
-        self._next: dict[str, int] = {}
-        self._pace = Pace(config.rows_per_second, config.splits, time.monotonic)
-        self.rows_read = 0
-        self.bytes_read = 0
-        self.dropped = {}
-
-    def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
-        first = self._next.get(partition, 0)
-        if until is None:
-            count = self._pace.allowed(partition, min(max_rows, self._end(partition) - first))
-        else:
-            count = min(max_rows, until - first)
-        if count <= 0:
-            return None
-        splits = self._config.splits
-        numbers = int(partition) + splits * np.arange(first, first + count, dtype=np.int64)
-        arrays = [self._config.generators[i](numbers) for i in self._wanted]
-        self._next[partition] = first + count
-        batch = make_batch(self._columns, self._wanted, arrays, count)
-        self.rows_read += count
-        self.bytes_read += batch.nbytes
-        return batch
-
-    def _end(self, partition: str) -> int:
-        """How many rows the partition has in all."""
-        if self._config.rows is None:
-            return 1 << 62
-        return (self._config.rows - int(partition) + self._config.splits - 1) // self._config.splits
-
-    def skipped(self, partition: str) -> int | None:
-        return None
-
-    def position(self, partition: str) -> int:
-        return self._next.get(partition, 0)
-
-    def seek(self, partition: str, position: int | None) -> None:
-        self._next[partition] = position or 0
-
-    def finished(self, partition: str) -> bool:
-        return self._next.get(partition, 0) >= self._end(partition)
-
-    def close(self) -> None:
-        pass
-
-
 class Datagen:
     options: Mapping[str, Option] = OPTIONS
 
@@ -266,7 +213,7 @@ class Datagen:
         return Config(spec).rows is not None
 
     def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
-        return DatagenReader(Config(spec), spec.columns, request)
+        return NumberedReader(Config(spec), spec.columns, request)
 
 
 SOURCE = Datagen()

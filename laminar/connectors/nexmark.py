@@ -9,8 +9,7 @@ and n alone; partition k of ``splits`` has the events (or the table's rows) whos
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -27,8 +26,7 @@ from laminar.connectors.base import (
     bad_option,
     check_columns,
 )
-from laminar.connectors.counter import Pace
-from laminar.connectors.file.convert import make_batch
+from laminar.connectors.numbered import NumberedReader, Numbers
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_options
 from laminar.types import PgType
 
@@ -64,8 +62,6 @@ _KINDS: Final = ("person", "auction", "bid")
 _SHARE: Final = {"person": (1, 0), "auction": (3, 1), "bid": (46, 4)}
 _ROUND: Final = 50
 
-Numbers = npt.NDArray[np.int64]
-
 
 def table_columns(table: str | None) -> tuple[SourceColumn, ...]:
     """All columns of a table; without one, of the combined stream: ``event_type`` (0 person, 1 auction,
@@ -97,6 +93,12 @@ class Config:
         self.rows_per_second: float | None = values["rows_per_second"]
         events: int | None = values["events"]
         self.rows = None if events is None else self._rows_in(events)
+        self._names = [column.name for column in spec.columns]
+
+    def arrays(self, numbers: Numbers, wanted: Sequence[int]) -> list[pa.Array]:
+        """The columns at these places for the table's rows of these numbers."""
+        events = self.events(numbers)
+        return [self.column(self._names[i], events) for i in wanted]
 
     def _rows_in(self, events: int) -> int:
         """Rows of the table among the first ``events`` events."""
@@ -142,58 +144,6 @@ class Config:
         return pa.Array.from_buffers(kind.storage, len(events), buffers)
 
 
-class NexmarkReader:
-    """A position is how many of its partition's rows were read."""
-
-    def __init__(self, config: Config, columns: tuple[SourceColumn, ...], request: ScanRequest) -> None:
-        self._config = config
-        self._columns = columns
-        self._wanted = request.columns
-        self._next: dict[str, int] = {}
-        self._pace = Pace(config.rows_per_second, config.splits, time.monotonic)
-        self.rows_read = 0
-        self.bytes_read = 0
-        self.dropped: dict[str, int] = {}
-
-    def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
-        first = self._next.get(partition, 0)
-        if until is None:
-            count = self._pace.allowed(partition, min(max_rows, self._end(partition) - first))
-        else:
-            count = min(max_rows, until - first)
-        if count <= 0:
-            return None
-        rows = int(partition) + self._config.splits * np.arange(first, first + count, dtype=np.int64)
-        events = self._config.events(rows)
-        arrays = [self._config.column(self._columns[i].name, events) for i in self._wanted]
-        self._next[partition] = first + count
-        batch = make_batch(self._columns, self._wanted, arrays, count)
-        self.rows_read += count
-        self.bytes_read += batch.nbytes
-        return batch
-
-    def _end(self, partition: str) -> int:
-        rows = self._config.rows
-        if rows is None:
-            return 1 << 56
-        return (rows - int(partition) + self._config.splits - 1) // self._config.splits
-
-    def skipped(self, partition: str) -> int | None:
-        return None
-
-    def position(self, partition: str) -> int:
-        return self._next.get(partition, 0)
-
-    def seek(self, partition: str, position: int | None) -> None:
-        self._next[partition] = position or 0
-
-    def finished(self, partition: str) -> bool:
-        return self._next.get(partition, 0) >= self._end(partition)
-
-    def close(self) -> None:
-        pass
-
-
 class Nexmark:
     options: Mapping[str, Option] = OPTIONS
 
@@ -211,7 +161,7 @@ class Nexmark:
         return Config(spec).rows is not None
 
     def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
-        return NexmarkReader(Config(spec), spec.columns, request)
+        return NumberedReader(Config(spec), spec.columns, request)
 
 
 SOURCE = Nexmark()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from laminar import types as pg
 from laminar.connectors.base import ScanRequest, SourceColumn, SourceReader, SourceSpec, source_connector
-from laminar.connectors.counter import Pace
+from laminar.connectors.numbered import Pace
 from laminar.errors import PgError
 from laminar.types import PgType
 
