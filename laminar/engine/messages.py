@@ -45,7 +45,7 @@ class Kind(IntEnum):
     # reactor to reactor
     EXCHANGED = 40  #: a: dataflow, b: node, c: epoch; a change
     MARK = 41  #: a: dataflow, b: node, c: epoch, extra: Watermarks; no more EXCHANGED of this node
-    CUT = 42  #: c: epoch, extra: {relation: watermark} of the sender's source partitions
+    CUT = 42  #: c: epoch, extra: {relation: Cut} of the sender's source partitions
     END = 43  #: c: epoch; nothing more of this epoch
 
 

@@ -15,7 +15,8 @@ class PartitionState:
         position: the reader's; None is the start.
         watermark: microseconds, the maximum seen less the delay.
         rows, bytes: delivered since the start.
-        finished: a bounded partition is at its end.
+        finished: the partition is at its end.
+        start: the watermark before its first row: the source's when the partition was begun.
     """
 
     position: int | None = None
@@ -23,10 +24,34 @@ class PartitionState:
     rows: int = 0
     bytes: int = 0
     finished: bool = False
+    start: int = -(1 << 63)
+
+    def begin(self, watermark: int) -> None:
+        """Nothing of it has been read, and the source's watermark is ``watermark``."""
+        self.start = watermark
+        self.watermark = max(self.watermark, watermark)
 
 
 #: source oid -> partition -> state
 Positions = dict[int, dict[str, PartitionState]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What a reactor's partitions of a source say of its watermark.
+
+    Args:
+        running: the minimum of those that are not at their end; None when all are.
+        finished: the maximum of those that are.
+    """
+
+    running: int | None = None
+    finished: int = -(1 << 63)
+
+    def merge(self, other: Cut) -> Cut:
+        """Both reactors' partitions."""
+        running = [mark for mark in (self.running, other.running) if mark is not None]
+        return Cut(min(running, default=None), max(self.finished, other.finished))
 
 
 @dataclass(slots=True)

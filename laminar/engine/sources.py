@@ -21,7 +21,7 @@ from laminar._native.timewindow import row_watermarks
 from laminar.connectors.base import ScanRequest, SourceReader, source_connector
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.engine.inputs import InputOperator
-from laminar.engine.protocol import Partitions, PartitionState
+from laminar.engine.protocol import Cut, Partitions, PartitionState
 from laminar.engine.relations import ROW_WATERMARK, RelationSpec
 from laminar.errors import DATA_CORRUPTED, PgError
 from laminar.types import DATE, DATE_INFINITY, INT8, TIMESTAMP_INFINITY
@@ -111,8 +111,9 @@ class Reading:
         self._positions = [[position[a] for a in c.operator.node.attnums] for c in consumers]
         self._row_watermarks = any(ROW_WATERMARK in c.operator.node.attnums for c in consumers)
         self._turn = 0
-        #: time of the last epoch, and rows left out since the start
+        #: time and the source's watermark of the last epoch, and rows left out since the start
         self.now = 0
+        self.watermark = NO_WATERMARK
         self.refused = 0
         if spec.watermark:
             self._time = position[spec.watermark[0]]
@@ -144,22 +145,29 @@ class Reading:
         names = list(self.states)
         for i in range(len(names)):
             at = (self._turn + i) % len(names)
-            if self._read(names[at], None if shared is None else shared[names[at]].position or 0):
+            ahead = None if shared is None else shared[names[at]]
+            self._begin(names[at], self.watermark if ahead is None else ahead.start)
+            if self._read(names[at], None if ahead is None else ahead.position or 0):
                 self._turn = at + 1
                 return True
         return False
+
+    def _begin(self, partition: str, watermark: int) -> None:
+        """A new partition's rows start at the source's watermark, which never goes back for them."""
+        if self.states[partition].position is None:
+            self.states[partition].begin(watermark)
 
     def read_to(self, partition: str, target: PartitionState) -> None:
         """Read exactly up to a position."""
         state = self.states[partition]
         wanted = target.position
+        self._begin(partition, target.start)
         if wanted is not None:
             while (state.position or 0) < wanted:
                 if not self._read(partition, wanted):
                     what = f'partition "{partition}" of source "{self.spec.name}" has become shorter'
                     raise PgError(DATA_CORRUPTED, what, detail=f"It was read up to position {wanted} before.")
-        if target.finished and not state.finished:
-            self._finish(state)
+        state.finished = state.finished or target.finished
 
     def _read(self, partition: str, until: int | None) -> bool:
         state = self.states[partition]
@@ -171,7 +179,7 @@ class Reading:
         if batch is None:
             state.position = reader.position(partition)
             if until is None and reader.finished(partition):
-                self._finish(state)
+                state.finished = True
                 return True
             return False
         state.position = reader.position(partition)
@@ -195,10 +203,6 @@ class Reading:
             return batch
         self.refused += count
         return batch.filter(pa.array(~ahead))
-
-    def _finish(self, state: PartitionState) -> None:
-        state.finished = True
-        state.watermark = END_OF_TIME
 
     def _advance(self, partition: str, state: PartitionState, times: pa.Array) -> pa.Array | None:
         """Move the partition's watermark past these rows; the watermark before each row when wanted."""
@@ -249,8 +253,9 @@ class SourceHub:
     private: list[Reading] = field(default_factory=list)
     #: why it cannot be read any more
     error: str = ""
-    #: time of the last epoch
+    #: time and the source's watermark (over all reactors) of the last epoch
     now: int = 0
+    mark: int = NO_WATERMARK
     refused: int = 0
     _turns: int = 0
     #: shared positions at the last barrier
@@ -295,13 +300,13 @@ class SourceHub:
             self.refused += self.shared.refused
             self.shared.close()
         self.shared = Reading(self.spec, consumers, self.states)
-        self.shared.now = self.now
+        self.shared.now, self.shared.watermark = self.now, self.mark
 
-    def tick(self, now: int) -> None:
+    def tick(self, now: int, watermark: int) -> None:
         """An epoch has ended."""
-        self.now = now
+        self.now, self.mark = now, watermark
         for reading in [*self.private, *([self.shared] if self.shared else [])]:
-            reading.now = now
+            reading.now, reading.watermark = now, watermark
 
     def step(self) -> bool:
         """Read something; False when there is nothing to read now.
@@ -355,11 +360,23 @@ class SourceHub:
         """Dataflows that have not joined yet."""
         return (reading.consumers[0].dataflow for reading in self.private)
 
-    def watermark(self) -> int:
-        """The minimum over the partitions read here; END_OF_TIME when there are none."""
-        if not self.partitions.owners:
-            return END_OF_TIME if self.partitions.complete else NO_WATERMARK
-        return min((s.watermark for s in self.states.values()), default=END_OF_TIME)
+    def cut(self) -> Cut:
+        """What the partitions read here say of the watermark."""
+        states = self.states.values()
+        return Cut(
+            min((s.watermark for s in states if not s.finished), default=None),
+            max((s.watermark for s in states if s.finished), default=NO_WATERMARK),
+        )
+
+    def watermark(self, cut: Cut) -> int:
+        """The source's, from all reactors' partitions; it never goes back, which the caller sees to.
+
+        The slowest partition that runs decides. When none does, all that is known of the source has
+        been read: more rows may come where it may get more partitions.
+        """
+        if cut.running is not None:
+            return cut.running
+        return END_OF_TIME if self.partitions.complete else cut.finished
 
     def dropped(self) -> dict[str, int]:
         """Rows lost in reading, by reason."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from laminar._native.ring import RingReader, RingWriter
-from laminar.engine.change import Barrier, Change, Watermarks
+from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.dataflow import Dataflow, Vertex
 from laminar.engine.inputs import InputOperator
 from laminar.engine.messages import Inbox, Kind, Message, Outbox
@@ -29,6 +29,7 @@ from laminar.engine.operators import OperatorContext, build
 from laminar.engine.operators.base import Operator
 from laminar.engine.protocol import (
     BarrierMessage,
+    Cut,
     EpochReport,
     Installation,
     ReactorSettings,
@@ -108,7 +109,7 @@ class Reactor:
         self.watermarks: dict[int, int] = {}
         self.aside: deque[Message] = deque()
         self.marks: dict[tuple[int, int], list[Watermarks]] = {}
-        self.cuts: list[dict[int, int]] = []
+        self.cuts: list[dict[int, Cut]] = []
         self.writer = StateWriter(settings.bell)
         self.busy_ns = 0
 
@@ -363,8 +364,7 @@ class Reactor:
         self._assign(start.partitions, start)
         for dataflow_id in list(self.built):
             self._attach(dataflow_id, False)
-        for hub in self.hubs.values():
-            hub.tick(self.now)
+        self._tick()
         for path in start.segments:
             for dataflow_id, node, entries in read_states(path):
                 dataflow = self.dataflows.get(dataflow_id)
@@ -416,19 +416,23 @@ class Reactor:
         self.dirty = False
         self.epoch += 1
         self.now = message.now
-        for hub in self.hubs.values():
-            hub.tick(self.now)
+        self._tick()
+
+    def _tick(self) -> None:
+        for oid, hub in self.hubs.items():
+            hub.tick(self.now, self.watermarks.get(oid, NO_WATERMARK))
 
     def _advance(self, pushed: dict[int, int]) -> None:
         """Agree with the other reactors on every relation's watermark; none moves back."""
-        found = {oid: hub.watermark() for oid, hub in self.hubs.items()}
+        cuts = {oid: hub.cut() for oid, hub in self.hubs.items()}
         if self.hubs and self.count > 1:
-            self._tell_peers(Kind.CUT, extra=found)
+            self._tell_peers(Kind.CUT, extra=cuts)
             self._await_peers(self.cuts)
             for other in self.cuts:
-                for oid, watermark in other.items():
-                    found[oid] = min(found[oid], watermark)
+                for oid, cut in other.items():
+                    cuts[oid] = cuts[oid].merge(cut)
             self.cuts = []
+        found = {oid: self.hubs[oid].watermark(cut) for oid, cut in cuts.items()}
         for oid, watermark in (found | pushed).items():
             self.watermarks[oid] = max(self.watermarks.get(oid, watermark), watermark)
 

@@ -62,20 +62,6 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
     return described
 
 
-def check_watermark(relation: StoredRelation, definition: s.WatermarkDef | None) -> None:
-    """Refuse a watermark where files may come that are older than all that have been read.
-
-    A watched folder's files are partitions that end while others are yet to come: no watermark over
-    them would be true.
-    """
-    if relation.connector == "file" and relation.options.get("mode", "").lower() == "watch":
-        raise not_supported(
-            "a source that watches for new files cannot have a watermark yet",
-            hint="Leave WATERMARK out, or read the files that are there with mode = 'bounded'.",
-            position=(definition.pos if definition is not None else 0) or None,
-        )
-
-
 def source_spec(relation: StoredRelation) -> SourceSpec:
     """A connector source as its connector is told of it."""
     assert relation.connector is not None

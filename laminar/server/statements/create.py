@@ -63,8 +63,6 @@ class CreateRelationAction(Action):
             _check_server_files(session, statement)
             relation = sources.with_connector(relation, statement)
         watermark = watermark_of(session, statement.elements.watermark, relation)
-        if watermark is not None:
-            sources.check_watermark(relation, statement.elements.watermark)
         self.relation = replace(
             relation, watermark=watermark, checks=_checks(session, statement.elements, relation)
         )
