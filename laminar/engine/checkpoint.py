@@ -15,17 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
-import structlog
 
+from laminar import logging
 from laminar.engine.compaction import compact
 from laminar.engine.config import EngineConfig
 from laminar.engine.manifest import Manifest, ManifestStore, StateFile
 from laminar.engine.protocol import CheckpointReport
 from laminar.engine.serving import Pending, ServingStore
 from laminar.engine.wal import Wal
-from laminar.errors import CANNOT_CONNECT_NOW, DISK_FULL, IO_ERROR, PgError
+from laminar.errors import CANNOT_CONNECT_NOW, DISK_FULL, INTERNAL_ERROR, IO_ERROR, PgError
 
-log = structlog.get_logger(__name__)
+log = logging.get(__name__)
 
 #: state files are merged when there is more than this many times the live state in them
 _GARBAGE = 2
@@ -166,7 +166,7 @@ class Checkpoints:
             begun.manifest.state_bytes = [r.state_bytes for r in reports]
             await self._commit(begun.manifest)
             await wal.recycle(begun.manifest.lsn)
-        except (PgError, OSError, lmdb.Error) as problem:
+        except Exception as problem:
             error = _as_pg_error(problem)
             self.stale = True
             log.warning("checkpoint failed", epoch=begun.manifest.epoch, error=str(error))
@@ -237,9 +237,12 @@ def _checked(result: CheckpointReport | PgError) -> CheckpointReport:
     return result
 
 
-def _as_pg_error(problem: PgError | OSError | lmdb.Error) -> PgError:
+def _as_pg_error(problem: Exception) -> PgError:
     if isinstance(problem, PgError):
         return problem
+    if not isinstance(problem, (OSError, lmdb.Error)):
+        log.error("checkpoint failed unexpectedly", exc_info=problem)
+        return PgError(INTERNAL_ERROR, f"could not write a checkpoint: {problem!r}")
     if isinstance(problem, lmdb.Error):
         return PgError(
             DISK_FULL if "space" in str(problem) else IO_ERROR, f"could not write the manifest: {problem}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from typing import TYPE_CHECKING
 
-from laminar import errors
+from laminar import errors, logging
 from laminar.errors import PgError
 from laminar.pgwire import constants as c
 from laminar.pgwire import messages as m
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from laminar.pgwire.backend import Authenticator
     from laminar.pgwire.cancel import CancelRegistry
 
-log = logging.getLogger(__name__)
+log = logging.get(__name__)
 
 
 class Connection:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from laminar import errors
+from laminar import errors, logging
 from laminar._native.pgcodec import CopyEncoder, RowEncoder
 from laminar.errors import PgError
 from laminar.pgwire import constants as c
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from laminar.pgwire.extended import ExtendedQuery
     from laminar.pgwire.wire import Wire
 
-log = logging.getLogger(__name__)
+log = logging.get(__name__)
 
 
 class Session:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
 import signal
-from pathlib import Path
 
 import uvloop
 
@@ -16,7 +13,8 @@ from laminar.catalog.objects import Role
 from laminar.config import Settings
 from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
-from laminar.errors import INVALID_PARAMETER_VALUE, OBJECT_IN_USE, PgError
+from laminar.errors import INVALID_PARAMETER_VALUE, PgError
+from laminar.lockfile import DirectoryLock
 from laminar.pgwire.server import PgServer
 from laminar.security.scram import make_verifier
 from laminar.server.authentication import Admission, check_listen
@@ -27,34 +25,11 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises PgError when the start fails."""
     logging.configure(settings.log_level, settings.log_format)
     check_listen(settings)
-    lock = lock_data_dir(settings.data_dir)
+    lock = DirectoryLock(settings.data_dir)
     try:
         uvloop.run(_serve(settings))
     finally:
-        os.close(lock)
-
-
-def lock_data_dir(data_dir: Path) -> int:
-    """Take the data directory for this process; returns the lock's file descriptor.
-
-    Raises:
-        PgError: 55006 when another server has it, naming that process.
-    """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(data_dir / "laminar.pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise PgError(
-            OBJECT_IN_USE,
-            f'data directory "{data_dir}" is in use by another server (process {owner})',
-            hint="Stop that server, or use another --data-dir.",
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
+        lock.release()
 
 
 async def _serve(settings: Settings) -> None:

@@ -62,3 +62,13 @@ def test_is_given_up_with_the_reactors(tmp_path: Path, death: int) -> None:
     manifest, error = checkpoint(tmp_path, death)
     assert error is REACTORS_LOST
     assert manifest.epoch == 0
+
+
+def test_an_unexpected_error_is_the_waiters_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(store: ServingStore, pending: object, directory: Path) -> None:
+        raise ValueError("no file can have that name")
+
+    monkeypatch.setattr(ServingStore, "write_checkpoint", broken)
+    manifest, error = checkpoint(tmp_path, None)
+    assert manifest.epoch == 0
+    assert error is not None and error.sqlstate == "XX000"

@@ -13,7 +13,6 @@ import pytest
 from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
 from laminar.engine.relations import DataflowSpec, RelationSpec
-from laminar.errors import PgError
 from tests.engine.plans import copy_view, grouped_view, rows, table
 
 
@@ -67,16 +66,6 @@ def test_install_backfills(tmp_path: Path) -> None:
             epoch = await coordinator.commit([(100, rows([3], ["c"]))])
             await coordinator.wait_published(epoch, 10)
             assert content(coordinator, 200) == [(1, "a"), (2, "b"), (3, "c")]
-
-    asyncio.run(run())
-
-
-def test_second_server_is_refused(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with engine(tmp_path, [], []):
-            with pytest.raises(PgError, match="is in use by process") as caught:
-                await Coordinator(tmp_path, EngineConfig(reactors=1)).start([], [])
-            assert caught.value.sqlstate == "55006"
 
     asyncio.run(run())
 

@@ -103,12 +103,12 @@ def committed(path: Path, count: int) -> None:
         for i in range(count):
             await coordinator.commit([(100, rows([i], [value(i)]))])
         await coordinator.flush()
-        assert coordinator.fleet is not None and coordinator._task is not None
-        coordinator._task.cancel()
+        assert coordinator.fleet is not None
+        for task in coordinator._tasks:
+            task.cancel()
         coordinator.fleet.kill()
         await coordinator.wal.close()
         coordinator.checkpoints.close()
-        coordinator._lock.release()
 
     asyncio.run(run())
 

@@ -110,6 +110,8 @@ class FileReader:
         self._open = open_
         self._files: dict[str, FileRows] = {}
         self._finished: dict[str, Any] = {}
+        #: where to go on in files that are not open yet: a finished one may be gone by now
+        self._sought: dict[str, Any] = {}
         self._skipped: dict[str, int | None] = {}
         self._done_bytes = 0
         self.rows_read = 0
@@ -146,12 +148,13 @@ class FileReader:
     def position(self, partition: str) -> Any:
         if partition in self._finished:
             return self._finished[partition]
+        if partition in self._sought:
+            return self._sought[partition]
         return self._rows(partition).position
 
     def seek(self, partition: str, position: Any) -> None:
         self._finished.pop(partition, None)
-        rows = self._rows(partition)
-        _io(partition, lambda: rows.seek(position))
+        self._sought[partition] = position
 
     def finished(self, partition: str) -> bool:
         return partition in self._finished
@@ -165,6 +168,9 @@ class FileReader:
         rows = self._files.get(partition)
         if rows is None:
             rows = self._files[partition] = _io(partition, lambda: self._open(partition))
+        if partition in self._sought:
+            position = self._sought.pop(partition)
+            _io(partition, lambda: rows.seek(position))
         return rows
 
 

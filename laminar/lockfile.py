@@ -16,7 +16,8 @@ class DirectoryLock:
     """
 
     def __init__(self, directory: Path) -> None:
-        path = directory / "lock"
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = directory / "laminar.pid"
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -25,7 +26,7 @@ class DirectoryLock:
             os.close(self._fd)
             raise PgError(
                 OBJECT_IN_USE,
-                f'data directory "{directory}" is in use by process {owner}',
+                f'data directory "{directory}" is in use by another server (process {owner})',
                 hint="Stop that server, or start this one with another --data-dir.",
                 severity="FATAL",
             ) from None

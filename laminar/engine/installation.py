@@ -1,0 +1,116 @@
+"""Installing dataflows, fed with their inputs' past, and removing them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from laminar import logging
+from laminar.engine.backfill import Progress, send_past
+from laminar.engine.fleet import ReactorsLost
+from laminar.engine.messages import Kind
+from laminar.engine.partitions import SourcePartitions
+from laminar.engine.protocol import Installation
+from laminar.engine.publishing import Publisher
+from laminar.engine.reactorgroup import ReactorGroup
+from laminar.engine.relations import DataflowSpec
+from laminar.engine.state import EngineState
+from laminar.errors import INTERNAL_ERROR, PgError
+
+log = logging.get(__name__)
+
+#: an installation is tried again when reactors die; it may be what kills them
+_ATTEMPTS = 3
+
+
+class Installer:
+    """Puts dataflows into the reactors at barriers and takes them out.
+
+    Args:
+        checkpoint: writes a checkpoint of all that has been accepted.
+    """
+
+    def __init__(
+        self,
+        state: EngineState,
+        group: ReactorGroup,
+        publisher: Publisher,
+        partitions: SourcePartitions,
+        checkpoint: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.state = state
+        self.group = group
+        self.publisher = publisher
+        self.partitions = partitions
+        self.checkpoint = checkpoint
+
+    async def install(self, spec: DataflowSpec, progress: Progress | None = None) -> int:
+        """See ``Coordinator.install``."""
+        state = self.state
+        state.installing[spec.id] = spec
+        try:
+            for _ in range(_ATTEMPTS):
+                state.check()
+                try:
+                    return await self._install(spec, progress)
+                except ReactorsLost:
+                    state.empty(spec.id)
+                    await self.group.until_live()
+            raise PgError(INTERNAL_ERROR, f"the reactors fail at this: {self.group.last_words}")
+        except BaseException:
+            self._discard(spec.id)
+            raise
+        finally:
+            del state.installing[spec.id]
+
+    async def _install(self, spec: DataflowSpec, progress: Progress | None) -> int:
+        state, fleet = self.state, self.group.fleet
+        assert fleet is not None
+        if not self.group.feeding:
+            raise ReactorsLost
+        await self.partitions.open(spec)
+        stored = [oid for oid in spec.inputs if oid in state.store]
+        built = self.group.expect(spec.id)
+        fleet.broadcast(Kind.INSTALL, extra=Installation(spec, frozenset(stored)))
+        await asyncio.gather(*built)
+        attached = self.group.attached[spec.id] = asyncio.get_running_loop().create_future()
+        state.plan.attach.append(spec.id)
+        state.clock.urge()
+        _, view = await attached
+        past = [(oid, view.snapshot(oid)) for oid in stored]
+        await send_past(fleet, spec, past, lambda: state.open, progress)
+        while True:
+            epoch = state.open
+            await self.publisher.wait(epoch, None)
+            if self.group.fleet is not fleet:
+                raise ReactorsLost
+            if spec.id not in self.publisher.behind:
+                break
+        state.plan.complete.append(spec.id)
+        await self.checkpoint()
+        if spec.id not in state.dataflows:
+            raise ReactorsLost
+        return epoch + 1
+
+    def _discard(self, dataflow: int) -> None:
+        """Undo an installation."""
+        state = self.state
+        for planned in (state.plan.attach, state.plan.complete):
+            if dataflow in planned:
+                planned.remove(dataflow)
+        self.group.attached.pop(dataflow, None)
+        state.plan.detach.append(dataflow)
+        state.forget_dataflow(dataflow)
+        state.empty(dataflow)
+        state.clock.dirty()
+
+    async def remove(self, dataflows: Sequence[int]) -> None:
+        """See ``Coordinator.remove``."""
+        for dataflow in dataflows:
+            self.state.plan.detach.append(dataflow)
+            self.state.forget_dataflow(dataflow)
+        try:
+            await self.checkpoint()
+        except PgError as error:
+            self.state.check()
+            log.warning("a removal is not in a checkpoint yet", error=str(error))
