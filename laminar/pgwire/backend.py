@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 import pyarrow as pa
 
 from laminar.errors import PgError
+from laminar.pgwire.portals import Portals, Statements
 from laminar.types import PgType
 
 
@@ -77,6 +78,8 @@ class Result:
     copy_options: CopyOptions | None = None
     #: append the row count to the tag when rows have been sent ("SELECT" -> "SELECT 5")
     counts_rows: bool = False
+    #: simple query sends the rows in binary (FETCH from a binary cursor)
+    binary: bool = False
     notices: list[Notice] = field(default_factory=list)
 
 
@@ -101,8 +104,12 @@ class Client(Protocol):
     def notify(self, process_id: int, channel: str, payload: str) -> None:
         """Send what LISTEN waits for."""
 
-    def deallocate(self, name: str | None) -> None:
-        """Forget a prepared statement of the protocol (None: all); raises 26000 for an unknown one."""
+    #: prepared statements and portals (cursors) of the connection, and how many of each there may be
+    statements: Statements
+    portals: Portals
+
+    @property
+    def limit(self) -> int: ...
 
     def terminate(self, error: PgError) -> None:
         """End the connection: at once when it is idle, else after the statement that runs is cancelled."""
@@ -111,10 +118,13 @@ class Client(Protocol):
 class Prepared(Protocol):
     """A parsed and bound statement."""
 
-    #: oids of $1.. as inferred
-    param_types: Sequence[PgType]
-    #: None when it returns no rows
-    fields: Sequence[Field] | None
+    @property
+    def param_types(self) -> Sequence[PgType]:
+        """Types of $1.. as inferred."""
+
+    @property
+    def fields(self) -> Sequence[Field] | None:
+        """None when it returns no rows."""
 
 
 class Backend(Protocol):
@@ -142,10 +152,17 @@ class Backend(Protocol):
         """Text forms of regclass, regtype and regproc values (uint32 to string; nulls stay null):
         the object's name, qualified when not in the search path, or the number for what is not there."""
 
-    async def begin_implicit(self) -> None:
-        """Start the implicit transaction of a simple-query string with several statements
+    async def begin_implicit(self, script: bool = False) -> None:
+        """Start the implicit transaction of a simple-query string with several statements (``script``)
         or of an extended-protocol pipeline (before its first Execute). Inside a transaction
         block it changes nothing."""
+
+    def idle(self) -> None:
+        """The client is about to be told that the server is ready: notifications are sent, time-outs of
+        idle sessions start."""
+
+    def busy(self) -> None:
+        """A message of the client has come."""
 
     async def sync(self) -> None:
         """End it: commit, or roll back after an error (:meth:`fail`). A transaction block stays open.

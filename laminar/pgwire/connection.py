@@ -120,12 +120,11 @@ class Connection:
 
 async def _message_loop(session: Session) -> None:
     extended = ExtendedQuery(session)
-    session.extended = extended
     try:
         session.ready()
         await _answer_messages(session, extended)
     finally:
-        await extended.close()
+        await session.portals.clear_all()
 
 
 async def _answer_messages(session: Session, extended: ExtendedQuery) -> None:
@@ -136,6 +135,7 @@ async def _answer_messages(session: Session, extended: ExtendedQuery) -> None:
     skipping = False
     while True:
         code, body = await session.next_message()
+        session.backend.busy()
         if code == c.TERMINATE:
             return
         if code == c.SYNC:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from laminar.types import PgType
 if TYPE_CHECKING:
     from laminar._native.pgcodec import Encoder
     from laminar.pgwire.backend import Backend
+    from laminar.pgwire.cursor import RowCursor
     from laminar.pgwire.wire import Wire
 
 #: bytes encoded at a time: the event loop is held for less than a millisecond
@@ -24,13 +25,15 @@ class RowSender:
     """Sends the rows of one result, all at once or in parts (a portal).
 
     Args:
-        rows: batches whose columns have the storage types the encoder was made for.
+        cursor: gives batches whose columns have the storage types the encoder was made for, once
+            ``convert`` has been applied to them.
         encoder: knows the columns' types and formats.
     """
 
-    def __init__(self, rows: AsyncIterator[pa.RecordBatch], encoder: Encoder) -> None:
-        self._rows = rows
+    def __init__(self, cursor: RowCursor, encoder: Encoder, convert: Convert | None = None) -> None:
+        self._cursor = cursor
         self._encoder = encoder
+        self._convert = convert
         self.sent = 0
         self.finished = False
 
@@ -41,60 +44,40 @@ class RowSender:
         """
         encoder = self._encoder
         count = 0
-        while not self.finished:
+        async for batch in self._cursor.forward(limit or None):
+            encoder.load(batch if self._convert is None else self._convert(batch))
             while encoder.remaining:
-                if limit and count == limit:
-                    return count
-                data, rows = encoder.encode(limit - count if limit else 0, CHUNK)
+                data, rows = encoder.encode(0, CHUNK)
                 wire.write(data)
                 count += rows
-                self.sent += rows
                 await wire.drain()
-            if limit and count == limit:
-                return count
-            try:
-                encoder.load(await anext(self._rows))
-            except StopAsyncIteration:
-                self.finished = True
+        self.sent += count
+        self.finished = not limit or count < limit
         return count
-
-    async def close(self) -> None:
-        """Let go of the rows not sent."""
-        self.finished = True
-        await close_rows(self._rows)
 
 
 #: types whose text form is a name in the catalog
 _NAMED: Final = frozenset({t.REGCLASS, t.REGTYPE, t.REGPROC})
+#: makes of a result's batch what is encoded
+Convert = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 def resolve_names(
-    rows: AsyncIterator[pa.RecordBatch], types: list[PgType], text: Sequence[bool], backend: Backend
-) -> tuple[AsyncIterator[pa.RecordBatch], list[PgType]]:
-    """Rows in which regclass and the like are text already where text is wanted, and the types of those."""
+    types: list[PgType], text: Sequence[bool], backend: Backend
+) -> tuple[Convert | None, list[PgType]]:
+    """How regclass and the like become text where text is wanted, and the types of rows after that."""
     named = [i for i, pg_type in enumerate(types) if text[i] and pg_type.oid in _NAMED]
     if not named:
-        return rows, types
+        return None, types
     shown = [PgType(t.TEXT) if i in named else pg_type for i, pg_type in enumerate(types)]
 
-    async def resolve() -> AsyncIterator[pa.RecordBatch]:
-        try:
-            async for batch in rows:
-                columns = list(batch.columns)
-                for i in named:
-                    columns[i] = backend.names_of(types[i], columns[i])
-                yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-        finally:
-            await close_rows(rows)
+    def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns = list(batch.columns)
+        for i in named:
+            columns[i] = backend.names_of(types[i], columns[i])
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
-    return resolve(), shown
-
-
-async def close_rows(rows: AsyncIterator[pa.RecordBatch] | None) -> None:
-    """Close an asynchronous generator; other iterators need nothing."""
-    close = getattr(rows, "aclose", None)
-    if close is not None:
-        await close()
+    return convert, shown
 
 
 def tag_with_count(tag: str, counts_rows: bool, count: int) -> bytes:

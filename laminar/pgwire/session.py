@@ -11,13 +11,14 @@ from laminar.errors import PgError
 from laminar.pgwire import constants as c
 from laminar.pgwire import messages as m
 from laminar.pgwire.copyin import copy_in
-from laminar.pgwire.rows import RowSender, close_rows, expand_formats, resolve_names, tag_with_count
+from laminar.pgwire.cursor import RowCursor
+from laminar.pgwire.portals import Portals, Statements
+from laminar.pgwire.rows import RowSender, expand_formats, resolve_names, tag_with_count
 from laminar.pgwire.settings import output_settings
 from laminar.pgwire.wire import ConnectionClosed
 
 if TYPE_CHECKING:
     from laminar.pgwire.backend import Backend, Notice, Result
-    from laminar.pgwire.extended import ExtendedQuery
     from laminar.pgwire.wire import Wire
 
 log = logging.get(__name__)
@@ -30,8 +31,8 @@ class Session:
         self.wire = wire
         self.process_id = 0
         self.backend: Backend = cast("Backend", None)
-        #: statements and portals, once the client may have some
-        self.extended: ExtendedQuery | None = None
+        self.statements = Statements()
+        self.portals = Portals()
         self._reported: dict[str, str] = {}
         self._termination: PgError | None = None
         self._copying = self._copy_cancelled = False
@@ -50,9 +51,9 @@ class Session:
         if not self.wire.interrupt(error):
             self.cancel()
 
-    def deallocate(self, name: str | None) -> None:
-        if self.extended is not None:
-            self.extended.deallocate(name)
+    @property
+    def limit(self) -> int:
+        return self.wire.limits.max_statements
 
     # --- messages ---
 
@@ -80,7 +81,8 @@ class Session:
         return (c.COPY_DATA, data) if data else await self.wire.read_message()
 
     def ready(self) -> None:
-        """ReadyForQuery, after the settings that changed."""
+        """ReadyForQuery, after the settings that changed and what other sessions have sent."""
+        self.backend.idle()
         self.report_settings()
         self.wire.write(m.ready_for_query(self.backend.transaction_status))
         self.wire.flush()
@@ -122,12 +124,14 @@ class Session:
             await self.send_rowless(result)
             return
         fields = result.fields or ()
-        self.wire.write(m.row_description(fields, ()))
-        sender = self.row_sender(result, ())
+        formats = (c.BINARY,) if result.binary else ()
+        self.wire.write(m.row_description(fields, formats))
+        cursor = RowCursor(result.rows)
         try:
+            sender = self.row_sender(result, cursor, formats)
             await sender.send(self.wire)
         finally:
-            await sender.close()
+            await cursor.close()
         self.wire.write(tag_with_count(result.tag, result.counts_rows, sender.sent))
 
     async def send_rowless(self, result: Result) -> None:
@@ -148,31 +152,31 @@ class Session:
         for notice in result.notices:
             self.notice(notice)
 
-    def row_sender(self, result: Result, formats: Sequence[int]) -> RowSender:
+    def row_sender(self, result: Result, cursor: RowCursor, formats: Sequence[int]) -> RowSender:
         """Whatever sends the result's rows as DataRow messages."""
-        assert result.rows is not None
         types = [field.type for field in result.fields or ()]
         formats = expand_formats(formats, len(types))
         text = [code == c.TEXT for code in formats]
-        rows, types = resolve_names(result.rows, types, text, self.backend)
+        convert, types = resolve_names(types, text, self.backend)
         encoder = RowEncoder(types, formats, output_settings(self.backend.settings))
-        return RowSender(rows, encoder)
+        return RowSender(cursor, encoder, convert)
 
     async def _copy_out(self, result: Result) -> None:
         options, fields = result.copy_out, result.fields or ()
         assert options is not None and result.rows is not None
         names, types = [field.name for field in fields], [field.type for field in fields]
         text = [options.format != "binary"] * len(types)
-        rows, types = resolve_names(result.rows, types, text, self.backend)
+        convert, types = resolve_names(types, text, self.backend)
+        cursor = RowCursor(result.rows)
         try:
             encoder = CopyEncoder(types, names, options, output_settings(self.backend.settings))
             self.wire.write(m.copy_response(b"H", options.format == "binary", len(types)))
             self.wire.write(encoder.begin())
-            sender = RowSender(rows, encoder)
+            sender = RowSender(cursor, encoder, convert)
             await sender.send(self.wire)
             self.wire.write(encoder.end_of_data())
         finally:
-            await close_rows(rows)
+            await cursor.close()
         self.wire.write(m.COPY_DONE)
         self.wire.write(tag_with_count(result.tag, result.counts_rows, sender.sent))
 

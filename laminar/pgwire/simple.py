@@ -27,7 +27,7 @@ async def simple_query(session: Session, body: bytes) -> None:
         implicit = len(statements) > 1
         for statement in statements:
             if implicit:  # each time: there may have been a COMMIT or ROLLBACK among them
-                await backend.begin_implicit()
+                await backend.begin_implicit(script=True)
             start = max(script.find(statement, start), 0)
             prepared = await backend.prepare(statement, ())
             result = await backend.execute(prepared, ())

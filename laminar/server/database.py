@@ -18,6 +18,8 @@ from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import sources
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.conflicts import WriteGuard
+from laminar.server.notifications import Channels
+from laminar.server.plancache import PlanCache
 from laminar.sql.catalog_view import Relation
 from laminar.sql.stream.shape import Shape, WindowRole
 
@@ -44,6 +46,8 @@ class Database:
         self.ddl = asyncio.Lock()
         #: stream plans of materialized views and sinks
         self.plans: dict[int, Materialize | Sink] = {}
+        self.plans_cache = PlanCache()
+        self.channels = Channels()
         self.ready = False
         self.guard = WriteGuard(coordinator.store)
 

@@ -155,6 +155,7 @@ _ALL = (
     _setting("default_transaction_read_only", "off", "Whether new transactions only read.", _bool),
     _setting("extra_float_digits", "1", "Digits for floating-point output.", _integer(-15, 3)),
     _setting("idle_in_transaction_session_timeout", "0", "Longest idle time in a transaction.", _time),
+    _setting("idle_session_timeout", "0", "Longest idle time outside transactions.", _time),
     _setting("in_hot_standby", "off", "Whether this is a standby.", _fixed),
     _setting("integer_datetimes", "on", "Datetimes are 64-bit integers.", _fixed),
     _setting(

@@ -14,7 +14,7 @@ from laminar.types import PgType
 
 if TYPE_CHECKING:
     from laminar.sql import ast
-    from laminar.sql.catalog_view import CatalogView
+    from laminar.sql.catalog_view import Access, CatalogView
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,22 @@ class PlannedQuery:
 
     Args:
         columns: the result's columns, out of ``plan.columns``.
-        dependencies: oids of the stored relations that it names, views included.
+        accesses: what it reads, with and within the definitions of views.
     """
 
     plan: Plan
     columns: tuple[Column, ...]
     param_types: tuple[PgType, ...]
-    dependencies: tuple[int, ...]
+    accesses: frozenset[Access]
+
+    @property
+    def dependencies(self) -> tuple[int, ...]:
+        """Oids of the relations that it names, views and what they name included."""
+        return tuple(sorted({access.relation for access in self.accesses}))
 
 
 def plan_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = ()) -> PlannedQuery:
     """Bind, unnest and rewrite; raises PgError with position."""
     bound = bind_query(query, catalog, param_types)
     plan = rewrite(unnest(bound.plan), bound.columns)
-    return PlannedQuery(plan, bound.columns, tuple(bound.param_types), tuple(sorted(bound.dependencies)))
+    return PlannedQuery(plan, bound.columns, tuple(bound.param_types), bound.accesses)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -23,6 +23,7 @@ from laminar.pgwire.settings import input_settings, output_settings
 from laminar.server import guc
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
+from laminar.server.notifications import MAX_WAITING
 from laminar.server.transaction import Transaction
 from laminar.sql.evaluator import Env
 from laminar.sql.kernels.session import look_back
@@ -34,7 +35,9 @@ from laminar.types import PgType
 if TYPE_CHECKING:
     from laminar.engine.serving import EpochView
     from laminar.server.database import Database
+    from laminar.server.plancache import PlanKey
     from laminar.server.statements.base import Action
+    from laminar.sql.catalog_view import Access
 
 T = TypeVar("T")
 
@@ -45,11 +48,17 @@ class PreparedStatement:
 
     sql: str
     statement: Statement
-    param_types: Sequence[PgType]
-    fields: Sequence[Field] | None
     action: Action
     version: int
     asked_types: Sequence[int]
+
+    @property
+    def param_types(self) -> Sequence[PgType]:
+        return self.action.param_types
+
+    @property
+    def fields(self) -> Sequence[Field] | None:
+        return self.action.described()
 
 
 class Session:
@@ -72,6 +81,9 @@ class Session:
         self._cancelled = False
         #: the statement that runs is a transaction of its own
         self._alone = False
+        #: notifications that wait for the end of the transaction; None while they may be sent at once
+        self._waiting: list[tuple[int, str, str]] | None = []
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     # --- protocol: settings and state -----------------------------------------------
 
@@ -115,10 +127,10 @@ class Session:
         if not self.role.superuser and self.database.catalog.schemas[schema].owner != self.role.name:
             raise PgError(INSUFFICIENT_PRIVILEGE, message)
 
-    def check_dependencies(self, oids: Sequence[int]) -> None:
-        """The same for everything a query reads."""
-        for oid in oids:
-            relation = self.database.catalog.relations.get(oid)
+    def check_accesses(self, accesses: Iterable[Access]) -> None:
+        """Raise 42501 unless the user may do all that; what a view reads, its owner must be allowed to."""
+        for access in sorted(accesses):
+            relation = self.database.catalog.relations.get(access.relation)
             if relation is not None:
                 self.check_access(relation)
 
@@ -133,28 +145,54 @@ class Session:
     async def _prepare(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:
         from laminar.server.statements import action_for
 
-        statement = parse(sql)
-        self._refuse_in_failed(statement)
+        cache, key = self.database.plans_cache, self._plan_key(sql, param_types)
+        shared = cache.get(key)
         # DDL by another session while this binds would be bound against half old, half new names.
         version = self.database.catalog.version
-        with reading_literals(input_settings(self.settings)):
-            action = action_for(self, statement, sql, param_types)
-        return PreparedStatement(
-            sql, statement, action.param_types, action.fields, action, version, param_types
+        if shared is not None:
+            statement = shared.statement
+            self._refuse_in_failed(statement)
+            action = shared.action(self)
+        else:
+            statement = parse(sql)
+            self._refuse_in_failed(statement)
+            with reading_literals(input_settings(self.settings)):
+                action = action_for(self, statement, sql, param_types)
+            cache.offer(key, statement, action.shared())
+        return PreparedStatement(sql, statement, action, version, param_types)
+
+    def _plan_key(self, sql: str, param_types: Sequence[int]) -> PlanKey:
+        """Everything that a statement's plan depends on."""
+        settings = self.settings
+        return (
+            sql,
+            tuple(param_types),
+            self.database.catalog.version,
+            self.search_path,
+            settings["TimeZone"],
+            settings["DateStyle"],
+            settings["IntervalStyle"],
         )
+
+    async def current(self, prepared: PreparedStatement) -> PreparedStatement:
+        """The statement as the catalog is now."""
+        if prepared.version == self.database.catalog.version:
+            return prepared
+        again = await self.prepare(prepared.sql, prepared.asked_types)
+        prepared.action, prepared.version = again.action, again.version
+        return prepared
 
     async def execute(self, prepared: Any, params: Sequence[pa.Scalar | None]) -> Result:
         self._refuse_in_failed(prepared.statement)
-        if prepared.version != self.database.catalog.version:
-            prepared = await self.prepare(prepared.sql, prepared.asked_types)
+        prepared = await self.current(prepared)
         result: Result = await self._guard(self._execute(prepared.action, params))
         if result.rows is not None:
-            result.rows = self._cancellable(result.rows)
+            result.rows = self.cancellable(result.rows)
         return result
 
     async def _execute(self, action: Action, params: Sequence[pa.Scalar | None]) -> Result:
         alone = self._alone = self.transaction is None
-        if alone and action.transactional:
+        if alone and action.starts_transaction:
             self.transaction = Transaction(block=False, started=_now())
         try:
             result = await action.run(params)
@@ -201,9 +239,9 @@ class Session:
 
     # --- protocol: transactions -------------------------------------------------------
 
-    async def begin_implicit(self) -> None:
+    async def begin_implicit(self, script: bool = False) -> None:
         if self.transaction is None:
-            self.transaction = Transaction(block=False, started=_now())
+            self.transaction = Transaction(block=False, started=_now(), script=script)
 
     async def sync(self) -> None:
         if self.transaction is not None and not self.transaction.block:
@@ -218,6 +256,8 @@ class Session:
 
     async def commit(self) -> None:
         """Make the transaction's changes durable; raises without having changed anything."""
+        if self.transaction is not None:
+            await self.client.portals.persist()
         transaction, self.transaction = self.transaction, None
         self.local_settings.clear()
         if transaction is None:
@@ -226,6 +266,9 @@ class Session:
             await self._commit(transaction)
         finally:
             self._end(transaction)
+            await self.client.portals.end_transaction()
+        if transaction.notifications.asked:
+            self.database.channels.commit(self, transaction.notifications)
 
     async def _commit(self, transaction: Transaction) -> None:
         if not transaction.changes:
@@ -244,6 +287,7 @@ class Session:
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             self._end(transaction)
+            await self.client.portals.end_transaction()
         self.settings.update(self.local_settings)
         self.local_settings.clear()
 
@@ -283,6 +327,45 @@ class Session:
             catalog=self.catalog,
         )
 
+    # --- between statements -----------------------------------------------------------
+
+    def idle(self) -> None:
+        self._stop_idle_timer()
+        in_transaction = self.transaction_status != "I"
+        if not in_transaction:
+            waiting, self._waiting = self._waiting or (), None
+            for notification in waiting:
+                self.client.notify(*notification)
+        name = "idle_in_transaction_session_timeout" if in_transaction else "idle_session_timeout"
+        limit = guc.milliseconds(name, self.settings[name])
+        if limit:
+            error = PgError("25P03", "terminating connection due to idle-in-transaction timeout")
+            if not in_transaction:
+                error = PgError("57P05", "terminating connection due to idle-session timeout")
+            loop = asyncio.get_running_loop()
+            self._idle_timer = loop.call_later(limit / 1000, self.client.terminate, error)
+
+    def busy(self) -> None:
+        self._stop_idle_timer()
+        if self._waiting is None:
+            self._waiting = []
+
+    def _stop_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+
+    def notified(self, process_id: int, channel: str, payload: str) -> None:
+        """Somebody's NOTIFY: told now, or when the session's transaction is over."""
+        if self._waiting is None:
+            self.client.notify(process_id, channel, payload)
+        elif len(self._waiting) < MAX_WAITING:
+            self._waiting.append((process_id, channel, payload))
+        else:
+            self.client.terminate(
+                PgError("53400", "too many notifications wait for the end of a transaction")
+            )
+
     # --- cancellation -----------------------------------------------------------------
 
     def cancel(self) -> None:
@@ -292,6 +375,8 @@ class Session:
 
     async def close(self) -> None:
         self.cancel()
+        self._stop_idle_timer()
+        self.database.channels.forget(self)
         if self.transaction is not None:
             self._end(self.transaction)
             self.transaction = None
@@ -324,7 +409,7 @@ class Session:
         finally:
             self._running = None
 
-    async def _cancellable(self, rows: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[pa.RecordBatch]:
+    async def cancellable(self, rows: AsyncIterator[pa.RecordBatch]) -> AsyncIterator[pa.RecordBatch]:
         """Rows whose every batch can be cancelled."""
         while True:
             batch = await self._guard(_next(rows))

@@ -9,9 +9,20 @@ from typing import TYPE_CHECKING
 from laminar.engine.change import Change
 from laminar.engine.serving import Layout, Writes
 from laminar.errors import PgError
+from laminar.server.notifications import Notifications
 
 if TYPE_CHECKING:
     from laminar.engine.serving import EpochView
+
+
+@dataclass(frozen=True, slots=True)
+class Savepoint:
+    """How many changes, notifications and portals there were."""
+
+    name: str
+    changes: int
+    notifications: int
+    portals: int
 
 
 @dataclass(slots=True)
@@ -23,16 +34,19 @@ class Transaction:
         changes: (relation oid, change) in the order they were made.
         view: the epoch that every read and write of the transaction sees; None before the first.
         failed: a statement failed, only ROLLBACK helps.
-        savepoints: (name, number of changes at that time), oldest first.
+        savepoints: what there was at each of them, oldest first.
         started: microseconds since 1970: now() of the transaction.
     """
 
     block: bool
     started: int
+    #: implicit, of a simple-query string with several statements
+    script: bool = False
     changes: list[tuple[int, Change]] = field(default_factory=list)
     view: EpochView | None = None
     failed: bool = False
-    savepoints: list[tuple[str, int]] = field(default_factory=list)
+    savepoints: list[Savepoint] = field(default_factory=list)
+    notifications: Notifications = field(default_factory=Notifications)
     #: SET LOCAL: values to go back to at the end, however it ends
     until_end: dict[str, str] = field(default_factory=dict)
     #: BEGIN READ ONLY
@@ -76,23 +90,26 @@ class Transaction:
             self._writes.pop(oid, None)
         del self.changes[count:]
 
-    def savepoint(self, name: str) -> None:
-        """SAVEPOINT."""
-        self.savepoints.append((name, len(self.changes)))
+    def savepoint(self, name: str, portals: int = 0) -> None:
+        """SAVEPOINT. ``portals``: how many the connection has made."""
+        self.savepoints.append(Savepoint(name, len(self.changes), len(self.notifications.asked), portals))
 
     def release(self, name: str) -> None:
         """RELEASE SAVEPOINT: forget it and those after it."""
         del self.savepoints[self._find(name) :]
 
-    def rollback_to(self, name: str) -> None:
+    def rollback_to(self, name: str) -> Savepoint:
         """ROLLBACK TO SAVEPOINT: undo what came after; the savepoint stays."""
         index = self._find(name)
-        self.undo_to(self.savepoints[index][1])
+        found = self.savepoints[index]
+        self.undo_to(found.changes)
+        del self.notifications.asked[found.notifications :]
         del self.savepoints[index + 1 :]
         self.failed = False
+        return found
 
     def _find(self, name: str) -> int:
         for index in range(len(self.savepoints) - 1, -1, -1):
-            if self.savepoints[index][0] == name:
+            if self.savepoints[index].name == name:
                 return index
         raise PgError("3B001", f'savepoint "{name}" does not exist')

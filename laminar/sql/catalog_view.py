@@ -31,6 +31,21 @@ class Watermark:
     delay: int
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Access:
+    """What a statement does to a relation.
+
+    Args:
+        via: oid of the view in whose definition the relation is named, so that its owner needs the privilege;
+            0: the statement itself names it.
+        privilege: SELECT, INSERT, UPDATE or DELETE.
+    """
+
+    via: int
+    relation: int
+    privilege: str = "SELECT"
+
+
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A relation as queries see it.

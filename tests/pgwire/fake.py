@@ -254,7 +254,13 @@ class FakeBackend:
     def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
         return pa.array([oid if oid is None else f"name{oid}" for oid in oids.to_pylist()], pa.string())
 
-    async def begin_implicit(self) -> None:
+    def idle(self) -> None:
+        pass
+
+    def busy(self) -> None:
+        pass
+
+    async def begin_implicit(self, script: bool = False) -> None:
         self.implicit = True
 
     async def sync(self) -> None:

@@ -28,9 +28,12 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
     from laminar.server.statements import (
         copy,
         create,
+        cursors,
         drop,
         explain,
         maintenance,
+        notifications,
+        prepared,
         query,
         roles,
         settings,
@@ -45,9 +48,9 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         return transactions.TransactionAction(session, statement)
     match statement:
         case s.Query():
-            return query.QueryAction(session, statement.query, param_types)
+            return query.QueryAction.planned_from(session, statement.query, param_types)
         case s.Insert() | s.Update() | s.Delete():
-            return writes.WriteAction(session, statement, param_types)
+            return writes.WriteAction.planned_from(session, statement, param_types)
         case s.Truncate():
             return writes.TruncateAction(session, statement)
         case s.Copy():
@@ -87,7 +90,19 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         case s.Maintenance():
             return maintenance.NothingToDoAction(session, statement)
         case s.Deallocate():
-            return maintenance.DeallocateAction(session, statement)
+            return prepared.DeallocateAction(session, statement)
+        case s.Prepare():
+            return prepared.PrepareAction(session, statement, sql)
+        case s.Execute():
+            return prepared.ExecuteAction(session, statement)
+        case s.Declare():
+            return cursors.DeclareAction(session, statement, param_types, sql)
+        case s.Fetch():
+            return cursors.FetchAction(session, statement)
+        case s.Close():
+            return cursors.CloseAction(session, statement)
+        case s.Listen() | s.Unlisten() | s.Notify():
+            return notifications.NotificationAction(session, statement)
         case s.Discard():
             return maintenance.DiscardAction(session, statement)
     raise not_supported(f"{_words(type(statement).__name__)} is not supported yet")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
@@ -28,6 +28,18 @@ class Action:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.database = session.database
+
+    @property
+    def starts_transaction(self) -> bool:
+        return self.transactional
+
+    def described(self) -> Sequence[Field] | None:
+        """The result's columns as they are now; None when there are none."""
+        return self.fields
+
+    def shared(self) -> Callable[[Session], Action] | None:
+        """Makes the same action for any session under the same plan key; None: it is bound each time."""
+        return None
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         """Run it. Raises PgError, having changed nothing."""

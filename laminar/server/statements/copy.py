@@ -81,7 +81,7 @@ class CopyToAction(Action):
             query = parse_query(f"SELECT {names} FROM {quoted(query)}")
         assert not isinstance(query, s.Subscribe)
         self.planned = plan_query(query, session.catalog)
-        session.check_dependencies(self.planned.dependencies)
+        session.check_accesses(self.planned.accesses)
         self.options = parse_options(statement.options, [c.name for c in self.planned.columns], "to")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:

@@ -32,7 +32,7 @@ class ExplainAction(Action):
         inner = statement.statement
         if isinstance(inner, s.Query):
             planned = plan_query(inner.query, session.catalog)
-            session.check_dependencies(planned.dependencies)
+            session.check_accesses(planned.accesses)
             self.lines = explain(planned.plan).splitlines()
         elif isinstance(inner, s.CreateMaterializedView | s.CreateSink):
             self.lines = self._dataflow(inner)

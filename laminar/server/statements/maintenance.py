@@ -1,4 +1,4 @@
-"""FLUSH, CHECKPOINT, VACUUM, ANALYZE, DISCARD."""
+"""FLUSH, CHECKPOINT, VACUUM, ANALYZE, DISCARD. Plans are nobody's: DISCARD PLANS has nothing to do."""
 
 from __future__ import annotations
 
@@ -55,20 +55,6 @@ class NothingToDoAction(Action):
         return Result(self.statement.command.upper())
 
 
-class DeallocateAction(Action):
-    """DEALLOCATE of the protocol's prepared statements."""
-
-    transactional: ClassVar[bool] = False
-
-    def __init__(self, session: Session, statement: s.Deallocate) -> None:
-        super().__init__(session)
-        self.name = statement.name
-
-    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        self.session.client.deallocate(self.name)
-        return Result("DEALLOCATE" if self.name is not None else "DEALLOCATE ALL")
-
-
 class DiscardAction(Action):
     """DISCARD: settings back to their defaults, prepared statements gone."""
 
@@ -79,12 +65,14 @@ class DiscardAction(Action):
         self.what = statement.what
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        if self.what in ("all", "plans"):
-            self.session.client.deallocate(None)
+        session = self.session
         if self.what == "all":
-            if self.session.transaction_status != "I":
+            if session.transaction_status != "I":
                 raise PgError(ACTIVE_SQL_TRANSACTION, "DISCARD ALL cannot run inside a transaction block")
+            await session.client.portals.clear_all()
+            session.client.statements.clear()
+            self.database.channels.forget(session)
             for name, value in guc.defaults().items():
                 if not guc.find(name).read_only:
-                    self.session.settings[name] = value
+                    session.settings[name] = value
         return Result(f"DISCARD {self.what.upper()}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -17,12 +17,21 @@ from laminar.sql import ast
 class QueryAction(Action):
     """An ad-hoc query, run by DataFusion over one epoch."""
 
-    def __init__(self, session: Session, query: ast.Query, param_types: Sequence[int]) -> None:
+    def __init__(self, session: Session, planned: PlannedQuery) -> None:
         super().__init__(session)
-        self.planned = plan_query(query, session.catalog, param_types)
-        session.check_dependencies(self.planned.dependencies)
-        self.param_types = self.planned.param_types
-        self.fields = result_fields(self.planned)
+        self.planned = planned
+        session.check_accesses(planned.accesses)
+        self.param_types = planned.param_types
+        self.fields = result_fields(planned)
+
+    @classmethod
+    def planned_from(cls, session: Session, query: ast.Query, param_types: Sequence[int]) -> QueryAction:
+        """Bind and plan; raises PgError with position."""
+        return cls(session, plan_query(query, session.catalog, param_types))
+
+    def shared(self) -> Callable[[Session], Action]:
+        planned = self.planned
+        return lambda session: QueryAction(session, planned)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         rows = await read_rows(self.session, self.planned, params)

@@ -36,13 +36,14 @@ class TransactionAction(Action):
             case s.Rollback():
                 return await self._rollback(self.statement)
             case s.Savepoint(name):
-                self._block("SAVEPOINT").savepoint(name)
+                self._block("SAVEPOINT").savepoint(name, self.session.client.portals.mark)
                 return Result("SAVEPOINT")
             case s.Release(name):
                 self._block("RELEASE SAVEPOINT").release(name)
                 return Result("RELEASE")
             case s.RollbackTo(name):
-                self._block("ROLLBACK TO SAVEPOINT").rollback_to(name)
+                found = self._block("ROLLBACK TO SAVEPOINT").rollback_to(name)
+                await self.session.client.portals.close_since(found.portals)
                 return Result("ROLLBACK")
             case s.SetTransaction():
                 return self._set(self.statement)

@@ -104,7 +104,7 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             emit=asdict(replace(emit, position=0)),
             depends_on=self.planned.dependencies,
         )
-        session.check_dependencies(self.planned.dependencies)
+        session.check_accesses(self.planned.accesses)
         positioned = replace(self.relation, emit=asdict(emit))
         stream_plan(self.database, positioned, self.planned)
 
@@ -151,7 +151,7 @@ class CreateSinkAction(CreateDataflowAction):
             emit=asdict(replace(emit, position=0)),
             depends_on=self.planned.dependencies,
         )
-        session.check_dependencies(self.planned.dependencies)
+        session.check_accesses(self.planned.accesses)
         stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
 
 
@@ -169,7 +169,7 @@ class CreateViewAction(Action):
             raise not_supported(f"{what} is not supported yet", position=statement.name.pos or None)
         schema, name = session.catalog.creation_name(statement.name)
         planned = plan_query(statement.query, session.catalog)
-        session.check_dependencies(planned.dependencies)
+        session.check_accesses(planned.accesses)
         self.relation = StoredRelation(
             oid=0,
             schema=schema,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,15 +31,28 @@ _ATTEMPTS = 20
 _CONFLICTS = (SERIALIZATION_FAILURE, UNIQUE_VIOLATION)
 
 Bound: TypeAlias = BoundInsert | BoundUpdate | BoundDelete
+Statement: TypeAlias = s.Insert | s.Update | s.Delete
+_VERBS: dict[type, str] = {s.Insert: "insert into", s.Update: "update", s.Delete: "delete from"}
 
 
 class WriteAction(Action):
     """INSERT, UPDATE or DELETE."""
 
-    def __init__(
-        self, session: Session, statement: s.Insert | s.Update | s.Delete, param_types: Sequence[int]
-    ) -> None:
+    def __init__(self, session: Session, statement: Statement, bound: Bound, plan: Plan | None) -> None:
         super().__init__(session)
+        session.catalog.writable(statement.relation, _VERBS[type(statement)])
+        session.check_accesses(bound.accesses)
+        self.statement = statement
+        self.bound = bound
+        self.plan = plan
+        self.verb = type(statement).__name__.upper()
+        self.param_types = bound.param_types
+        if bound.returning_columns:
+            self.fields = [Field(c.name, c.type, *c.origin) for c in bound.returning_columns]
+
+    @classmethod
+    def planned_from(cls, session: Session, statement: Statement, param_types: Sequence[int]) -> WriteAction:
+        """Bind and plan; raises PgError with position."""
         bound: Bound
         match statement:
             case s.Insert():
@@ -48,17 +61,11 @@ class WriteAction(Action):
                 bound = bind_update(statement, session.catalog, param_types)
             case s.Delete():
                 bound = bind_delete(statement, session.catalog, param_types)
-        verb = {"Insert": "insert into", "Update": "update", "Delete": "delete from"}[
-            type(statement).__name__
-        ]
-        session.catalog.writable(statement.relation, verb)
-        session.check_dependencies(tuple(bound.dependencies))
-        self.bound = bound
-        self.verb = type(statement).__name__.upper()
-        self.plan = _plan(bound)
-        self.param_types = bound.param_types
-        if bound.returning_columns:
-            self.fields = [Field(c.name, c.type, *c.origin) for c in bound.returning_columns]
+        return cls(session, statement, bound, _plan(bound))
+
+    def shared(self) -> Callable[[Session], Action]:
+        statement, bound, plan = self.statement, self.bound, self.plan
+        return lambda session: WriteAction(session, statement, bound, plan)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         session = self.session

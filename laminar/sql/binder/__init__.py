@@ -16,7 +16,8 @@ from laminar.sql import statements as s
 from laminar.sql.binder.dml import BoundConflict, BoundDelete, BoundInsert, BoundUpdate, DmlBinder
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import bind_type, location
-from laminar.sql.catalog_view import Attribute, CatalogView, Relation
+from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
+from laminar.sql.resolve import type_name
 from laminar.sql.trees import has_subquery
 from laminar.types import PgType
 
@@ -26,6 +27,7 @@ __all__ = [
     "BoundInsert",
     "BoundQuery",
     "BoundUpdate",
+    "bind_argument",
     "bind_check",
     "bind_default",
     "bind_delete",
@@ -41,12 +43,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class BoundQuery:
-    """``columns`` are all of ``plan.columns``; ``dependencies`` the oids of the relations named."""
+    """``columns`` are all of ``plan.columns``; ``accesses`` what it reads, views' definitions included."""
 
     plan: p.Plan
     columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
-    dependencies: frozenset[int]
+    accesses: frozenset[Access]
+
+    @property
+    def dependencies(self) -> frozenset[int]:
+        """The oids of the relations named."""
+        return frozenset(access.relation for access in self.accesses)
 
 
 def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundQuery:
@@ -60,7 +67,7 @@ def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int
     """
     binder = DmlBinder(catalog, param_types)
     plan = binder.query(query, None, Level())
-    return BoundQuery(plan, plan.columns, tuple(binder.parameter_types()), frozenset(binder.dependencies))
+    return BoundQuery(plan, plan.columns, tuple(binder.parameter_types()), frozenset(binder.accesses))
 
 
 def bind_insert(statement: s.Insert, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundInsert:
@@ -99,6 +106,26 @@ def bind_default(node: ast.Expr, type_: PgType, column: str, catalog: CatalogVie
         if error.sqlstate == "42804":
             error.message = error.message.replace("but expression is", "but default expression is")
         raise
+
+
+def bind_argument(node: ast.Expr, type_: PgType, index: int, catalog: CatalogView) -> p.Expr:
+    """An argument of EXECUTE as the statement's parameter takes it."""
+    binder = DmlBinder(catalog)
+    expr = binder.expr(node, Level(clause="EXECUTE"))
+    if has_subquery(expr):
+        raise PgError("0A000", "cannot use subquery in EXECUTE parameter", position=location(node) or None)
+    try:
+        return binder.coerce(expr, type_, node, "assignment")
+    except PgError as error:
+        if error.sqlstate != "42846":
+            raise
+        have, want = type_name(PgType(expr.type.oid)), type_name(PgType(type_.oid))
+        raise PgError(
+            "42804",
+            f"parameter ${index} of type {have} cannot be coerced to the expected type {want}",
+            hint="You will need to rewrite or cast the expression.",
+            position=location(node) or None,
+        ) from None
 
 
 def bind_check(node: ast.Expr, relation: Relation, catalog: CatalogView) -> p.Expr:

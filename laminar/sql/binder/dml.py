@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,8 @@ from laminar.sql.binder.literals import literal_arrays, literal_query
 from laminar.sql.binder.queries import QueryBinder
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import location
-from laminar.sql.catalog_view import Attribute, CatalogView, Relation
+from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
+from laminar.sql.expressions import walk
 from laminar.sql.parse import parse_expression
 from laminar.sql.resolve import type_name
 from laminar.sql.trees import has_subquery, ref, refs
@@ -62,7 +63,7 @@ class BoundInsert:
     returning: tuple[p.Expr, ...]
     returning_columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
-    dependencies: frozenset[int]
+    accesses: frozenset[Access]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class BoundUpdate:
     returning: tuple[p.Expr, ...]
     returning_columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
-    dependencies: frozenset[int]
+    accesses: frozenset[Access]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ class BoundDelete:
     returning: tuple[p.Expr, ...]
     returning_columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
-    dependencies: frozenset[int]
+    accesses: frozenset[Access]
 
 
 class DmlBinder(QueryBinder):
@@ -116,7 +117,6 @@ class DmlBinder(QueryBinder):
                 )
             what = _KIND_NAMES.get(relation.kind, relation.kind)
             raise PgError("42809", f'cannot {verb} {what} "{relation.name}"', position=name.pos or None)
-        self.dependencies.add(relation.oid)
         return relation
 
     def target_columns(
@@ -199,7 +199,12 @@ class DmlBinder(QueryBinder):
         conflict = self._conflict(node.on_conflict, relation, name, columns)
         returning = self._returning(node.returning, [_item(relation, name, columns)])
         params = tuple(self.parameter_types())
-        found = frozenset(self.dependencies)
+        self.access(relation.oid, "INSERT")
+        if conflict is not None and conflict.action == "update":
+            self.access(relation.oid, "UPDATE")
+        if node.returning or (conflict is not None and conflict.arbiter):
+            self.access(relation.oid)
+        found = frozenset(self.accesses)
         return BoundInsert(relation, plan, batch, columns, conflict, *returning, params, found)
 
     def _literal_batch(
@@ -518,7 +523,10 @@ class DmlBinder(QueryBinder):
         shown = _item(relation, item.name, new)
         returning = self._returning(node.returning, [shown, *others])
         params = tuple(self.parameter_types())
-        return BoundUpdate(relation, plan, key, old, new, *returning, params, frozenset(self.dependencies))
+        self.access(relation.oid, "UPDATE")
+        if node.where is not None or node.returning or _reads(values.values(), old):
+            self.access(relation.oid)
+        return BoundUpdate(relation, plan, key, old, new, *returning, params, frozenset(self.accesses))
 
     def delete(self, node: s.Delete) -> BoundDelete:
         relation = self.target(node.relation, "delete from")
@@ -532,7 +540,16 @@ class DmlBinder(QueryBinder):
             plan = self._once(plan, relation, key, item)
         returning = self._returning(node.returning, level.items)
         params = tuple(self.parameter_types())
-        return BoundDelete(relation, plan, key, old, *returning, params, frozenset(self.dependencies))
+        self.access(relation.oid, "DELETE")
+        if node.where is not None or node.returning:
+            self.access(relation.oid)
+        return BoundDelete(relation, plan, key, old, *returning, params, frozenset(self.accesses))
+
+
+def _reads(exprs: Iterable[p.Expr], columns: Sequence[p.Column]) -> bool:
+    """Whether one of the expressions reads one of the columns."""
+    ids = {column.id for column in columns}
+    return any(isinstance(e, p.ColumnRef) and e.id in ids for expr in exprs for e in walk(expr))
 
 
 def _item(relation: Relation, name: str, columns: Sequence[p.Column]) -> Item:

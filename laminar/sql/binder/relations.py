@@ -110,7 +110,7 @@ class RelationBinder(CallBinder):
                 hint="Sinks cannot be read.",
                 position=node.pos,
             )
-        self.dependencies.add(relation.oid)
+        self.access(relation.oid)
         if relation.kind == "view":
             plan = self._view(relation, node.pos)
             labels = [a.name for a in relation.columns]
@@ -149,10 +149,9 @@ class RelationBinder(CallBinder):
     def _view(self, relation: Relation, pos: int) -> p.Plan:
         """A view's definition, bound as when it was created."""
         assert relation.definition is not None
-        name = f"{relation.schema}.{relation.name}"
-        if name in self._views or len(self._views) > 50:
+        if relation.oid in self._views or len(self._views) > 50:
             raise PgError("42P17", f'infinite recursion detected in rules for relation "{relation.name}"')
-        self._views.append(name)
+        self._views.append(relation.oid)
         outer = self.catalog
         if relation.search_path:
             self.catalog = outer.with_search_path(relation.search_path)

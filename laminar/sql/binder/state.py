@@ -9,7 +9,7 @@ from laminar.errors import DATATYPE_MISMATCH, INDETERMINATE_DATATYPE, UNDEFINED_
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql.binder.scope import Level
-from laminar.sql.catalog_view import CatalogView
+from laminar.sql.catalog_view import Access, CatalogView
 from laminar.sql.expressions import walk
 from laminar.sql.resolve import INTERVAL_MASKS, coerce, oid_name, type_by_name
 from laminar.types import BOOL, INT8, TEXT, UNKNOWN, PgType
@@ -45,13 +45,18 @@ class State:
     def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
         self.catalog = catalog
         self.columns: dict[int, p.Column] = {}
-        self.dependencies: set[int] = set()
+        self.accesses: set[Access] = set()
         self.params: dict[int, PgType] = {n: PgType(oid) for n, oid in enumerate(param_types, 1) if oid}
         self.declared = len(param_types)
         #: position and spelling of column references, by identity (the list keeps them alive)
         self._where: dict[int, int] = {}
         self._kept: list[p.Expr] = []
-        self._views: list[str] = []
+        #: views whose definitions are being bound, outermost first
+        self._views: list[int] = []
+
+    def access(self, relation: int, privilege: str = "SELECT") -> None:
+        """Note that the statement, or the view that is being bound, needs a privilege."""
+        self.accesses.add(Access(self._views[-1] if self._views else 0, relation, privilege))
 
     # --- columns
 
