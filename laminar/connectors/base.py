@@ -106,7 +106,11 @@ class SourceReader(Protocol):
 
     def skipped(self, partition: str) -> int | None:
         """The largest value (microseconds) of the watermark column among rows that the last
-        ``read`` jumped over *before* the rows it returned; None when there were none."""
+        ``read`` jumped over *before* the rows it returned; None when there were none.
+
+        When the watermark column was not asked for (see ``SourceConnector.tells_times``), also of
+        rows that were returned, at the latest with the last one.
+        """
 
     def position(self, partition: str) -> int | None:
         """Where the next read starts."""
@@ -139,6 +143,9 @@ class SourceConnector(Protocol):
 
     def bounded(self, spec: SourceSpec) -> bool:
         """Whether the list of partitions is complete and every partition ends."""
+
+    def tells_times(self, spec: SourceSpec) -> bool:
+        """Whether readers know event times through ``skipped`` without reading the column."""
 
     def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
         """A reader; partitions start at their beginning unless ``seek`` says otherwise."""

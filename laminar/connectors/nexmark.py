@@ -160,6 +160,9 @@ class Nexmark:
     def bounded(self, spec: SourceSpec) -> bool:
         return Config(spec).rows is not None
 
+    def tells_times(self, spec: SourceSpec) -> bool:
+        return False
+
     def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
         return NumberedReader(Config(spec), spec.columns, request)
 

@@ -102,22 +102,32 @@ class Reading:
         self.spec = spec
         self.consumers = consumers
         self.states = states
-        wanted = {a for c in consumers for a in c.operator.node.attnums if a != ROW_WATERMARK}
-        if spec.watermark:
+        wanted = {a for c in consumers for a in c.operator.node.attnums}
+        self._row_watermarks = ROW_WATERMARK in wanted
+        wanted.discard(ROW_WATERMARK)
+        if spec.watermark and not self._times_are_told(wanted):
             wanted.add(spec.watermark[0])
         self.attnums = [a for a in spec.attnums if a in wanted]
         self.reader = self._open()
         position = {a: i for i, a in enumerate(self.attnums)} | {ROW_WATERMARK: len(self.attnums)}
         self._positions = [[position[a] for a in c.operator.node.attnums] for c in consumers]
-        self._row_watermarks = any(ROW_WATERMARK in c.operator.node.attnums for c in consumers)
         self._turn = 0
         #: time and the source's watermark of the last epoch, and rows left out since the start
         self.now = 0
         self.watermark = NO_WATERMARK
         self.refused = 0
+        #: where the event time is; None: nobody looks at it, the reader tells how far it has come
+        self._time = position.get(spec.watermark[0]) if spec.watermark else None
         if spec.watermark:
-            self._time = position[spec.watermark[0]]
             self._time_type = spec.types[spec.attnums.index(spec.watermark[0])].oid
+
+    def _times_are_told(self, wanted: set[int]) -> bool:
+        """Whether the watermark goes on without reading event times, which nobody asks for."""
+        spec = self.spec
+        assert spec.source is not None and spec.watermark is not None
+        if self._row_watermarks or spec.max_future is not None or spec.watermark[0] in wanted:
+            return False
+        return source_connector(spec.source.connector).tells_times(spec.source)
 
     def _open(self) -> SourceReader:
         spec = self.spec
@@ -178,6 +188,7 @@ class Reading:
         batch = reader.read(partition, BATCH_ROWS, until)
         if batch is None:
             state.position = reader.position(partition)
+            self._pass_over(partition, state)
             if until is None and reader.finished(partition):
                 state.finished = True
                 return True
@@ -185,32 +196,36 @@ class Reading:
         state.position = reader.position(partition)
         state.rows += batch.num_rows
         state.bytes += reader.bytes_read - before
-        if self.spec.watermark:
-            batch = self._refuse(batch)
+        if self._time is not None:
+            batch = self._refuse(batch, self._time)
         columns = list(batch.columns)
-        if self.spec.watermark:
-            columns.append(self._advance(partition, state, columns[self._time]))
+        self._pass_over(partition, state)
+        if self._time is not None:
+            columns.append(self._advance(state, columns[self._time]))
         self._emit(columns, batch.num_rows)
         return True
 
-    def _refuse(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _refuse(self, batch: pa.RecordBatch, time: int) -> pa.RecordBatch:
         """Leave out rows dated too far ahead of the last epoch (so that a replay leaves out the same)."""
         if self.spec.max_future is None or not batch.num_rows:
             return batch
-        ahead = event_times(batch.column(self._time), self._time_type) > self.now + self.spec.max_future
+        ahead = event_times(batch.column(time), self._time_type) > self.now + self.spec.max_future
         count = int(ahead.sum())
         if not count:
             return batch
         self.refused += count
         return batch.filter(pa.array(~ahead))
 
-    def _advance(self, partition: str, state: PartitionState, times: pa.Array) -> pa.Array | None:
+    def _pass_over(self, partition: str, state: PartitionState) -> None:
+        """Move the partition's watermark past rows whose times are not there to see."""
+        latest = self.reader.skipped(partition) if self.spec.watermark else None
+        if latest is not None and self.spec.watermark:
+            state.watermark = max(state.watermark, delayed(latest, self.spec.watermark[1]))
+
+    def _advance(self, state: PartitionState, times: pa.Array) -> pa.Array | None:
         """Move the partition's watermark past these rows; the watermark before each row when wanted."""
         assert self.spec.watermark is not None
         delay = self.spec.watermark[1]
-        skipped = self.reader.skipped(partition)
-        if skipped is not None:
-            state.watermark = max(state.watermark, delayed(skipped, delay))
         if not len(times):
             return pa.array([], pa.int64())
         values = event_times(times, self._time_type)
@@ -334,6 +349,8 @@ class SourceHub:
             if all(_reached(state, self._marks.get(name)) for name, state in reading.states.items()):
                 for name, state in self.states.items():
                     reading.read_to(name, state)
+                    # it may have looked at event times that the shared one had no need of
+                    state.watermark = max(state.watermark, reading.states[name].watermark)
                 reading.close()
                 self.private.remove(reading)
                 reading.consumers[0].operator.behind = False

@@ -311,3 +311,37 @@ def test_json_falls_back_to_line_by_line(tmp_path: Path) -> None:
     assert rows[0]["t"] == "12" and rows[0]["a"] == ["x,", None, '"', "3"]
     assert rows[0]["j"] == '{"k":[1.0,"é"]}'
     assert rows[1] == {"n": None, "t": "plain", "a": None, "j": None}
+
+
+def test_event_times_are_told_without_reading_their_column(tmp_path: Path) -> None:
+    """With each row group's last row comes the latest time in it, also when the reading starts inside."""
+    path = write(table(), tmp_path / "data.parquet")
+    assert source_connector("file").tells_times(spec(path))
+    reader = open_(spec(path), ScanRequest((0,)))
+    told = []
+    while reader.read(str(path), 60) is not None:
+        latest = reader.skipped(str(path))
+        if latest is not None:
+            told.append((reader.position(str(path)), latest))
+    assert told == [
+        (end, pa.scalar(START + dt.timedelta(seconds=end - 1), pa.timestamp("us")).value)
+        for end in range(100, 1001, 100)
+    ]
+    reader.seek(str(path), 950)
+    assert reader.read(str(path), 100) is not None
+    assert reader.skipped(str(path)) == told[-1][1]
+
+
+def test_infinite_event_times_tell_nothing(tmp_path: Path) -> None:
+    times = pa.array([0, (1 << 63) - 1, 5, 6], pa.int64()).cast(pa.timestamp("us"))
+    data = pa.table({"id": pa.array([1, 2, 3, 4], pa.int64()), "ts": times})
+    path = tmp_path / "data.parquet"
+    pq.write_table(data, path, row_group_size=2)
+    columns = (SourceColumn("id", PgType(pg.INT8)), SourceColumn("ts", PgType(pg.TIMESTAMP)))
+    reader = open_(
+        SourceSpec("file", (("connector", "file"), ("path", str(path))), columns, 1), ScanRequest((0,))
+    )
+    told = []
+    while reader.read(str(path), 2) is not None:
+        told.append(reader.skipped(str(path)))
+    assert told == [None, 6]

@@ -45,11 +45,15 @@ class ParquetRows:
         self._columns = columns
         self._watermark = watermark
         self._request = request
+        #: the event times of rows that are read are not asked for: the footer tells the latest
+        self._unseen_times = watermark is not None and watermark not in request.columns
         self._names = [schema.field(i).name for i in self._projection.indexes]
         self._skipped: int | None = None
         #: the next row group to open, the row that ``read`` gives next
         self._group = 0
         self._row = 0
+        #: behind the last row of the group that was opened last
+        self._end = 0
         #: what is left of the current group, and the piece of it that is being handed out
         self._pieces: Iterator[pa.RecordBatch] | None = None
         self._batch: pa.RecordBatch | None = None
@@ -67,6 +71,8 @@ class ParquetRows:
         self._row += piece.num_rows
         if self._taken == self._batch.num_rows:
             self._batch = None
+        if self._unseen_times and self._row == self._end:
+            self._pass_over(self._latest(self._group - 1))
         return self._projection.apply(piece)
 
     def _decode(self) -> bool:
@@ -89,20 +95,29 @@ class ParquetRows:
         """Whether no row of the group can match, remembering what the watermark must know of it."""
         if self._request.filter is None:
             return False
-        latest = None
-        if self._watermark is not None:
-            span = self._ranges.of(group, self._watermark)
-            if span is None:
-                return False
-            latest = as_microseconds(span.maximum, self._columns[self._watermark].type)
+        latest = self._latest(group)
+        if self._watermark is not None and latest is None:
+            return False
         index_of = self._request.filter_columns
         if may_match(self._request.filter, lambda c: self._ranges.of(group, index_of[c])):
             return False
-        if latest is not None:
-            self._skipped = latest if self._skipped is None else max(self._skipped, latest)
+        self._pass_over(latest)
         return True
 
+    def _latest(self, group: int) -> int | None:
+        """The latest event time of a row group in microseconds, None when the footer does not tell."""
+        span = None if self._watermark is None else self._ranges.of(group, self._watermark)
+        if self._watermark is None or span is None:
+            return None
+        return as_microseconds(span.maximum, self._columns[self._watermark].type)
+
+    def _pass_over(self, latest: int | None) -> None:
+        """Remember the latest event time of rows whose times are not returned."""
+        if latest is not None:
+            self._skipped = latest if self._skipped is None else max(self._skipped, latest)
+
     def _open(self, group: int) -> None:
+        self._end = self._row + self._meta.row_group(group).num_rows
         self.bytes_read += sum(
             self._meta.row_group(group).column(i).total_compressed_size
             for i in range(self._meta.num_columns)

@@ -66,15 +66,14 @@ def as_integer(value: Any, type_: PgType) -> int:
     return int(stored.value) if hasattr(stored, "value") else int(stored.as_py())
 
 
-def as_microseconds(value: int, type_: PgType) -> int:
-    """A watermark column's storage integer as microseconds: dates are days, bigints milliseconds."""
-    match type_.oid:
-        case pg.DATE:
-            return value * 86_400_000_000
-        case pg.INT8:
-            return value * 1000
-        case _:
-            return value
+def as_microseconds(value: int, type_: PgType) -> int | None:
+    """A watermark column's storage integer as microseconds: dates are days, bigints milliseconds.
+
+    None for infinities, which say nothing about time passing.
+    """
+    infinite = abs(value) >= (pg.DATE_INFINITY if type_.oid == pg.DATE else pg.TIMESTAMP_INFINITY)
+    unit = {pg.DATE: 86_400_000_000, pg.INT8: 1000}.get(type_.oid, 1)
+    return None if infinite or abs(value * unit) >= pg.TIMESTAMP_INFINITY else value * unit
 
 
 def may_match(filter_: Expr, range_of: Callable[[int], Range | None]) -> bool:

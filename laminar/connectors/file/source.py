@@ -215,6 +215,9 @@ class FileSource:
     def bounded(self, spec: SourceSpec) -> bool:
         return not FileConfig.of(spec).watch
 
+    def tells_times(self, spec: SourceSpec) -> bool:
+        return FileConfig.of(spec).format == "parquet"
+
     def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
         return FileReader(_opener(FileConfig.of(spec), spec.columns, spec.watermark, request))
 
