@@ -218,6 +218,10 @@ class Builder {
         }
         ++length_;
     }
+    void nulls(int64_t n) {
+        if (layout_.shape == Shape::Null) length_ += n;
+        else while (n-- > 0) null();
+    }
     void boolean(bool v) {
         mark(true);
         put_bit(v);

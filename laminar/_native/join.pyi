@@ -1,21 +1,45 @@
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 CHECKPOINT_SCHEMA: pa.Schema
+Rows = tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]
 
-class Joiner:
-    """Both sides of one inner equi-join in one reactor.
+class Side(NamedTuple):
+    """One input.
 
     Args:
-        left, right: schemas of the inputs' columns.
-        left_keys, right_keys: positions of the key columns, in pairs of equal storage.
+        schema: its columns.
+        keys: positions of the key columns, in pairs of equal storage with the other side's.
+        append_only: it never deletes.
+        shown: which rows are emitted by themselves at the barrier: those without a match, or with one.
+        count_rows: the caller tells which pairs match, and every row knows how many do.
+        count_keys: every key knows how many rows it has, for the other side's ``shown``.
+        keys_only: the columns are the keys, and no more than their number is kept.
+    """
+
+    schema: pa.Schema
+    keys: Sequence[int]
+    append_only: bool
+    shown: Literal["matched", "unmatched"] | None
+    count_rows: bool
+    count_keys: bool
+    keys_only: bool
+
+class Joiner:
+    """Both sides of one join in one reactor.
+
+    Args:
+        left, right: the inputs.
         null_safe: positions in the keys where null equals null; elsewhere it matches nothing.
-        left_append_only, right_append_only: that input never deletes.
         directory: where scratch files go; None keeps state in anonymous memory.
+        pairs: joined rows are wanted.
+        padded: rows that are shown by themselves have nulls for the other side; else they are the
+            left side's and have its columns only.
 
     Raises:
         PgError: 53100 when the disk is full, XX001 for damaged entries.
@@ -23,19 +47,24 @@ class Joiner:
 
     def __init__(
         self,
-        left: pa.Schema,
-        right: pa.Schema,
-        left_keys: Sequence[int],
-        right_keys: Sequence[int],
+        left: Side,
+        right: Side,
         null_safe: Container[int],
-        left_append_only: bool,
-        right_append_only: bool,
         directory: Path | None,
+        *,
+        pairs: bool = True,
+        padded: bool = True,
     ) -> None: ...
-    def process(
-        self, port: int, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None
-    ) -> list[tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]]:
-        """Take changes of the left (0) or right (1) input; returns joined rows with weights."""
+    def begin(self, port: int, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None) -> None:
+        """Take changes of the left (0) or right (1) input; their pairs must all be fetched next."""
+    def loose(self) -> Rows | None:
+        """Rows of the batch that are shown because a null in their key matches nothing."""
+    def next_pairs(self) -> Rows | None:
+        """Some of the joined rows; None when there are no more. Weights can be 0 when rows are counted."""
+    def count(self, matched: npt.NDArray[np.bool_] | None) -> None:
+        """Which of the pairs last fetched match (None: all)."""
+    def next_shown(self) -> Rows | None:
+        """At the barrier, until it returns None: changes of the rows that are shown by themselves."""
     def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
     def restore(self, batch: pa.RecordBatch) -> None: ...
     @property

@@ -7,6 +7,7 @@ topological order, so that every operator sees the end of an epoch after all of 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
 from laminar.engine.change import Barrier, Change, Watermarks
@@ -86,16 +87,20 @@ class Dataflow:
 
     def push(self, vertex: Vertex, port: int, change: Change) -> None:
         """Send a change into ``vertex`` and what comes out of it down the graph."""
-        stack = [(vertex, port, change)]
-        while stack:
-            vertex, port, change = stack.pop()
-            if not len(change):
-                continue
+        if len(change):
             started = time.perf_counter_ns()
-            outputs = vertex.operator.process(port, change)
+            self._drain(vertex, vertex.operator.process(port, change), started)
+
+    def _drain(self, vertex: Vertex, changes: Iterable[Change], started: int) -> None:
+        """Pass on what an operator gives, one batch at a time: there can be any number of them."""
+        remaining = iter(changes)
+        while True:
+            change = next(remaining, None)
             vertex.busy_ns += time.perf_counter_ns() - started
-            for output in outputs:
-                stack.extend((successor, to, output) for successor, to in vertex.successors)
+            if change is None:
+                return
+            self.pass_on(vertex, change)
+            started = time.perf_counter_ns()
 
     def pass_on(self, vertex: Vertex, change: Change) -> None:
         """Send a change to those that read ``vertex``."""
@@ -113,9 +118,7 @@ class Dataflow:
             changes, vertex.watermarks = vertex.operator.barrier(
                 barrier, [v.watermarks for v in vertex.inputs]
             )
-            vertex.busy_ns += time.perf_counter_ns() - started
-            for change in changes:
-                self.pass_on(vertex, change)
+            self._drain(vertex, changes, started)
 
     def stats(self) -> list[OperatorStats]:
         return [

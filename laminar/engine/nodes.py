@@ -121,9 +121,10 @@ class GroupAggregate:
 
 @dataclass(frozen=True, slots=True)
 class HashJoin:
-    """Inner equi-join of two changing inputs; ``residual`` filters joined rows.
+    """Join of two changing inputs by equal keys and ``residual``; without keys all rows meet.
 
-    Output columns: left's, then right's.
+    Output columns: left's, then right's; of ``semi`` and ``anti`` left's only. Left, right and full
+    joins pad rows without a match with nulls.
     """
 
     id: int
@@ -135,6 +136,7 @@ class HashJoin:
     properties: Properties
     #: key positions compared with IS NOT DISTINCT FROM
     null_safe: tuple[int, ...] = ()
+    kind: Literal["inner", "left", "right", "full", "semi", "anti"] = "inner"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,10 @@ def grouping(
 def joining(
     left: Input, right: Input, left_keys: Sequence[int], right_keys: Sequence[int], **options: Any
 ) -> HashJoin:
-    properties = Properties(left.properties.columns + right.properties.columns)
+    kind = options.get("kind", "inner")
+    inputs = (left.properties,) if kind in ("semi", "anti") else (left.properties, right.properties)
+    append_only = kind in ("inner", "semi") and left.properties.append_only and right.properties.append_only
+    properties = Properties(tuple(c for p in inputs for c in p.columns), append_only=append_only)
     residual = options.pop("residual", None)
     return HashJoin(1, left, right, tuple(left_keys), tuple(right_keys), residual, properties, **options)
 
@@ -102,7 +105,7 @@ class Run:
         more, self.watermarks = self.operator.barrier(
             Barrier(self.epoch, 0), [Watermarks(w) for w in watermarks]
         )
-        return out + more
+        return [*out, *more]
 
     def checkpoint(self) -> list[pa.RecordBatch]:
         return list(self.operator.checkpoint())

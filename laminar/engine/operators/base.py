@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 import pyarrow as pa
@@ -18,10 +18,13 @@ class Operator(Protocol):
     The result must not depend on how an epoch's changes were cut into batches.
     """
 
-    def process(self, port: int, change: Change) -> list[Change]:
-        """Take changes of input ``port``; return what can be passed on at once."""
+    def process(self, port: int, change: Change) -> Iterable[Change]:
+        """Take changes of input ``port``; return what can be passed on at once.
 
-    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        An iterator is exhausted before the operator is called again.
+        """
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[Iterable[Change], Watermarks]:
         """End the epoch: return the rest of its changes and the output's watermarks."""
 
     def checkpoint(self) -> Iterator[pa.RecordBatch]:

@@ -76,12 +76,27 @@ class Expressions:
         values, failed, errors = self._evaluator.safe(batch, Env(now=now, timezone=self.timezone))
         if failed is None:
             return values, batch, weights
-        self.failed_rows += int(failed.sum())
-        for message, count in errors.items():
-            self.errors[message] = self.errors.get(message, 0) + count
+        self._count(failed, errors)
         mask = pa.array(~failed)
         batch, weights = keep_rows(batch, weights, ~failed)
         return [v.filter(mask) for v in values], batch, weights
+
+    def holds(self, batch: pa.RecordBatch, now: int) -> npt.NDArray[np.bool_]:
+        """Where the only expression, a condition, is true; it is not for rows that fail."""
+        if self.trivial:
+            return true_rows(batch.column(self._picks[0]))
+        from laminar.sql.evaluator import Env
+
+        (value,), failed, errors = self._evaluator.safe(batch, Env(now=now, timezone=self.timezone))
+        if failed is None:
+            return true_rows(value)
+        self._count(failed, errors)
+        return true_rows(value) & ~failed
+
+    def _count(self, failed: npt.NDArray[np.bool_], errors: dict[str, int]) -> None:
+        self.failed_rows += int(failed.sum())
+        for message, count in errors.items():
+            self.errors[message] = self.errors.get(message, 0) + count
 
 
 def true_rows(mask: pa.Array) -> npt.NDArray[np.bool_]:

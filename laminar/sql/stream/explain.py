@@ -52,16 +52,22 @@ def _head(node: Node, names: dict[int, str]) -> str:
         case GroupAggregate():
             return _aggregate(node)
         case HashJoin():
-            pairs = zip(node.left_keys, node.right_keys, strict=True)
-            on = " and ".join(f"#{a} = #{b}" for a, b in pairs)
-            rest = f" and {expression(node.residual)}" if node.residual is not None else ""
-            return f"HashJoin on {on}{rest}"
+            return _join(node)
         case EmitGate():
             return f"EmitGate until #{node.end} has passed"
         case Materialize():
             return f"Materialize {names.get(node.relation, '')}".rstrip()
         case Sink():
             return f"Sink {node.connector}"
+
+
+def _join(node: HashJoin) -> str:
+    kind = "" if node.kind == "inner" else f" {node.kind}"
+    pairs = enumerate(zip(node.left_keys, node.right_keys, strict=True))
+    conditions = [f"#{a} {'is' if n in node.null_safe else '='} #{b}" for n, (a, b) in pairs]
+    if node.residual is not None:
+        conditions.append(expression(node.residual))
+    return f"HashJoin{kind} on {' and '.join(conditions) or 'true'}"
 
 
 def _aggregate(node: GroupAggregate) -> str:

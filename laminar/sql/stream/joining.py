@@ -1,4 +1,4 @@
-"""Inner equi-joins."""
+"""Joins: the equalities between the sides become keys, all other conditions filter the pairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from laminar.engine.nodes import HashJoin, Node, Properties
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts
-from laminar.sql.plan import Call, Column, ColumnRef, Distinct, Expr
+from laminar.sql.plan import Call, Column, ColumnRef, Const, Distinct, Expr
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import legality
 
@@ -18,24 +18,18 @@ if TYPE_CHECKING:
 
 def join(planner: Planner, node: logical.Join) -> Node:
     """A HashJoin with both inputs exchanged by the join's keys."""
-    if node.kind not in ("inner", "cross") or node.temporal is not None or node.asof is not None:
-        what = "temporal" if node.temporal is not None else "ASOF" if node.asof is not None else node.kind
-        raise not_supported(
-            f"{what} joins are not supported in materialized views yet",
-            hint="Inner joins with an equality condition are.",
-        )
+    if node.temporal is not None or node.asof is not None:
+        what = "temporal" if node.temporal is not None else "ASOF"
+        raise not_supported(f"{what} joins are not supported in materialized views yet")
     if node.condition is not None:
         legality.check_expression(node.condition)
+    kind = "inner" if node.kind == "cross" else node.kind
     left, right = planner.build_below(node.left, False), planner.build_below(node.right, False)
     pairs, null_safe, rest = _split(node, left, right)
-    if not pairs:
-        raise not_supported(
-            "a join without an equality between its sides is not supported in materialized views yet",
-            hint="Add a condition of the form a.x = b.y.",
-            position=legality.position(node.condition),
-        )
     left, left_keys = _with_keys(planner, left, [pair[0] for pair in pairs])
     right, right_keys = _with_keys(planner, right, [pair[1] for pair in pairs])
+    if kind in ("semi", "anti"):
+        right = _narrowed(planner, right, right_keys, columns_of(*rest))
     left, right = planner.exchange(left, left_keys), planner.exchange(right, right_keys)
     return HashJoin(
         planner.node_id(),
@@ -44,26 +38,58 @@ def join(planner: Planner, node: logical.Join) -> Node:
         left_keys,
         right_keys,
         conjunction(rest),
-        _properties(left, right, left_keys, right_keys),
+        _properties(kind, left, right, left_keys, right_keys),
         tuple(null_safe),
+        kind,
     )
+
+
+def _narrowed(planner: Planner, node: Node, keys: tuple[int, ...], used: set[int]) -> Node:
+    """Only the columns that decide whether a row of the other side has a match."""
+    wanted = used | set(keys)
+    kept: list[tuple[Column, Expr]] = [
+        (c, ColumnRef(c.id, c.type)) for c in node.properties.columns if c.id in wanted
+    ]
+    return node if len(kept) == len(node.properties.columns) else planner.project(node, kept)
 
 
 def _properties(
-    left: Node, right: Node, left_keys: tuple[int, ...], right_keys: tuple[int, ...]
+    kind: str, left: Node, right: Node, left_keys: tuple[int, ...], right_keys: tuple[int, ...]
 ) -> Properties:
+    """What holds for the output. A watermark holds for padded rows too: they come and go with their key."""
     a, b = left.properties, right.properties
+    one_sided = kind in ("semi", "anti")
     carried: set[int] = set()
     for i, j in zip(left_keys, right_keys, strict=True):
         if i in a.watermarks and j in b.watermarks:
-            carried |= {i, j}
+            carried |= {i} if one_sided else {i, j}
+    partitioning = b.partitioning if kind == "right" else a.partitioning
+    if kind == "full" and partitioning:
+        partitioning = None
     return Properties(
-        columns=a.columns + b.columns,
-        key=(*a.key, *b.key) if a.key and b.key else (),
-        append_only=a.append_only and b.append_only,
-        partitioning=a.partitioning,
+        columns=a.columns if one_sided else a.columns + b.columns,
+        key=a.key if one_sided else _key(kind, a, b, left_keys, right_keys),
+        append_only=a.append_only and b.append_only and kind in ("inner", "semi"),
+        partitioning=partitioning,
         watermarks=frozenset(carried),
     )
+
+
+def _key(
+    kind: str, a: Properties, b: Properties, left_keys: tuple[int, ...], right_keys: tuple[int, ...]
+) -> tuple[int, ...]:
+    """What identifies a joined row: one side's key when each of its rows has at most one match, else both.
+
+    Padded rows of one side are told apart by that side's key; in a full join two of different sides can
+    be alike, when keys are null.
+    """
+    if not a.key or not b.key or kind == "full":
+        return ()
+    if kind != "right" and set(b.key) <= set(right_keys):
+        return a.key
+    if kind != "left" and set(a.key) <= set(left_keys):
+        return b.key
+    return (*a.key, *b.key)
 
 
 def _split(
@@ -76,6 +102,8 @@ def _split(
     null_safe: list[int] = []
     rest: list[Expr] = []
     for part in conjuncts(node.condition):
+        if isinstance(part, Const) and part.value is True:
+            continue
         sides = _equality(part)
         if sides is None:
             rest.append(part)

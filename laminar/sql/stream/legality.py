@@ -81,7 +81,7 @@ def unsupported(node: logical.Plan) -> PgError:
     name = _NAMES.get(type(node), type(node).__name__)
     return not_supported(
         f"{name} is not supported in materialized views yet",
-        hint="Filters, projections, GROUP BY, DISTINCT, TUMBLE, HOP and inner equi-joins are; "
+        hint="Filters, projections, GROUP BY, DISTINCT, TUMBLE, HOP and joins are; "
         "a plain SELECT over the view can do the rest.",
         position=getattr(node, "position", 0) or None,
     )

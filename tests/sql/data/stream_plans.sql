@@ -15,3 +15,9 @@ SELECT k, TUMBLE_START(at, INTERVAL '1 hour') AS hour, avg(v) AS a FROM s GROUP 
 SELECT at, count(*) AS n FROM s GROUP BY at EMIT ON WINDOW CLOSE;
 SELECT k, window_start FROM TUMBLE(s, at, INTERVAL '1 minute') WHERE v = 7 EMIT ON WINDOW CLOSE;
 SELECT window_end, max(n) AS busiest FROM (SELECT k, window_end, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY k, window_start, window_end) x GROUP BY window_end EMIT ON WINDOW CLOSE;
+SELECT t.id, u.name FROM t LEFT JOIN u ON t.k = u.k AND t.v < u.w;
+SELECT t.id, u.name FROM t FULL JOIN u ON t.k = u.k;
+SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k);
+SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.w > t.v);
+SELECT id FROM t WHERE k NOT IN (SELECT k FROM u);
+SELECT t.id, u.name FROM t JOIN u ON t.v < u.w;
