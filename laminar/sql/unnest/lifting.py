@@ -53,6 +53,12 @@ def to_outer(expr: p.Expr) -> p.Expr:
     return rewrite(expr, lambda e: p.Outer(e.id, e.type) if isinstance(e, p.ColumnRef) else e)
 
 
+def _from_inside(expr: p.Expr, outer: p.Plan) -> p.Expr:
+    """A condition over two sides as seen from the side that depends on ``outer``."""
+    ids = {column.id for column in outer.columns}
+    return rewrite(expr, lambda e: p.Outer(e.id, e.type) if isinstance(e, p.ColumnRef) and e.id in ids else e)
+
+
 class Lifting(Dependent):
     """Walks a plan bottom up; no Subquery and no Apply is left behind."""
 
@@ -86,10 +92,11 @@ class Lifting(Dependent):
 
     def _apply(self, node: p.Apply, left: p.Plan, right: p.Plan) -> p.Plan:
         if node.condition is not None and has_subquery(node.condition):
-            if node.kind != "inner":
-                raise not_supported("subqueries in the condition of an outer LATERAL join are not supported")
-            joined = self.join(node.kind, left, right, None)
-            return self._filter(p.Filter(joined, node.condition))
+            if node.kind == "inner":
+                joined = self.join(node.kind, left, right, None)
+                return self._filter(p.Filter(joined, node.condition))
+            condition = _from_inside(node.condition, left)
+            return self.join("left", left, self.plan(p.Filter(right, condition)), None)
         assert node.kind in ("inner", "left")
         return self.join(node.kind, left, right, node.condition)
 
@@ -156,18 +163,35 @@ class Lifting(Dependent):
             return self._filter(p.Filter(joined, above))
         sides = [node.left, node.right]
         parts = []
+        both = []
         for part in conjuncts(node.condition):
             if has_subquery(part):
                 used = self.reads(part)
                 side = 1 if used <= {column.id for column in sides[1].columns} else 0
                 if not used <= {column.id for column in sides[side].columns}:
-                    raise not_supported("a subquery in an outer join's condition may read one side only")
+                    both.append(part)
+                    continue
                 sides[side], lifted = self.lift(sides[side], part)
                 parts.append(lifted)
             else:
                 parts.append(part)
-        joined = replace(node, left=sides[0], right=sides[1], condition=conjunction(parts))
-        return identity(joined, node.columns)
+        condition = conjunction(parts)
+        if both:
+            return identity(self._beside(node.kind, sides, both, condition), node.columns)
+        return identity(replace(node, left=sides[0], right=sides[1], condition=condition), node.columns)
+
+    def _beside(self, kind: str, sides: list[p.Plan], both: list[p.Expr], condition: p.Expr | None) -> p.Plan:
+        """An outer join whose condition has subqueries over both sides: they filter the inner side,
+        once per row of the outer one."""
+        if kind not in ("left", "right"):
+            # as PostgreSQL says
+            raise not_supported(
+                "FULL JOIN is only supported with merge-joinable or hash-joinable join conditions"
+            )
+        outer, inner = sides if kind == "left" else sides[::-1]
+        inside = conjunction([_from_inside(part, outer) for part in both])
+        assert inside is not None
+        return self.join("left", outer, self.plan(p.Filter(inner, inside)), condition)
 
     def _precomputed(self, node: p.GroupBy | p.Window) -> p.Plan:
         """Arguments with subqueries become columns of the input."""

@@ -36,6 +36,10 @@ class Domain:
         #: how often each is read
         self.uses = Counter(part.id for part in walk_expressions(right) if isinstance(part, p.Outer))
 
+    def keys(self, stands_for: dict[int, p.Column]) -> tuple[Key, ...]:
+        """What joins the whole domain back: each column is the one that stands for it, null or not."""
+        return tuple(Key(ref(column), stands_for[column.id], None) for column in self.columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Key:
@@ -158,7 +162,7 @@ class Pushing:
             test = p.Test(ref(present), "null")
             exprs.append(p.Case(((test, default),), ref(column), column.type))
         new = tuple(stands_for.values())
-        keys = tuple(Key(ref(column), stands_for[column.id], None) for column in domain.columns)
+        keys = domain.keys(stands_for)
         return Pushed(p.Project(joined, (*refs(new), *exprs), (*new, *columns)), keys, stands_for)
 
     def _below(self, plan: p.Plan, domain: Domain, whole: bool) -> Pushed:
@@ -340,7 +344,7 @@ class Pushing:
         if len(plan.rows) != 1:
             return self.push(self.values_as_projections(plan), domain, whole=whole)
         values, stands_for = self._domain(domain, domain.columns)
-        keys = tuple(Key(ref(column), stands_for[column.id], None) for column in domain.columns)
+        keys = domain.keys(stands_for)
         result = Pushed(values, keys, stands_for)
         exprs = (*refs(values.columns), *(result.bind(expr) for expr in plan.rows[0]))
         return replace(result, plan=p.Project(values, exprs, (*values.columns, *plan.columns)))
@@ -363,7 +367,7 @@ class Pushing:
     def _push_tablefunction(self, plan: p.TableFunction, domain: Domain, whole: bool) -> Pushed:
         """A lateral call: a set-returning projection of the domain."""
         values, stands_for = self._domain(domain, domain.columns)
-        keys = tuple(Key(ref(column), stands_for[column.id], None) for column in domain.columns)
+        keys = domain.keys(stands_for)
         result = Pushed(values, keys, stands_for)
         outputs = plan.columns[:-1] if plan.ordinality else plan.columns
         if len(outputs) != 1 or (plan.ordinality and plan.function.name != "unnest"):
@@ -419,8 +423,6 @@ class Pushing:
 
     def _push_both(self, plan: p.Join, domain: Domain) -> Pushed:
         """Both sides per domain value, joined on it too."""
-        if plan.kind == "full":
-            raise not_supported("a correlated subquery with a FULL JOIN inside is not supported")
         left = self._below(plan.left, domain, True)
         right = self._below(plan.right, domain, True)
         equal: list[p.Expr] = []
@@ -430,7 +432,22 @@ class Pushing:
         parts = [kept.bind(c) for c in conjuncts(plan.condition)]
         kind: p.JoinKind = "inner" if plan.kind == "cross" else plan.kind
         joined = p.Join(kind, left.plan, right.plan, conjunction([*parts, *equal]))
+        if plan.kind == "full":
+            return self._either(joined, plan.columns, left, right, domain)
         return replace(kept, plan=joined)
+
+    def _either(
+        self, joined: p.Join, columns: tuple[p.Column, ...], left: Pushed, right: Pushed, domain: Domain
+    ) -> Pushed:
+        """The domain's values out of whichever side of a full join has a row."""
+        stands_for = {column.id: self.column(column.name, column.type) for column in domain.columns}
+        new = tuple(stands_for.values())
+        values = [
+            p.Coalesce((ref(left.stands_for[c.id]), ref(right.stands_for[c.id])), c.type)
+            for c in domain.columns
+        ]
+        keys = domain.keys(stands_for)
+        return Pushed(p.Project(joined, (*values, *refs(columns)), (*new, *columns)), keys, stands_for)
 
     def _push_setop(self, plan: p.SetOp, domain: Domain, whole: bool) -> Pushed:
         sides = []
@@ -442,7 +459,7 @@ class Pushing:
             first = first or below
         new = tuple(self.column(column.name, column.type) for column in domain.columns)
         stands_for = {column.id: copy for column, copy in zip(domain.columns, new, strict=True)}
-        keys = tuple(Key(ref(column), stands_for[column.id], None) for column in domain.columns)
+        keys = domain.keys(stands_for)
         both = p.SetOp(plan.op, plan.all, sides[0], sides[1], (*new, *plan.columns))
         return Pushed(both, keys, stands_for)
 
