@@ -2,8 +2,8 @@
 #pragma once
 
 #include "datetime_fields.hpp"
+#include "interval_to_char.hpp"
 #include "kernel.hpp"
-#include "to_char.hpp"
 
 namespace laminar {
 
@@ -124,6 +124,13 @@ inline void to_char(const Row& r, ColumnBuilder& out, bool zoned) {
     const LocalType* type = !zoned ? nullptr : zone ? &zone->at(floor_div(t, kSecond)) : &utc;
     std::string text;
     date_template(r.text(1)).format(type ? t + type->offset * kSecond : t, type, text);
+    out.append_bytes(text);
+}
+
+inline void interval_to_char(const Row& r, ColumnBuilder& out) {
+    if (r.text(1).empty()) return out.append_null();
+    std::string text;
+    date_template(r.text(1)).format(r.interval(0), text);
     out.append_bytes(text);
 }
 
@@ -262,6 +269,7 @@ inline void add_time_functions(FunctionTable& t) {
 }
 
 inline void add_interval_functions(FunctionTable& t) {
+    t["interval_to_char"] = {interval_to_char};
     t["interval_pl"] = {[](R r, Out o) { o.append(interval_add(r.interval(0), r.interval(1))); }};
     t["interval_mi"] = {[](R r, Out o) { o.append(interval_sub(r.interval(0), r.interval(1))); }};
     t["interval_um"] = {[](R r, Out o) { o.append(interval_negate(r.interval(0))); }};

@@ -123,6 +123,84 @@ inline double m_radians(double x, double, int& e) {
   return r;
 }
 
+// --- in degrees: exact where the angle is a multiple of 30 or 45, by scaling each octant with its end's value
+
+inline constexpr double kRadians = 0.0174532925199432957692;
+
+inline double sind_to_30(double x) {
+  static const double sin_30 = std::sin(30.0 * kRadians);
+  return std::sin(x * kRadians) / sin_30 / 2.0;
+}
+inline double cosd_to_60(double x) {
+  static const double rest_60 = 1.0 - std::cos(60.0 * kRadians);
+  return 1.0 - (1.0 - std::cos(x * kRadians)) / rest_60 / 2.0;
+}
+// 0 to 90 degrees
+inline double sind_quarter(double x) { return x <= 30.0 ? sind_to_30(x) : cosd_to_60(90.0 - x); }
+inline double cosd_quarter(double x) { return x <= 60.0 ? cosd_to_60(x) : sind_to_30(90.0 - x); }
+// -360 to 360 degrees brought into the first quarter, the signs that sine, cosine and tangent have where x was
+struct Angle {
+  double x;
+  int sine = 1, cosine = 1;
+  explicit Angle(double degrees) : x(std::fmod(degrees, 360.0)) {
+    if (x < 0.0) x = -x, sine = -sine;
+    if (x > 180.0) x = 360.0 - x, sine = -sine;
+    if (x > 90.0) x = 180.0 - x, cosine = -cosine;
+  }
+  int tangent() const { return sine * cosine; }
+};
+inline double m_sind(double x, double, int& e) {
+  if (std::isnan(finite(x, e)) || e) return x;
+  Angle a(x);
+  return a.sine * sind_quarter(a.x);
+}
+inline double m_cosd(double x, double, int& e) {
+  if (std::isnan(finite(x, e)) || e) return x;
+  Angle a(x);
+  return a.cosine * cosd_quarter(a.x);
+}
+inline double no_negative_zero(double x) { return x == 0.0 ? 0.0 : x; }
+inline double m_tand(double x, double, int& e) {
+  static const double tan_45 = sind_quarter(45.0) / cosd_quarter(45.0);
+  if (std::isnan(finite(x, e)) || e) return x;
+  Angle a(x);
+  return no_negative_zero(a.tangent() * (sind_quarter(a.x) / cosd_quarter(a.x) / tan_45));
+}
+inline double m_cotd(double x, double, int& e) {
+  static const double cot_45 = cosd_quarter(45.0) / sind_quarter(45.0);
+  if (std::isnan(finite(x, e)) || e) return x;
+  Angle a(x);
+  return no_negative_zero(a.tangent() * (cosd_quarter(a.x) / sind_quarter(a.x) / cot_45));
+}
+inline double asind_low(double x) {
+  static const double asin_half = std::asin(0.5);
+  return std::asin(x) / asin_half * 30.0;
+}
+inline double acosd_high(double x) {
+  static const double acos_half = std::acos(0.5);
+  return std::acos(x) / acos_half * 60.0;
+}
+inline double asind_quarter(double x) { return x <= 0.5 ? asind_low(x) : 90.0 - acosd_high(x); }
+inline double m_asind(double x, double, int& e) {
+  if (std::isnan(x)) return x;
+  in_domain(x, e, -1, 1);
+  return x >= 0.0 ? asind_quarter(x) : -asind_quarter(-x);
+}
+inline double m_acosd(double x, double, int& e) {
+  if (std::isnan(x)) return x;
+  in_domain(x, e, -1, 1);
+  if (x < 0.0) return 90.0 + asind_quarter(-x);
+  return x <= 0.5 ? 90.0 - asind_low(x) : acosd_high(x);
+}
+inline double m_atand(double x, double, int&) {
+  static const double atan_one = std::atan(1.0);
+  return std::atan(x) / atan_one * 45.0;
+}
+inline double m_atan2d(double y, double x, int&) {
+  static const double atan_one = std::atan(1.0);
+  return std::atan2(y, x) / atan_one * 45.0;
+}
+
 inline MathFn find_math(std::string_view name) {
   struct Entry { std::string_view name; MathFn fn; };
   static const Entry table[] = {
@@ -130,7 +208,8 @@ inline MathFn find_math(std::string_view name) {
       {"trunc", m_trunc}, {"ceil", m_ceil}, {"floor", m_floor}, {"sign", m_sign}, {"pow", m_pow}, {"acos", m_acos},
       {"asin", m_asin}, {"atan", m_atan}, {"atan2", m_atan2}, {"cos", m_cos}, {"sin", m_sin}, {"tan", m_tan},
       {"cot", m_cot}, {"sinh", m_sinh}, {"cosh", m_cosh}, {"tanh", m_tanh}, {"asinh", m_asinh}, {"acosh", m_acosh},
-      {"atanh", m_atanh}, {"degrees", m_degrees}, {"radians", m_radians},
+      {"atanh", m_atanh}, {"degrees", m_degrees}, {"radians", m_radians}, {"sind", m_sind}, {"cosd", m_cosd},
+      {"tand", m_tand}, {"cotd", m_cotd}, {"asind", m_asind}, {"acosd", m_acosd}, {"atand", m_atand}, {"atan2d", m_atan2d},
   };
   for (const Entry& e : table)
     if (e.name == name) return e.fn;

@@ -3,6 +3,7 @@
 
 #include "decimal_kernels.hpp"
 #include "kernel.hpp"
+#include "number_format.hpp"
 #include "numeric_power.hpp"
 #include "numeric_sum.hpp"
 
@@ -86,6 +87,16 @@ inline void scale_of(const Row& r, ColumnBuilder& out, bool least) {
     else out.append(int32_t(least ? min_scale(n) : n.scale));
 }
 
+// to_char(number, format): `shaped` makes the text of row r's number.
+template <class F> inline void put_shaped(const Row& r, ColumnBuilder& out, F shaped) {
+    out.append_bytes(r.text(1).empty() ? std::string() : shaped(number_template(r.text(1))));
+}
+
+inline void to_number_row(const Row& r, ColumnBuilder& out) {
+    if (r.text(1).empty()) out.append_null();
+    else out.append_numeric(to_number(r.text(0), number_template(r.text(1))));
+}
+
 }  // namespace detail
 
 inline const FunctionTable& numeric_functions() {
@@ -123,6 +134,12 @@ inline const FunctionTable& numeric_functions() {
         {"numeric_min_scale", {[](R r, Out out) { scale_of(r, out, true); }}},
         {"width_bucket_numeric", {width_bucket}},
         {"numeric", {apply_typmod}},
+        {"numeric_to_char", {[](R r, Out out) { put_shaped(r, out, [&](auto& t) { return to_char(r.numeric(0), t); }); }}},
+        {"int4_to_char", {[](R r, Out out) { put_shaped(r, out, [&](auto& t) { return to_char(r.int4(0), true, t); }); }}},
+        {"int8_to_char", {[](R r, Out out) { put_shaped(r, out, [&](auto& t) { return to_char(r.int8(0), false, t); }); }}},
+        {"float4_to_char", {[](R r, Out out) { put_shaped(r, out, [&](auto& t) { return to_char(r.get<float>(0), 6, t); }); }}},
+        {"float8_to_char", {[](R r, Out out) { put_shaped(r, out, [&](auto& t) { return to_char(r.float8(0), 15, t); }); }}},
+        {"numeric_to_number", {to_number_row}},
         {"numeric_eq", comparison<is_eq>()},
         {"numeric_ne", comparison<is_ne>()},
         {"numeric_lt", comparison<is_lt>()},

@@ -63,6 +63,9 @@ class DateTemplate {
         }
     }
 
+    // A span of time; patterns that name days or months are refused (22007).
+    void format(const Interval& span, std::string& out) const;
+
   private:
     struct Node {
         Pattern pattern = Pattern::Literal;

@@ -216,6 +216,12 @@ class SessionCatalog(StoredCatalog):
         """current_setting; raises 42704."""
         return self._session.settings.get(name) or self._session.settings[guc.find(name).name]
 
+    def assign(self, name: str, value: str | None, local: bool) -> str:
+        """set_config; raises what SET does."""
+        from laminar.server.statements.settings import set_config
+
+        return set_config(self._session, name, value, local)
+
     @staticmethod
     def _check_database(name: QName) -> None:
         from laminar.catalog.catalog import DATABASE

@@ -65,10 +65,13 @@ def literal(value: str | None, type_: str) -> str:
     return f"(E'{escaped}'::{quoted(type_)})"
 
 
+#: kinds of text that functions give a meaning
+_TEXTS = ("template", "pattern", "flags", "replacement", "form", "encoded", "numform", "numbers", "spanform")
+_TEXTS += ("identifier", "escapes", "composed", "normal", "treatment", "similar", "escape")
+
+
 def quoted(type_: str) -> str:
-    aliases = {"char": '"char"', "template": "text", "small": "int4"} | dict.fromkeys(
-        ("pattern", "flags", "replacement", "form", "encoded"), "text"
-    )
+    aliases = {"char": '"char"', "small": "int4"} | dict.fromkeys(_TEXTS, "text")
     return aliases.get(type_, type_)
 
 

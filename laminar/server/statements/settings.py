@@ -15,6 +15,37 @@ from laminar.server.statements.base import Action, batches, text_batch, text_fie
 from laminar.sql import statements as s
 
 
+def assign(session: Session, name: str, value: str, local: bool = False) -> None:
+    """Give a setting a checked value, until the transaction's end if it is local to it or rolls back."""
+    if session.transaction is not None:
+        before = session.settings.get(name, "")
+        session.local_settings.setdefault(name, before)
+        if local:
+            session.transaction.until_end.setdefault(name, before)
+        else:
+            # SET after SET LOCAL outlives the transaction
+            session.transaction.until_end.pop(name, None)
+    session.settings[name] = value
+
+
+def set_config(session: Session, name: str, value: str | None, local: bool) -> str:
+    """set_config(): SET as a function; the value it has then.
+
+    Raises:
+        PgError: 42704 no such setting, 55P02 a read-only one, 22023 a bad value.
+    """
+    if "." in name:
+        assign(session, name, value or "", local)
+        return value or ""
+    setting = guc.find(name)
+    if setting.read_only:
+        raise PgError("55P02", f'parameter "{setting.name}" cannot be changed')
+    checked = setting.check(setting.name, setting.default if value is None else value)
+    if not (local and session.transaction_status == "I"):
+        assign(session, setting.name, checked, local)
+    return checked
+
+
 class SetAction(Action):
     """SET [LOCAL] name = value, RESET name, RESET ALL."""
 
@@ -28,7 +59,7 @@ class SetAction(Action):
         if isinstance(self.statement, s.ResetAll):
             for name, value in guc.defaults().items():
                 if not guc.find(name).read_only:
-                    self._set(name, value)
+                    assign(self.session, name, value)
             return Result("RESET")
         return self._set_variable(self.statement)
 
@@ -39,17 +70,13 @@ class SetAction(Action):
             result.notices.append(Notice("WARNING", "25P01", text))
             return result
         if "." in statement.name:
-            self._set(statement.name, ", ".join(statement.values or [""]), statement.local)
+            assign(self.session, statement.name, ", ".join(statement.values or [""]), statement.local)
             return result
         setting = guc.find(statement.name)
-        if setting.read_only:
-            raise PgError("55P02", f'parameter "{setting.name}" cannot be changed')
-        value = (
-            setting.default
-            if statement.values is None
-            else ", ".join(map(self._quoted(setting), statement.values))
-        )
-        self._set(setting.name, setting.check(setting.name, value), statement.local)
+        value = None
+        if statement.values is not None:
+            value = ", ".join(map(self._quoted(setting), statement.values))
+        set_config(self.session, setting.name, value, statement.local)
         return result
 
     @staticmethod
@@ -58,18 +85,6 @@ class SetAction(Action):
         if setting.name != "search_path":
             return str
         return lambda v: v if v.replace("_", "a").replace("$", "a").isalnum() and v == v.lower() else f'"{v}"'
-
-    def _set(self, name: str, value: str, local: bool = False) -> None:
-        session = self.session
-        if session.transaction is not None:
-            before = session.settings.get(name, "")
-            session.local_settings.setdefault(name, before)
-            if local:
-                session.transaction.until_end.setdefault(name, before)
-            else:
-                # SET after SET LOCAL outlives the transaction
-                session.transaction.until_end.pop(name, None)
-        session.settings[name] = value
 
 
 class ShowAction(Action):

@@ -72,7 +72,7 @@ def compile(exprs: Sequence[Expr], input_ids: Sequence[int]) -> Evaluator:
     """An evaluator of ``exprs`` for batches whose columns have these ids, in this order.
 
     Raises:
-        PgError: 42883 a function has no kernel.
+        PgError: 0A000 a function has no kernel.
     """
     return Evaluator(compile_block(exprs, input_ids), [storage_of(e) for e in exprs])
 

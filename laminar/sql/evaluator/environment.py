@@ -22,6 +22,9 @@ class CatalogNames(Protocol):
     def setting(self, name: str) -> str:
         """A setting's value; raises 42704."""
 
+    def assign(self, name: str, value: str | None, local: bool) -> str:
+        """SET [LOCAL] name, to its default for None; returns what it is then. Raises what SET does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Env:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laminar.errors import PgError
+from laminar.errors import PgError, not_supported
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, builder, kernel
 from laminar.sql.kernels.sortkeys import sort_key
 from laminar.sql.kernels.vectors import numbers, with_nulls
@@ -353,3 +353,100 @@ def split(text: str | None, separator: str | None, null: str | None = None) -> l
     else:
         parts = text.split(separator) if separator else [text]
     return [None if null is not None and part == null else part for part in parts]
+
+
+@builder("text_to_table", "text_to_table_null", total=True, sets=True)
+def _to_table(_signature: Signature) -> Run:
+    return _from_string
+
+
+# --- filling ------------------------------------------------------------------------------
+
+
+@builder("array_fill", "array_fill_with_lower_bounds")
+def _fill(signature: Signature) -> Run:
+    """Arrays of one dimension from 1; others are refused."""
+    storage = signature.result.storage
+
+    def run(_env: object, item: Any, sizes: Any, bounds: Any = None) -> Any:
+        item, sizes, *rest = spread((item, sizes) if bounds is None else (item, sizes, bounds))
+        wanted = [_fill_size(*row) for row in zip(*(c.to_pylist() for c in (sizes, *rest)), strict=True)]
+        counts = np.array(wanted, dtype=np.int64)
+        return assemble(item, np.repeat(np.arange(len(item)), counts), counts, None, storage)
+
+    return run
+
+
+def _fill_size(sizes: list[int | None] | None, bounds: Sequence[int | None] | None = (1,)) -> int:
+    if sizes is None or bounds is None:
+        raise PgError("22004", "dimension array or low bound array cannot be null")
+    if None in sizes or None in bounds:
+        raise PgError("22004", "dimension values cannot be null")
+    if bounds != (1,) and len(bounds) != len(sizes):
+        detail = "Low bound array has different size than dimensions array."
+        raise PgError("2202E", "wrong number of array subscripts", detail=detail)
+    if len(sizes) > 1:
+        raise not_supported("multidimensional arrays are not supported")
+    size = (sizes[0] if sizes else 0) or 0
+    if not 0 <= size <= 134217727:
+        raise PgError("54000", "array size exceeds the maximum allowed (134217727)")
+    if size and bounds[0] != 1:
+        raise not_supported("arrays that do not start at 1 are not supported")
+    return size
+
+
+# --- buckets ------------------------------------------------------------------------------
+
+
+@builder("width_bucket_array")
+def _bucket(signature: Signature) -> Run:
+    """How many of the ascending thresholds are not above the operand, by bisection."""
+    type_ = signature.args[0]
+
+    def run(_env: object, operand: Any, thresholds: Any) -> Any:
+        operand, thresholds = spread((operand, thresholds))
+        flat, counts = thresholds.flatten(), lengths(thresholds)
+        rows = np.repeat(np.arange(len(operand)), counts)
+        asked = operand.is_valid().to_numpy(zero_copy_only=False)[rows]
+        if (flat.is_null().to_numpy(zero_copy_only=False) & asked).any():
+            raise PgError("22004", "thresholds array must not contain NULLs")
+        wanted, ranks = _ranks([operand, flat], type_)
+        begin, low, high = starts(counts), np.zeros_like(counts), counts.copy()
+        while (open_ := low < high).any():
+            middle = (low + high) // 2
+            above = np.zeros(len(low), dtype=bool)
+            above[open_] = wanted[open_] < ranks[(begin + middle)[open_]]
+            high = np.where(open_ & above, middle, high)
+            low = np.where(open_ & ~above, middle + 1, low)
+        return with_nulls(low.astype(np.int32), _INT, operand, thresholds)
+
+    return run
+
+
+def _ranks(parts: Sequence[pa.Array], type_: PgType) -> list[Ints]:
+    """Integers ordered as the values are (nulls anywhere)."""
+    keys = pa.concat_arrays([sort_key(p, type_) for p in parts])
+    order = np.asarray(pc.rank(keys, "ascending", tiebreaker="min").to_numpy(), dtype=np.int64)
+    return list(np.split(order, np.cumsum([len(p) for p in parts])[:-1]))
+
+
+def _picks(symbol: str, name: str) -> None:
+    """The larger or smaller of two arrays."""
+    function = pc.get_function(name)
+
+    def build(signature: Signature) -> Run:
+        type_ = signature.args[0]
+
+        def run(_env: object, a: Any, b: Any) -> Any:
+            a, b = spread((a, b))
+            first = function.call([sort_key(a, type_), sort_key(b, type_)])
+            chosen = pc.if_else(first, pa.array(np.arange(len(a))), pa.array(np.arange(len(a)) + len(a)))
+            return pa.concat_arrays([a, b]).take(chosen)
+
+        return run
+
+    add(symbol, Kernel(build, total=True))
+
+
+_picks("array_larger", "greater_equal")
+_picks("array_smaller", "less_equal")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from functools import lru_cache
 
 from laminar.errors import PgError
 from laminar.sql.kernels.rowwise import python
@@ -181,3 +183,29 @@ def _overlay(value: bytes, new: bytes, start: int, length: int) -> bytes:
 @python("byteaoverlay_no_len")
 def _overlay_all(value: bytes, new: bytes, start: int) -> bytes:
     return _overlay(value, new, start, len(new))
+
+
+@lru_cache(maxsize=256)
+def _like_pattern(pattern: bytes) -> re.Pattern[bytes]:
+    out, at = bytearray(), 0
+    while at < len(pattern):
+        byte = pattern[at : at + 1]
+        if byte == b"\\":
+            at += 1
+            if at == len(pattern):
+                raise PgError("22025", "LIKE pattern must not end with escape character")
+            out += re.escape(pattern[at : at + 1])
+        else:
+            out += {b"%": b".*", b"_": b"."}.get(byte) or re.escape(byte)
+        at += 1
+    return re.compile(bytes(out), re.DOTALL)
+
+
+@python("bytealike")
+def _like(value: bytes, pattern: bytes) -> bool:
+    return _like_pattern(pattern).fullmatch(value) is not None
+
+
+@python("byteanlike")
+def _not_like(value: bytes, pattern: bytes) -> bool:
+    return not _like(value, pattern)

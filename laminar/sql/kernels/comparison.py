@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laminar._native.scalars import Binary
 from laminar.sql.kernels.arithmetic import binary
 from laminar.sql.kernels.registry import kernel
 
@@ -100,3 +101,46 @@ def _picks(symbol: str, name: str) -> None:
 for _t in ("int2", "int4", "int8", "date_", "timestamp_", "time_", "text_", "oid"):
     _picks(f"{_t}larger", "greater_equal")
     _picks(f"{_t}smaller", "less_equal")
+
+
+def _picks_padded(symbol: str, name: str) -> None:
+    function = pc.get_function(name)
+
+    def run(_env: object, a: Any, b: Any) -> Any:
+        return pc.if_else(function.call([trimmed(a), trimmed(b)]), a, b)
+
+    kernel(symbol, total=True)(run)
+
+
+_picks_padded("bpchar_larger", "greater_equal")
+_picks_padded("bpchar_smaller", "less_equal")
+for _word in ("lt", "le", "gt", "ge"):
+    _padded(f"bpchar_pattern_{_word}", _ARROW[_word])
+
+
+def _picks_float(symbol: str, op: str, type_: pa.DataType) -> None:
+    """NaN is the greatest."""
+    compare = Binary(op, type_, type_)
+
+    def run(env: object, a: Any, b: Any) -> Any:
+        return pc.if_else(compare(env, a, b), a, b)
+
+    kernel(symbol, total=True)(run)
+
+
+for _t, _storage in (("float4", pa.float32()), ("float8", pa.float64())):
+    _picks_float(f"{_t}larger", ">", _storage)
+    _picks_float(f"{_t}smaller", "<", _storage)
+
+
+def _order(symbol: str) -> None:
+    """-1, 0 or 1: btree support functions, which users may call too."""
+
+    def run(_env: object, a: Any, b: Any) -> Any:
+        return pc.subtract(pc.cast(pc.greater(a, b), pa.int32()), pc.cast(pc.less(a, b), pa.int32()))
+
+    kernel(symbol, total=True)(run)
+
+
+for _symbol in ("date_cmp", "timestamp_cmp", "time_cmp"):
+    _order(_symbol)

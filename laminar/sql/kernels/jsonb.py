@@ -389,7 +389,7 @@ def _changeable(value: str, what: str, allow_scalar: bool = False) -> Any:
 
 
 @python("jsonb_set")
-def _set_path(value: str, steps: list[str | None], new: str, create: bool) -> str:
+def set_path(value: str, steps: list[str | None], new: str, create: bool) -> str:
     loaded = _changeable(value, "set path in")
     if not loaded and not create:
         return value
@@ -403,7 +403,7 @@ def _insert(value: str, steps: list[str | None], new: str, after: bool) -> str:
 
 
 @python("jsonb_delete_path")
-def _delete_path(value: str, steps: list[str | None]) -> str:
+def delete_path(value: str, steps: list[str | None]) -> str:
     loaded = _changeable(value, "delete path in")
     if not loaded:
         return value
@@ -484,7 +484,7 @@ def _array_to_json(type_: PgType) -> Callable[[Any, pa.Array], list[str]]:
     return run
 
 
-def _finish(texts: Sequence[str | None], type_: PgType) -> pa.Array:
+def finish(texts: Sequence[str | None], type_: PgType) -> pa.Array:
     """JSON text as json, or made canonical as jsonb."""
     column = pa.array(texts, pa.string())
     if type_.oid == JSON:
@@ -501,7 +501,7 @@ def _to_json(signature: Signature) -> Run:
     def run(env: Any, column: Any) -> Any:
         texts = convert(env, column)
         present = column.is_valid().to_pylist()
-        return _finish([t if v else None for t, v in zip(texts, present, strict=True)], signature.result)
+        return finish([t if v else None for t, v in zip(texts, present, strict=True)], signature.result)
 
     return run
 
@@ -515,7 +515,7 @@ def _build_array(signature: Signature) -> Run:
     def run(env: Any, n: int, *columns: Any) -> Any:
         parts = [c(env, x) for c, x in zip(convert, _columns(columns, n), strict=True)]
         rows = zip(*parts, strict=True) if parts else [()] * n
-        return _finish(["[" + ", ".join(row) + "]" for row in rows], signature.result)
+        return finish(["[" + ", ".join(row) + "]" for row in rows], signature.result)
 
     return run
 
@@ -558,7 +558,7 @@ def _build_object(signature: Signature) -> Run:
                     raise _null_key(2 * number + 1, signature.result.oid)
                 pairs.append(f"{_key(name[row], signature.args[2 * number])} : {part[row]}")
             texts.append("{" + ", ".join(pairs) + "}")
-        return _finish(texts, signature.result)
+        return finish(texts, signature.result)
 
     return run
 

@@ -43,6 +43,14 @@ _NATIVE: Final = {
     "datanh": ("atanh", False),
     "degrees": ("degrees", False),
     "radians": ("radians", False),
+    "dsind": ("sind", False),
+    "dcosd": ("cosd", False),
+    "dtand": ("tand", False),
+    "dcotd": ("cotd", False),
+    "dasind": ("asind", False),
+    "dacosd": ("acosd", False),
+    "datand": ("atand", True),
+    "datan2d": ("atan2d", True),
 }
 for _symbol, (_name, _total) in _NATIVE.items():
     _run = Math(_name)

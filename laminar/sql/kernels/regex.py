@@ -193,6 +193,58 @@ def _count(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
     return sum(1 for _ in _matches(regex, text, start - 1, captures=False))
 
 
+@python(
+    "regexp_instr",
+    "regexp_instr_no_start",
+    "regexp_instr_no_n",
+    "regexp_instr_no_endoption",
+    "regexp_instr_no_flags",
+    "regexp_instr_no_subexpr",
+)
+def _position(
+    text: str, pattern: str, start: int = 1, nth: int = 1, end: int = 0, flags: str = "", group: int = 0
+) -> int:
+    """Where the nth match (or its group) starts, or with ``end`` 1 the place behind it; 0 for none."""
+    _positive("start", start)
+    _positive("n", nth)
+    if end not in (0, 1):
+        raise PgError("22023", f'invalid value for parameter "endoption": {end}')
+    _positive("subexpr", group, 0)
+    span = _nth(text, pattern, start, nth, flags, group, "regexp_instr")
+    return 0 if span is None else span[end] + 1
+
+
+@python(
+    "regexp_substr",
+    "regexp_substr_no_start",
+    "regexp_substr_no_n",
+    "regexp_substr_no_flags",
+    "regexp_substr_no_subexpr",
+)
+def _part(
+    text: str, pattern: str, start: int = 1, nth: int = 1, flags: str = "", group: int = 0
+) -> str | None:
+    """The nth match, or a group of it."""
+    _positive("start", start)
+    _positive("n", nth)
+    _positive("subexpr", group, 0)
+    span = _nth(text, pattern, start, nth, flags, group, "regexp_substr")
+    return None if span is None else text[slice(*span)]
+
+
+def _nth(
+    text: str, pattern: str, start: int, nth: int, flags: str, group: int, function: str
+) -> tuple[int, int] | None:
+    """Where the nth match from ``start`` on lies; of a group, where the group does."""
+    regex, _ = _compiled(pattern, flags, function, allow_global=False)
+    for number, found in enumerate(_matches(regex, text, start - 1, captures=group > 0), 1):
+        if number == nth:
+            if group > (found.re.groups or 0) or found.start(group) < 0:
+                return None
+            return found.span(group)
+    return None
+
+
 @python("regexp_split_to_array", "regexp_split_to_array_no_flags")
 def _split(text: str, pattern: str, flags: str = "", function: str = "regexp_split_to_array") -> list[str]:
     regex, _ = _compiled(pattern, flags, function, allow_global=False)
@@ -231,28 +283,66 @@ for _suffix in ("", "_no_flags"):
 
 def similar_pattern(pattern: str, escape: str | None) -> str:
     """similar_to_escape: an SQL regular expression as an ARE."""
+    parts = similar_parts(pattern, escape)
+    if len(parts) > 1:
+        raise not_supported("SQL regular expression parts are supported in SUBSTRING only")
+    return f"^(?:{parts[0]})$"
+
+
+def similar_parts(pattern: str, escape: str | None) -> list[str]:
+    """The AREs between ``escape"`` separators: one, or three in SUBSTRING(x SIMILAR a ESCAPE b)."""
     if escape is not None and len(escape) > 1:
         raise PgError("22025", "invalid escape string", hint="Escape string must be empty or one character.")
-    out = ["^(?:"]
+    parts: list[str] = [""]
     escaped = in_class = False
     for char in pattern:
         if escaped:
             if char == '"' and not in_class:
-                raise not_supported("SUBSTRING with SQL regular expression parts is not supported")
-            # an escaped character is literal
-            out.append(f"\\{char}")
+                if len(parts) == 3:
+                    message = (
+                        "SQL regular expression may not contain more than two escape-double-quote separators"
+                    )
+                    raise PgError("2200C", message)
+                parts.append("")
+            else:
+                # an escaped character is literal
+                parts[-1] += f"\\{char}"
             escaped = False
         elif char == escape:
             escaped = True
         elif in_class:
-            out.append("\\\\" if char == "\\" else char)
+            parts[-1] += "\\\\" if char == "\\" else char
             in_class = char != "]"
         elif char == "[":
-            out.append(char)
+            parts[-1] += char
             in_class = True
         else:
-            out.append({"%": ".*", "_": ".", "(": "(?:"}.get(char, f"\\{char}" if char in "\\.^$" else char))
-    return "".join([*out, ")$"])
+            literal = f"\\{char}" if char in "\\.^$" else char
+            parts[-1] += {"%": ".*", "_": ".", "(": "(?:"}.get(char, literal)
+    return parts
+
+
+@python("substring(text,text,text)")
+def _similar_substring(text: str, pattern: str, escape: str) -> str | None:
+    """The middle part: after the shortest text that fits the first, the longest that lets the last fit."""
+    parts = similar_parts(pattern, escape)
+    if len(parts) == 1:
+        return _substring(text, f"^(?:{parts[0]})$")
+    first, middle, last = (compile_are(f"^(?:{part})$") for part in (*parts, "")[:3])
+    for start in range(len(text) + 1):
+        if not first.matches(text[:start]):
+            continue
+        for end in range(len(text), start - 1, -1):
+            if middle.matches(text[start:end]) and last.matches(text[end:]):
+                return text[start:end]
+    return None
+
+
+@python("similar_escape", strict=False)
+def _similar_legacy(pattern: str | None, escape: str | None) -> str | None:
+    if pattern is None:
+        return None
+    return similar_pattern(pattern, "\\" if escape is None else escape)
 
 
 @python("similar_to_escape_1")

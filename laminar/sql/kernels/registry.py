@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
-from laminar.errors import UNDEFINED_FUNCTION, PgError
+from laminar.errors import not_supported
 from laminar.sql.plan import Function
 from laminar.types import PgType
 
@@ -59,7 +59,9 @@ _MODULES: Final = (
     "comparison",
     "encodings",
     "fromtext",
+    "identifiers",
     "jsonb",
+    "jsonmaking",
     "math",
     "regex",
     "series",
@@ -67,8 +69,10 @@ _MODULES: Final = (
     "subqueries",
     "text",
     "timewindow",
+    "unicode",
     # last: it leaves alone what another module has
     "native",
+    "periods",
 )
 
 
@@ -132,7 +136,7 @@ def bind(
     """The kernel of a resolved function, built for these types.
 
     Raises:
-        PgError: 42883, the function is known to PostgreSQL but not implemented here.
+        PgError: 0A000, the function is known to PostgreSQL but not implemented here.
     """
     found = find(function.symbol)
     if found is None:
@@ -141,5 +145,5 @@ def bind(
         shown = f"{function.name}({', '.join(oid_name(a.oid) for a in args)})"
         message = f"function {shown} is not supported"
         hint = "PostgreSQL has this function, Laminar does not yet."
-        raise PgError(UNDEFINED_FUNCTION, message, hint=hint, position=position or None)
+        raise not_supported(message, hint=hint, position=position or None)
     return found, found.build(Signature(function.symbol, args, result))

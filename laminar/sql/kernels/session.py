@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import laminar
 from laminar.errors import PgError
 from laminar.sql.kernels.registry import Run, Signature, bind, builder, kernel
-from laminar.sql.kernels.rowwise import apply
+from laminar.sql.kernels.rowwise import apply, rows_of
 from laminar.sql.plan import Function
 from laminar.types import DATE, REGCLASS, REGTYPE, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
 
@@ -204,6 +204,37 @@ def _user_by_id(env: Any, oids: Any) -> Any:
 @kernel("show_config_by_name")
 def _setting(env: Any, names: Any) -> Any:
     return apply(_catalog(env).setting, (names,), pa.string())
+
+
+@kernel("show_config_by_name_missing_ok")
+def _setting_if_any(env: Any, names: Any, missing_ok: Any) -> Any:
+    catalog = _catalog(env)
+
+    def find(name: str, missing: bool) -> str | None:
+        try:
+            found: str = catalog.setting(name)
+        except PgError:
+            if not missing:
+                raise
+            return None
+        return found
+
+    return apply(find, (names, missing_ok), pa.string())
+
+
+@kernel("set_config_by_name")
+def _set_config(env: Any, names: Any, values: Any, local: Any) -> Any:
+    """Row by row, in order; a null value is the default."""
+    catalog = _catalog(env)
+    rows = rows_of((names, values, local))
+    return pa.array([_set_one(catalog, *row) for row in rows], pa.string())
+
+
+def _set_one(catalog: Any, name: str | None, value: str | None, local: bool | None) -> str:
+    if name is None:
+        raise PgError("22004", "SET requires parameter name")
+    assigned: str = catalog.assign(name, value, bool(local))
+    return assigned
 
 
 @kernel("pg_num_nulls", rows=True, total=True)

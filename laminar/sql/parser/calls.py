@@ -15,6 +15,7 @@ _SQL_TIMES: Final = frozenset(("current_time", "current_timestamp", "localtime",
 _LISTS: Final = frozenset(("coalesce", "greatest", "least"))
 _FRAMES: Final = frozenset(("rows", "range", "groups"))
 _DATE_FIELDS: Final = frozenset(("year", "month", "day", "hour", "minute", "second"))
+NORMAL_FORMS: Final = frozenset(("nfc", "nfd", "nfkc", "nfkd"))
 _TRIM: Final = {"both": "btrim", "leading": "ltrim", "trailing": "rtrim"}
 
 
@@ -216,7 +217,7 @@ class CallParser(TypeParser):
         args = [self.expr()]
         if self.accept(","):
             at = self.pos
-            if self.word() not in ("nfc", "nfd", "nfkc", "nfkd"):
+            if self.word() not in NORMAL_FORMS:
                 raise self.unexpected()
             args.append(ast.Literal("string", self.advance().value.upper(), at))
         self.expect(")")

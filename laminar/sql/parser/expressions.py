@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from laminar.sql import ast
 from laminar.sql.keywords import COL_NAME, FUNCTION_NAMES, UNRESERVED
-from laminar.sql.parser.calls import CallParser
+from laminar.sql.parser.calls import NORMAL_FORMS, CallParser
 
 OR, AND, NOT, IS, COMPARE, MATCH, ESCAPE, OP, ADD, MULTIPLY, POWER, AT, COLLATE, SIGN, CAST = range(1, 16)
 
@@ -74,6 +74,8 @@ class ExpressionParser(CallParser):
             level = _OTHER.get(kind, 0)
             if kind == "not" and self.peek() in _NOT_MATCH:
                 level = MATCH
+            if kind == "similar" and self.word(1) != "to":
+                break  # SUBSTRING(x SIMILAR …)
             if not level or level <= minimum or (restricted and kind in _UNRESTRICTED):
                 break
             if level == closed and level in (IS, MATCH):
@@ -177,10 +179,22 @@ class ExpressionParser(CallParser):
             self.advance()
             self.expect("from")
             return ast.IsDistinct(left, self._climb(IS, restricted), negated, pos), IS
+        if not restricted and (
+            kind == "normalized" or (kind in NORMAL_FORMS and self.peek() == "normalized")
+        ):
+            return self._is_normalized(left, negated, pos), IS
         if restricted or kind not in ("null", "true", "false", "unknown"):
             raise self.unexpected()
         self.advance()
         return ast.Test(left, kind, negated, pos), 0  # type: ignore[arg-type]
+
+    def _is_normalized(self, left: ast.Expr, negated: bool, pos: int) -> ast.Expr:
+        args = [left]
+        if self.kind in NORMAL_FORMS:
+            args.append(ast.Literal("string", self.advance().value.upper(), self.pos))
+        self.expect("normalized")
+        call = ast.FuncCall(("pg_catalog", "is_normalized"), args, pos)
+        return ast.Bool("not", [call], pos) if negated else call
 
     def _match(self, left: ast.Expr) -> tuple[ast.Expr, int]:
         """[NOT] BETWEEN, IN, LIKE, ILIKE, SIMILAR TO."""
