@@ -10,8 +10,8 @@ import pyarrow.csv as pa_csv
 
 from laminar.connectors.base import ScanRequest, SourceColumn, bad_option
 from laminar.connectors.file.columns import find_field
-from laminar.connectors.file.convert import OnError, convert_batch, make_batch, text_converter
-from laminar.connectors.file.text import TextBlocks
+from laminar.connectors.file.convert import ColumnConverter, OnError, text_converter
+from laminar.connectors.file.textrows import TextRows
 from laminar.errors import BAD_COPY_FILE_FORMAT, PgError
 
 _QUOTE = ord('"')
@@ -31,8 +31,8 @@ class Dialect:
         return cls(delimiter, header, null)
 
 
-class CsvRows:
-    """The rows of one file; a position is a byte offset, with a header behind it at the start."""
+class CsvRows(TextRows):
+    """The rows of one file; they start behind the header."""
 
     def __init__(
         self,
@@ -42,13 +42,8 @@ class CsvRows:
         on_error: OnError,
         dialect: Dialect,
     ) -> None:
-        self._blocks = TextBlocks(path, _QUOTE)
+        super().__init__(path, columns, request, on_error, _QUOTE)
         self._dialect = dialect
-        self._columns = columns
-        self._request = request
-        self._on_error = on_error
-        self.dropped: dict[str, int] = {}
-        self.bytes_read = 0
         self._failure: PgError | None = None
         self._fields = [c.name for c in columns]
         if dialect.header:
@@ -64,25 +59,18 @@ class CsvRows:
         first = self._blocks.next(1)
         if first is None:
             raise PgError(BAD_COPY_FILE_FORMAT, f'file "{path}" has no header')
-        names = self._parse(first, ncolumns=None)
+        names = self._table(first, ncolumns=None)
         return [name.as_py() or "" for name in (column[0] for column in names.columns)]
 
-    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
-        data = self._blocks.next(max_rows, until)
-        if data is None:
-            return None
-        self.bytes_read += len(data)
+    def _parse(self, data: bytes) -> tuple[list[pa.Array], list[ColumnConverter], int]:
         try:
-            table = self._parse(data, ncolumns=len(self._fields))
+            table = self._table(data, ncolumns=len(self._fields))
         except pa.ArrowInvalid as error:
             raise self._failure or PgError(BAD_COPY_FILE_FORMAT, f"malformed CSV: {error}") from error
-        rows = table.num_rows
         texts = [table.column(name).combine_chunks() for name in self._picked]
-        arrays, keep = convert_batch(texts, self._converters, self._on_error, self.dropped)
-        kept = rows if keep is None else int(keep.sum())
-        return make_batch(self._columns, self._request.columns, arrays, kept)
+        return texts, self._converters, table.num_rows
 
-    def _parse(self, data: bytes, ncolumns: int | None) -> pa.Table:
+    def _table(self, data: bytes, ncolumns: int | None) -> pa.Table:
         """All columns as text, named by number. Rows with too few or many fields go."""
         names = [str(i) for i in range(ncolumns)] if ncolumns else None
         picked = self._picked or names[:1] if names else []
@@ -117,18 +105,5 @@ class CsvRows:
             message = f"expected {row.expected_columns} fields, found {row.actual_columns}"
             self._failure = PgError(BAD_COPY_FILE_FORMAT, message, detail=f"Row: {row.text}")
             return "error"
-        self.dropped["malformed"] = self.dropped.get("malformed", 0) + 1
+        self._drop_malformed()
         return "skip"
-
-    def skipped(self) -> int | None:
-        return None
-
-    @property
-    def position(self) -> int:
-        return self._blocks.offset
-
-    def seek(self, position: int | None) -> None:
-        self._blocks.offset = max(position or 0, self._start)
-
-    def close(self) -> None:
-        self._blocks.close()

@@ -16,14 +16,8 @@ import pyarrow.json as pa_json
 
 from laminar import types as pg
 from laminar.connectors.base import ScanRequest, SourceColumn
-from laminar.connectors.file.convert import (
-    ColumnConverter,
-    OnError,
-    convert_batch,
-    make_batch,
-    text_converter,
-)
-from laminar.connectors.file.text import TextBlocks
+from laminar.connectors.file.convert import ColumnConverter, OnError, text_converter
+from laminar.connectors.file.textrows import TextRows
 from laminar.errors import BAD_COPY_FILE_FORMAT, PgError
 from laminar.types import PgType
 
@@ -35,18 +29,13 @@ _DIRECT = {
 }  # fmt: skip
 
 
-class JsonRows:
-    """The rows of one file; a position is a byte offset."""
+class JsonRows(TextRows):
+    """The rows of one file."""
 
     def __init__(
         self, path: str, columns: Sequence[SourceColumn], request: ScanRequest, on_error: OnError
     ) -> None:
-        self._blocks = TextBlocks(path, None)
-        self._columns = columns
-        self._request = request
-        self._on_error = on_error
-        self.dropped: dict[str, int] = {}
-        self.bytes_read = 0
+        super().__init__(path, columns, request, on_error, None)
         wanted = [columns[i] for i in request.columns]
         self._names = [c.name for c in wanted]
         self._slow = [text_converter(c) for c in wanted]
@@ -63,25 +52,15 @@ class JsonRows:
             for c, kind in zip(wanted, kinds, strict=True)
         ]
 
-    def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
-        data = self._blocks.next(max_rows, until)
-        if data is None:
-            return None
-        self.bytes_read += len(data)
-        table = self._parse(data)
-        if table is not None:
-            texts, converters, rows = self._columns_of(table), self._fast_converters, table.num_rows
-        else:
+    def _parse(self, data: bytes) -> tuple[list[pa.Array], list[ColumnConverter], int]:
+        table = self._parse_block(data)
+        if table is None:
             texts, rows = self._parse_lines(data)
-            converters = self._slow
-        arrays, keep = convert_batch(texts, converters, self._on_error, self.dropped)
-        kept = rows if keep is None else int(keep.sum())
-        return make_batch(self._columns, self._request.columns, arrays, kept)
+            return texts, self._slow, rows
+        values = [table.column(name).combine_chunks() for name in self._names]
+        return values, self._fast_converters, table.num_rows
 
-    def _columns_of(self, table: pa.Table) -> list[pa.Array]:
-        return [table.column(name).combine_chunks() for name in self._names]
-
-    def _parse(self, data: bytes) -> pa.Table | None:
+    def _parse_block(self, data: bytes) -> pa.Table | None:
         """The block by Arrow's parser, or None when it refuses."""
         if self._fast is None or not data.strip():
             return None
@@ -109,7 +88,7 @@ class JsonRows:
             except (ValueError, RecursionError) as error:
                 if self._on_error == "fail":
                     raise PgError(BAD_COPY_FILE_FORMAT, f"malformed JSON: {error}") from error
-                self.dropped["malformed"] = self.dropped.get("malformed", 0) + 1
+                self._drop_malformed()
             else:
                 rows.append(row)
         kinds = [c.column.type for c in self._slow]
@@ -118,19 +97,6 @@ class JsonRows:
             for name, kind in zip(self._names, kinds, strict=True)
         ]
         return texts, len(rows)
-
-    def skipped(self) -> int | None:
-        return None
-
-    @property
-    def position(self) -> int:
-        return self._blocks.offset
-
-    def seek(self, position: int | None) -> None:
-        self._blocks.offset = position or 0
-
-    def close(self) -> None:
-        self._blocks.close()
 
 
 class _Digits(str):
