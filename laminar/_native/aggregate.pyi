@@ -46,6 +46,8 @@ class Groups:
         closes: a group goes out once, when its window closes.
         single: no keys, always one row.
         multiset: a group goes out with its number of rows as weight.
+        corrects: a group goes out when the watermark reaches its window's end, and is corrected from then
+            on until its state is freed.
 
     Raises:
         PgError: 53100 when the disk is full, XX001 for damaged entries.
@@ -62,6 +64,7 @@ class Groups:
         closes: bool = False,
         single: bool = False,
         multiset: bool = False,
+        corrects: bool = False,
     ) -> None: ...
     def process(
         self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int = -1

@@ -52,6 +52,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
         int64_t window_unit
         int64_t lateness
         cbool closes
+        cbool corrects
         cbool is_global "global"
         cbool multiset
 
@@ -91,7 +92,7 @@ cdef class Groups:
     cdef vector[Layout] entry_layouts
 
     def __cinit__(self, keys, specs, directory, window=-1, window_unit=1, lateness=None, closes=False,
-                  single=False, multiset=False):
+                  single=False, multiset=False, corrects=False):
         cdef GroupConfig config
         cdef AggSpec spec
         config.keys = read_layouts(keys)
@@ -112,6 +113,7 @@ cdef class Groups:
         config.window_unit = window_unit
         config.lateness = kNeverLate if lateness is None else lateness
         config.closes = closes
+        config.corrects = corrects
         config.is_global = single
         config.multiset = multiset
         self.schema = pa.schema(fields)

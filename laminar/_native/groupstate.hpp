@@ -12,6 +12,7 @@ struct GroupConfig {
     int64_t window_unit = 1;          // microseconds per unit of it
     int64_t lateness = kNeverLate;    // microseconds
     bool closes = false;              // a group goes out once, when its window closes
+    bool corrects = false;            // a group goes out when its window ends, corrected until it closes
     bool global = false;              // no keys: one row, always
     bool multiset = false;            // a group goes out with its number of rows as weight
 };
@@ -60,6 +61,7 @@ class GroupState {
 
     // Ends the epoch: merges the delta, returns what goes out, frees windows that are past.
     std::vector<Emitted> barrier(int64_t watermark) {
+        ended_ = watermark_;
         if (watermark > watermark_) {
             watermark_ = watermark;
             watermark_changed_ = true;
@@ -70,6 +72,7 @@ class GroupState {
             global_done_ = true;
         }
         merge(out);
+        if (config_.corrects) end_windows(out);
         if (judges()) close_windows(out);
         out.flush();
         return std::move(out.done);
@@ -234,6 +237,8 @@ class GroupState {
         if (__builtin_mul_overflow(v, config_.window_unit, &r)) return v > 0 ? INT64_MAX : INT64_MIN;
         return r;
     }
+    // The watermark from which on changes of a window are late; infinities stay.
+    int64_t frozen_at(int64_t end) const { return end == INT64_MIN ? end : saturating_add(end, config_.lateness); }
     bool judges() const { return config_.window >= 0 && config_.lateness != kNeverLate; }
     void judge(const Batch& b, int row_watermark) {
         any_late_ = false;
@@ -243,7 +248,7 @@ class GroupState {
         for (int64_t i = 0; i < b.rows; ++i) {
             if (w.is_null(i)) continue;
             const int64_t mark = row_watermark >= 0 ? b.columns[size_t(row_watermark)].load<int64_t>(i) : watermark_;
-            if (mark < saturating_add(window_end(w, i), config_.lateness)) continue;
+            if (mark < frozen_at(window_end(w, i))) continue;
             late_[size_t(i)] = 1;
             any_late_ = true;
             ++late;
@@ -481,7 +486,7 @@ class GroupState {
         }
         std::memcpy(&number, state + 8, 8);
         const int64_t old_count = count;
-        const bool emits = !config_.closes;
+        const bool emits = !config_.closes && (!config_.corrects || end_of(g) <= ended_);
         bool old_live = emits && (config_.global ? !created : old_count > 0);
         if (old_live) old_live = results(w, state, number, before);
         count += rows_[g];
@@ -819,27 +824,37 @@ class GroupState {
 
     // --- windows ---
 
+    // All groups of a window, as they are now.
+    void emit_window(const Window& w, std::vector<Value>& values, Output& out) {
+        w.groups.each([&](const Row* row) {
+            int64_t count;
+            uint64_t number;
+            std::memcpy(&count, row->value(), 8);
+            std::memcpy(&number, row->value() + 8, 8);
+            if (count <= 0) return;
+            if (!results(w, row->value(), number, values)) {
+                ++errors;
+                return;
+            }
+            out.add(row->key(), row->klen, values, config_.multiset ? count : 1);
+        });
+        out.flush();  // its keys point into the window
+    }
+
+    // Windows whose end the watermark has reached since the last barrier appear.
+    void end_windows(Output& out) {
+        std::vector<Value> values(config_.aggs.size());
+        for (auto it = windows_.upper_bound(ended_); it != windows_.end() && it->first <= watermark_; ++it)
+            emit_window(*it->second, values, out);
+    }
+
     void close_windows(Output& out) {
         std::vector<Value> values(config_.aggs.size());
         while (!windows_.empty()) {
             auto it = windows_.begin();
-            if (saturating_add(it->first, config_.lateness) > watermark_) break;
+            if (frozen_at(it->first) > watermark_) break;
             Window& w = *it->second;
-            if (config_.closes) {
-                w.groups.each([&](const Row* row) {
-                    int64_t count;
-                    uint64_t number;
-                    std::memcpy(&count, row->value(), 8);
-                    std::memcpy(&number, row->value() + 8, 8);
-                    if (count <= 0) return;
-                    if (!results(w, row->value(), number, values)) {
-                        ++errors;
-                        return;
-                    }
-                    out.add(row->key(), row->klen, values, config_.multiset ? count : 1);
-                });
-                out.flush();  // its keys point into the window
-            }
+            if (config_.closes) emit_window(w, values, out);
             if (w.persisted) dropped_.push_back(it->first);
             windows_.erase(it);
             last_window_ = nullptr;
@@ -933,6 +948,7 @@ class GroupState {
     int64_t last_end_ = 0;
     uint64_t next_number_ = 1;
     int64_t watermark_ = INT64_MIN;   // of the last barrier
+    int64_t ended_ = INT64_MIN;       // of the one before it, in a barrier
     bool watermark_changed_ = false;
     std::vector<int64_t> dropped_;
     Cursor cursor_;

@@ -44,11 +44,13 @@ class Barrier:
         epoch: number, increasing by one.
         now: the epoch's time, microseconds since 1970 UTC.
         checkpoint: operators hand over what changed since their last checkpoint.
+        complete: the past of the dataflow's inputs has come in full at this one.
     """
 
     epoch: int
     now: int
     checkpoint: bool = False
+    complete: bool = False
 
 
 @dataclass(slots=True)

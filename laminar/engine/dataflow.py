@@ -14,7 +14,7 @@ from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.exchange import ExchangeOperator
 from laminar.engine.inputs import InputOperator
 from laminar.engine.nodes import Exchange, Input, Materialize, Node, Sink
-from laminar.engine.operators.base import Operator
+from laminar.engine.operators.base import Operator, Timed
 from laminar.engine.outputs import MaterializeOperator, SinkOperator
 from laminar.engine.protocol import OperatorStats
 from laminar.engine.relations import DataflowSpec, children, topological
@@ -68,6 +68,7 @@ class Dataflow:
             inputs = [self.vertices[child.id] for child in children(node)]
             self.vertices[node.id] = Vertex(node, self._make(node), inputs)
         self.root = self.vertices[spec.root.id]
+        self._timed = [v.operator for v in self.vertices.values() if isinstance(v.operator, Timed)]
 
     def _make(self, node: Node) -> Operator:
         match node:
@@ -119,6 +120,10 @@ class Dataflow:
                 barrier, [v.watermarks for v in vertex.inputs]
             )
             self._drain(vertex, changes, started)
+
+    def due(self) -> int | None:
+        """When (microseconds since 1970) an operator wants a barrier even if nothing comes in."""
+        return min((at for operator in self._timed if (at := operator.due()) is not None), default=None)
 
     def stats(self) -> list[OperatorStats]:
         return [

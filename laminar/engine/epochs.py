@@ -65,6 +65,11 @@ class Gathering:
         return dict(self.reports[0].watermarks) if self.reports else {}
 
     @property
+    def due(self) -> int | None:
+        """When (microseconds since 1970) the next epoch is wanted, data or not."""
+        return min((r.due for r in self.reports.values() if r.due is not None), default=None)
+
+    @property
     def behind(self) -> set[int]:
         """Dataflows that still read the past of a source."""
         return {dataflow for report in self.reports.values() for dataflow in report.behind}
@@ -85,7 +90,7 @@ class Clock:
     """Says when the next epoch is due.
 
     With data and nobody waiting, every ``interval`` seconds; at once when somebody waits; without
-    data never.
+    data when an operator has a timer.
     """
 
     def __init__(self, interval: float) -> None:
@@ -93,6 +98,11 @@ class Clock:
         self._wanted = asyncio.Event()
         self._urgent = asyncio.Event()
         self._last = 0.0
+        self._alarm: int | None = None
+
+    def alarm(self, at: int | None) -> None:
+        """An epoch is due at a time (microseconds since 1970) even if nothing happens until then."""
+        self._alarm = at
 
     def dirty(self) -> None:
         """There is something to publish."""
@@ -105,10 +115,13 @@ class Clock:
 
     async def due(self, idle_for: float | None) -> bool:
         """Wait for the next epoch; False when ``idle_for`` seconds went by without one being due."""
+        alarm = None if self._alarm is None else max(0.0, self._alarm / 1e6 - time.time())
+        soonest = min((rest for rest in (idle_for, alarm) if rest is not None), default=None)
         try:
-            await asyncio.wait_for(self._wanted.wait(), idle_for)
+            await asyncio.wait_for(self._wanted.wait(), soonest)
         except TimeoutError:
-            return False
+            if soonest != alarm:
+                return False
         rest = self._last + self.interval - time.monotonic()
         if rest > 0 and not self._urgent.is_set():
             with suppress(TimeoutError):
@@ -119,4 +132,5 @@ class Clock:
         """An epoch begins: what is wanted from now on is for the next one."""
         self._wanted.clear()
         self._urgent.clear()
+        self._alarm = None
         self._last = time.monotonic()

@@ -104,9 +104,10 @@ class GroupAggregate:
     judges lateness (row_watermark of the input >= value + lateness means late) and whose
     watermark frees state; None when the grouping is not windowed, or when nothing is late
     (``emit.lateness`` None and mode update). Without a row_watermark in the input nothing is judged,
-    only freed. With ``emit.mode == 'close'``
-    fused in (``closes``), a group appears once, when W >= window_end + lateness.
-    Without keys there is always exactly one row.
+    only freed. With the view's EMIT fused in (``closes``), a group appears once, when
+    W >= window_end + lateness; in mode watermark when W >= window_end, and is corrected until then.
+    Without keys there is always exactly one row. Elsewhere the output's watermark is the lateness
+    behind the input's; ``partial`` results, which another aggregation combines, carry it as it is.
     """
 
     id: int
@@ -117,6 +118,7 @@ class GroupAggregate:
     window_end: int | None = None
     emit: Emit | None = None
     closes: bool = False
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,12 +143,26 @@ class HashJoin:
 
 @dataclass(frozen=True, slots=True)
 class EmitGate:
-    """Holds rows back until W >= end + lateness (EMIT ON WINDOW CLOSE where not fused)."""
+    """Holds rows back until W >= end + lateness; in mode watermark until W >= end (EMIT where not fused)."""
 
     id: int
     input: Node
     end: int
     emit: Emit
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class EmitEvery:
+    """Changes go on together, at the first barrier of every period of ``every`` microseconds since 1970.
+
+    ``end``: id of the column with the window's end; rows of windows that W has passed are not held back.
+    """
+
+    id: int
+    input: Node
+    every: int
+    end: int | None
     properties: Properties
 
 
@@ -177,4 +193,4 @@ class Sink:
     properties: Properties
 
 
-Node = Union[Input, Linear, Hop, Exchange, GroupAggregate, HashJoin, EmitGate, Materialize, Sink]
+Node = Union[Input, Linear, Hop, Exchange, GroupAggregate, HashJoin, EmitGate, EmitEvery, Materialize, Sink]

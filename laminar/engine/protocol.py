@@ -151,6 +151,7 @@ class EpochReport:
         errors: sources that cannot be read any more: source oid -> message.
         operators: their counters.
         busy_ns: time spent working since the start.
+        due: when (microseconds since 1970) an operator wants the next epoch, data or not.
     """
 
     positions: Positions
@@ -160,6 +161,7 @@ class EpochReport:
     errors: dict[int, str] = field(default_factory=dict)
     operators: list[OperatorStats] = field(default_factory=list)
     busy_ns: int = 0
+    due: int | None = None
 
 
 @dataclass(slots=True)

@@ -42,6 +42,7 @@ class Publisher:
         self.reports.update(gathering.reports)
         self._enter(epoch, now, commits, gathering)
         self.behind = gathering.behind
+        state.clock.alarm(gathering.due)
         self._feed_subscriptions(epoch, changes)
         for waited in [e for e in self._waiting if e <= epoch]:
             for future in self._waiting.pop(waited):

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ from laminar.sql.kernels.registry import registered
 #: messages of one kind handled before others get their turn
 _BURST = 32
 _OPERATORS = (
+    "laminar.engine.operators.emit_every",
     "laminar.engine.operators.emit_gate",
     "laminar.engine.operators.group_aggregate",
     "laminar.engine.operators.hash_join",
@@ -402,8 +404,9 @@ class Reactor:
             self._complete(dataflow_id)
         self._advance(message.watermarks)
         barrier = Barrier(message.epoch, message.now, bool(message.checkpoint))
-        for dataflow in self.dataflows.values():
-            dataflow.barrier(barrier)
+        for dataflow_id, dataflow in self.dataflows.items():
+            complete = dataflow_id in message.complete
+            dataflow.barrier(replace(barrier, complete=True) if complete else barrier)
         self._tell_peers(Kind.END)
         if message.checkpoint:
             self._checkpoint(message)
@@ -446,6 +449,7 @@ class Reactor:
             errors={oid: hub.error for oid, hub in hubs if hub.error},
             operators=[s for dataflow in self.dataflows.values() for s in dataflow.stats()],
             busy_ns=self.busy_ns,
+            due=min((at for d in self.dataflows.values() if (at := d.due()) is not None), default=None),
         )
 
     def _checkpoint(self, message: BarrierMessage) -> None:

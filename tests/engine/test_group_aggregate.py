@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laminar.errors import PgError
-from laminar.sql.plan import Emit
 from laminar.types import BOOL, DECIMAL_NAN, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP, PgType, numeric
 from tests.engine.operator_nodes import Run, aggregate, change, emit, grouping, ref, rows_of, source
 
@@ -343,16 +342,6 @@ def test_unsupported_aggregates_say_so() -> None:
     below = source([LONG, STRING])
     with pytest.raises(PgError) as caught:
         Run(grouping(below, [1], [aggregate("string_agg", STRING, ref(below, 2))]))
-    assert caught.value.sqlstate == "0A000"
-
-
-@pytest.mark.parametrize(
-    "clause", [Emit("update", lateness=0, late_table=7), Emit("watermark"), Emit("every")]
-)
-def test_emission_that_no_operator_does_is_refused(clause: Emit) -> None:
-    below = source(WINDOWED)
-    with pytest.raises(PgError) as caught:
-        Run(grouping(below, [1, 2], [aggregate("count", LONG)], window_end=1, emit=clause))
     assert caught.value.sqlstate == "0A000"
 
 

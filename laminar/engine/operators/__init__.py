@@ -6,7 +6,7 @@ change over reactors.
 
 from __future__ import annotations
 
-from laminar.engine.nodes import EmitGate, GroupAggregate, HashJoin, Hop, Linear, Node
+from laminar.engine.nodes import EmitEvery, EmitGate, GroupAggregate, HashJoin, Hop, Linear, Node
 from laminar.engine.operators.base import Operator
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.partition import partition
@@ -21,6 +21,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     Raises:
         PgError: 0A000 or 42883 for what the node asks for and no operator can do.
     """
+    from laminar.engine.operators.emit_every import EmitEveryOperator
     from laminar.engine.operators.emit_gate import EmitGateOperator
     from laminar.engine.operators.group_aggregate import GroupAggregateOperator
     from laminar.engine.operators.hash_join import HashJoinOperator
@@ -38,4 +39,6 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return HashJoinOperator(node, context)
         case EmitGate():
             return EmitGateOperator(node, context)
+        case EmitEvery():
+            return EmitEveryOperator(node, context)
     raise PgError(INTERNAL_ERROR, f"{type(node).__name__} is no computing node")

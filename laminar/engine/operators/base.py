@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -43,3 +43,11 @@ class Operator(Protocol):
 
     def close(self) -> None:
         """Free the state."""
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """An operator whose output changes as time passes, without input."""
+
+    def due(self) -> int | None:
+        """When (microseconds since 1970) it wants a barrier next, as of the last one; None: never."""

@@ -1,7 +1,8 @@
-"""Holds rows back until their window is complete (EMIT ON WINDOW CLOSE where no aggregation does it).
+"""Holds rows back until their window is complete (EMIT where no aggregation does it).
 
 For all batches the output is the input's rows whose end + lateness the watermark has reached, once,
-with the weight that all their changes add up to. Changes that come after that are late and dropped.
+with the weight that all their changes add up to; with EMIT AFTER WATERMARK, those whose end it has
+reached, and their changes until the lateness is over. Changes that come after that are late and dropped.
 It is an aggregation by all columns whose groups go out with their number of rows as weight.
 """
 
@@ -42,7 +43,8 @@ class EmitGateOperator:
             window=end,
             window_unit=window_unit(columns[end].type),
             lateness=self.lateness,
-            closes=True,
+            closes=node.emit.mode != "watermark",
+            corrects=node.emit.mode == "watermark",
             multiset=True,
         )
         self.rows_in = self.rows_out = 0

@@ -61,7 +61,8 @@ class GroupAggregateOperator:
             window=window,
             window_unit=window_unit(by_id[node.window_end].type) if node.window_end is not None else 1,
             lateness=self.lateness,
-            closes=node.closes,
+            closes=node.closes and not _corrects(node),
+            corrects=node.closes and _corrects(node),
             single=not node.keys and context.index == 0,
         )
         self._results = _Results(node, plan, self._specs, context.timezone)
@@ -95,7 +96,7 @@ class GroupAggregateOperator:
             if len(change):
                 self.rows_out += len(change)
                 out.append(change)
-        late = self.lateness or 0
+        late = 0 if self.node.partial else self.lateness or 0
         carried = {k: shift_watermark(known[k], -late) for k in self.node.keys if k in known}
         return out, Watermarks(carried)
 
@@ -124,6 +125,10 @@ class GroupAggregateOperator:
 
     def close(self) -> None:
         del self._groups
+
+
+def _corrects(node: GroupAggregate) -> bool:
+    return node.emit is not None and node.emit.mode == "watermark"
 
 
 class _Results:

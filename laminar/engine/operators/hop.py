@@ -15,8 +15,7 @@ from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import Hop
 from laminar.engine.operators.columns import positions, shift_watermark, storage_schema
 from laminar.engine.operators.context import OperatorContext
-
-_DAY = 86_400_000_000
+from laminar.engine.operators.windowing import DAY, microseconds
 
 
 class HopOperator:
@@ -33,7 +32,7 @@ class HopOperator:
     def process(self, port: int, change: Change) -> list[Change]:
         batch, node = change.batch, self.node
         self.rows_in += batch.num_rows
-        times, unit = _microseconds(batch.column(self.time))
+        times, unit = microseconds(batch.column(self.time))
         valid = None
         if times.null_count:
             valid = times.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
@@ -74,27 +73,9 @@ class HopOperator:
         pass
 
 
-def _microseconds(times: pa.Array) -> tuple[pa.Array, int]:
-    """Times as int64 microseconds, and how many microseconds a unit of the column is."""
-    if pa.types.is_timestamp(times.type):
-        return times.view(pa.int64()), 1
-    if pa.types.is_date32(times.type):
-        return _scaled(times.view(pa.int32()), _DAY, (1 << 31) - 1), _DAY
-    return _scaled(times, 1000, (1 << 63) - 1), 1000
-
-
-def _scaled(values: pa.Array, unit: int, infinity: int) -> pa.Array:
-    raw = values.fill_null(0).to_numpy().astype(np.int64)
-    top = (1 << 63) - 1
-    scaled = np.clip(raw, -(top // unit), top // unit) * unit
-    scaled[raw == infinity] = top
-    scaled[raw == -infinity - 1] = -top - 1
-    return pa.array(scaled, mask=values.is_null().to_numpy(zero_copy_only=False))
-
-
 def _storage(bound: np.ndarray[tuple[int], np.dtype[np.int64]], unit: int, type_: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(type_):
         return pa.array(bound).view(type_)
     if pa.types.is_date32(type_):
-        return pa.array((bound // _DAY).astype(np.int32)).view(type_)
+        return pa.array((bound // DAY).astype(np.int32)).view(type_)
     return pa.array(bound // unit).cast(type_)

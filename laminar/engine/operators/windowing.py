@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
+
 from laminar.errors import not_supported
 from laminar.sql.plan import Emit
 from laminar.types import DATE, INT8, TIMESTAMP, TIMESTAMPTZ, PgType
 
+DAY = 86_400_000_000
+
 
 def judged_lateness(emit: Emit | None) -> int | None:
-    """Microseconds after its end at which a window is frozen and freed; None: never.
-
-    Raises:
-        PgError: 0A000 for what no operator does, so that it is not accepted and then ignored.
-    """
+    """Microseconds after its end at which a window is frozen and freed; None: never."""
     if emit is None:
         return None
-    if emit.late_table is not None:
-        raise not_supported(
-            "LATE DATA TO is not supported yet",
-            hint="Late rows are counted in laminar_catalog.dropped_rows.",
-            position=emit.position or None,
-        )
-    if emit.mode in ("watermark", "every"):
-        raise not_supported(
-            "this EMIT clause is not supported yet",
-            hint="EMIT ON UPDATE and EMIT ON WINDOW CLOSE are.",
-            position=emit.position or None,
-        )
-    if emit.mode == "final":
-        return 0
-    if emit.mode == "close":
+    if emit.mode in ("final", "close", "watermark"):
         return emit.lateness or 0
     return emit.lateness
 
@@ -44,3 +31,21 @@ def window_unit(type_: PgType) -> int:
     if type_.oid not in units:
         raise not_supported("windows need a timestamp, date or bigint (milliseconds) column")
     return units[type_.oid]
+
+
+def microseconds(times: pa.Array) -> tuple[pa.Array, int]:
+    """Times as int64 microseconds, and how many microseconds a unit of the column is."""
+    if pa.types.is_timestamp(times.type):
+        return times.view(pa.int64()), 1
+    if pa.types.is_date32(times.type):
+        return _scaled(times.view(pa.int32()), DAY, (1 << 31) - 1), DAY
+    return _scaled(times, 1000, (1 << 63) - 1), 1000
+
+
+def _scaled(values: pa.Array, unit: int, infinity: int) -> pa.Array:
+    raw = values.fill_null(0).to_numpy().astype(np.int64)
+    top = (1 << 63) - 1
+    scaled = np.clip(raw, -(top // unit), top // unit) * unit
+    scaled[raw == infinity] = top
+    scaled[raw == -infinity - 1] = -top - 1
+    return pa.array(scaled, mask=values.is_null().to_numpy(zero_copy_only=False))

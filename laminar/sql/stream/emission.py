@@ -1,15 +1,30 @@
-"""EMIT: where a view's rows are held back until their window is complete."""
+"""EMIT: where a view's rows are held back, and until when."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import EmitGate, GroupAggregate, HashJoin, Linear, Node
+from laminar.engine.nodes import EmitEvery, EmitGate, GroupAggregate, Linear, Node
+from laminar.engine.relations import children
 from laminar.errors import not_supported
+from laminar.sql.plan import Emit
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
+
+
+def clause_name(emit: Emit) -> str:
+    """The clause as a message names it."""
+    names = {"watermark": "AFTER WATERMARK", "close": "ON WINDOW CLOSE", "final": "FINAL"}
+    return f"EMIT {names[emit.mode]}" if emit.mode in names else "ALLOW LATENESS"
+
+
+def settled(emit: Emit) -> Emit:
+    """One form for clauses that mean the same: what nothing corrects appears when its window closes."""
+    if emit.mode == "final" or (emit.mode == "watermark" and not emit.lateness):
+        return replace(emit, mode="close", lateness=None)
+    return emit
 
 
 def gate(planner: Planner, node: Node) -> Node:
@@ -19,33 +34,75 @@ def gate(planner: Planner, node: Node) -> Node:
     a row's window need not be among the view's columns.
     """
     emit = planner.emit
-    if emit.mode == "update":
-        _check_lateness(planner, node)
+    if emit.late_table is not None:
+        raise not_supported(
+            "LATE DATA TO is not supported yet",
+            hint="Late rows are counted in laminar_catalog.dropped_rows.",
+            position=emit.position or None,
+        )
+    if emit.mode in ("update", "every") and emit.lateness is not None and not judged(node):
+        raise _nothing_closes(planner, node)
+    if emit.mode == "update" or isinstance(node, EmitGate | EmitEvery):
         return node
-    if isinstance(node, EmitGate):
-        return node
-    if isinstance(node, Linear):
-        inner = gate(planner, node.input)
-        return replace(node, input=inner, properties=replace(node.properties, append_only=True))
-    if isinstance(node, GroupAggregate):
-        if node.window_end is None:
-            raise _nothing_closes(planner, node)
-        return replace(node, closes=True, properties=replace(node.properties, append_only=True))
     end = _window_end(planner, node)
     if end is None:
-        raise _nothing_closes(planner, node)
+        if emit.mode == "every":
+            return hold(planner, node, None)
+        raise _nothing_closes(planner, _base(node))
+    if isinstance(node, Linear):
+        inner = gate(planner, node.input)
+        passed = tuple(w for w in node.watermarks if w[1] in inner.properties.watermarks)
+        properties = replace(
+            node.properties,
+            append_only=inner.properties.append_only,
+            watermarks=frozenset(out for out, _, _ in passed),
+        )
+        return replace(node, input=inner, properties=properties, watermarks=passed)
+    if isinstance(node, GroupAggregate) and node.window_end is not None and emit.mode != "every":
+        return _fused(planner, node)
     return hold(planner, node, end)
 
 
-def hold(planner: Planner, node: Node, end: int) -> EmitGate:
-    """Hold rows back until the window that column ``end`` bounds is complete."""
-    inner = node.properties
+def _fused(planner: Planner, node: GroupAggregate) -> GroupAggregate:
+    """The aggregation itself holds its groups back."""
+    once = planner.emit.mode == "close"
+    if not once and any(judged(below) for below in children(node)):
+        raise _corrected_twice(planner)
+    return replace(node, closes=True, properties=replace(node.properties, append_only=once))
+
+
+def hold(planner: Planner, node: Node, end: int | None) -> EmitGate | EmitEvery:
+    """Hold rows back as EMIT says; column ``end`` bounds their window."""
+    inner, emit = node.properties, planner.emit
     kept = tuple(column for column in inner.columns if column.id != inner.row_watermark)
-    properties = replace(inner, columns=kept, append_only=True, row_watermark=None)
-    return EmitGate(planner.node_id(), node, end, planner.emit, properties)
+    properties = replace(inner, columns=kept, row_watermark=None)
+    if emit.mode == "every":
+        marks = inner.watermarks & ({end} if end is not None else set())
+        properties = replace(properties, watermarks=marks)
+        return EmitEvery(planner.node_id(), node, emit.every, end, properties)
+    assert end is not None
+    if judged(node):
+        if emit.mode == "watermark":
+            raise _corrected_twice(planner)
+        emit = replace(emit, lateness=None)
+    properties = replace(properties, append_only=inner.append_only or emit.mode == "close")
+    return EmitGate(planner.node_id(), node, end, emit, properties)
+
+
+def _base(node: Node) -> Node:
+    """What lies below the filters and projections."""
+    while isinstance(node, Linear):
+        node = node.input
+    return node
 
 
 def _window_end(planner: Planner, node: Node) -> int | None:
+    """The column with the end of the rows' windows, as of the last windowed operator."""
+    node = _base(node)
+    if isinstance(node, EmitGate | EmitEvery):
+        return node.end
+    if isinstance(node, GroupAggregate) and (node.window_end is not None or planner.judges):
+        return node.window_end
     for column in node.properties.watermarks:
         role = planner.windows.get(column)
         if role is not None and role.bound == "end":
@@ -53,27 +110,29 @@ def _window_end(planner: Planner, node: Node) -> int | None:
     return None
 
 
-def _check_lateness(planner: Planner, node: Node) -> None:
-    """ALLOW LATENESS means nothing where nothing is windowed."""
-    if planner.emit.lateness is None or _windowed(node):
-        return
-    raise _nothing_closes(planner, node, "ALLOW LATENESS")
-
-
-def _windowed(node: object) -> bool:
-    if isinstance(node, GroupAggregate) and node.window_end is not None:
+def judged(node: Node) -> bool:
+    """Whether rows have passed an operator that refuses late ones: its output is the lateness behind."""
+    if isinstance(node, GroupAggregate) and node.window_end is not None and not node.partial:
         return True
-    inputs = (node.left, node.right) if isinstance(node, HashJoin) else (getattr(node, "input", None),)
-    return any(_windowed(below) for below in inputs if below is not None)
+    return any(judged(below) for below in children(node))
 
 
-def _nothing_closes(planner: Planner, node: Node, clause: str = "EMIT ON WINDOW CLOSE") -> Exception:
+def _corrected_twice(planner: Planner) -> Exception:
+    """The inner windows' results are corrected for the lateness, so the outer ones end when that is over."""
+    return not_supported(
+        "EMIT AFTER WATERMARK with ALLOW LATENESS over windows of windows is not supported",
+        hint="Use EMIT ON WINDOW CLOSE, or create a view of the inner windows.",
+        position=planner.emit.position or None,
+    )
+
+
+def _nothing_closes(planner: Planner, node: Node) -> Exception:
     if isinstance(node, GroupAggregate):
         hint = (
             "Group by window_start and window_end of TUMBLE(...) or HOP(...) over a column that the source "
             "declares WATERMARK FOR."
         )
-    elif isinstance(node, HashJoin):
+    elif len(children(node)) > 1:
         hint = "An equi-join passes a watermark only on its key columns: join on window_end of both sides."
     else:
         hint = (
@@ -81,7 +140,7 @@ def _nothing_closes(planner: Planner, node: Node, clause: str = "EMIT ON WINDOW 
             "or use EMIT ON UPDATE."
         )
     return not_supported(
-        f"{clause} needs a window on a column with a watermark",
+        f"{planner.clause} needs a window on a column with a watermark",
         hint=hint,
         position=planner.emit.position or None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from laminar.engine.nodes import (
+    EmitEvery,
     EmitGate,
     Exchange,
     GroupAggregate,
@@ -55,6 +56,8 @@ def _head(node: Node, names: dict[int, str]) -> str:
             return _join(node)
         case EmitGate():
             return f"EmitGate until #{node.end} has passed"
+        case EmitEvery():
+            return f"EmitEvery {_span(node.every)}"
         case Materialize():
             return f"Materialize {names.get(node.relation, '')}".rstrip()
         case Sink():

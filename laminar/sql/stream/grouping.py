@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import GroupAggregate, Node, Properties
@@ -10,6 +11,7 @@ from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import legality, twophase
+from laminar.sql.stream.emission import judged
 from laminar.sql.stream.timewindow import JUST_PAST, WINDOW_END, interval_bytes
 from laminar.types import INTERVAL, PgType
 
@@ -70,6 +72,8 @@ class _Grouping:
         results = self.node.columns[n_keys : n_keys + len(self.node.aggregates)]
         carried = node.properties.watermarks & frozenset(key_ids)
         emit = self.planner.emit
+        if judged(self.below):
+            emit = replace(emit, lateness=None if emit.lateness is None else 0)
         assert window_end is None or window_end in carried
         properties = Properties(
             columns=(*(column for column, _ in self.keys), *added, *results),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from laminar.errors import PgError, not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import position_of, uses_now, volatile_call
-from laminar.sql.plan import Aggregate, Emit
+from laminar.sql.plan import Aggregate
 
 #: aggregates the incremental engine maintains, by name
 MAINTAINED = frozenset({"count", "sum", "avg", "min", "max", "bool_and", "bool_or", "every", "any_value"})
@@ -14,18 +14,6 @@ MAINTAINED = frozenset({"count", "sum", "avg", "min", "max", "bool_and", "bool_o
 def position(expr: object | None) -> int | None:
     """Where an expression stands in the statement, if known."""
     return None if expr is None else position_of(expr)
-
-
-def check_emit(emit: Emit) -> None:
-    """Refuse the EMIT modes that are not there yet."""
-    if emit.mode in ("update", "close"):
-        return
-    names = {"watermark": "AFTER WATERMARK", "final": "FINAL", "every": "EVERY"}
-    raise not_supported(
-        f"EMIT {names[emit.mode]} is not supported yet",
-        hint="EMIT ON UPDATE and EMIT ON WINDOW CLOSE are.",
-        position=emit.position or None,
-    )
 
 
 def check_expression(expr: object) -> None:

@@ -14,7 +14,7 @@ from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute
 from laminar.sql.plan import Column, ColumnRef, Emit, Expr, Plan
 from laminar.sql.stream import grouping, joining, legality, timewindow
-from laminar.sql.stream.emission import gate
+from laminar.sql.stream.emission import clause_name, gate, settled
 from laminar.sql.stream.shape import Shapes, WindowRole
 from laminar.sql.stream.watermarks import passed_on
 from laminar.types import INT8, PgType
@@ -64,7 +64,9 @@ class Planner:
     """One view's planning: numbering, and what is known of columns so far."""
 
     def __init__(self, query: Plan, emit: Emit, shapes: Shapes) -> None:
-        self.emit = emit
+        self.emit = settled(emit)
+        #: the EMIT clause as it was written, for messages
+        self.clause = clause_name(emit)
         self.shapes = shapes
         self.windows: dict[int, WindowRole] = {}
         #: only filters and projections lie between what is being built and the view
@@ -84,7 +86,7 @@ class Planner:
     @property
     def judges(self) -> bool:
         """Whether the view has a bound beyond which changes are late."""
-        return self.emit.mode in ("close", "final", "watermark") or self.emit.lateness is not None
+        return self.emit.mode in ("close", "watermark") or self.emit.lateness is not None
 
     def project(self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None = None) -> Node:
         """Filter and projection over ``node``, merged into a Linear below when that costs nothing twice.
@@ -143,7 +145,6 @@ class Planner:
 
     def output(self, query: Plan, visible: tuple[Column, ...]) -> Node:
         """The node whose columns are the view's, EMIT applied."""
-        legality.check_emit(self.emit)
         node = gate(self, self.build(query, row_watermark=self.judges))
         by_id = {column.id: column for column in node.properties.columns}
         outputs: list[tuple[Column, Expr]] = []

@@ -1,9 +1,9 @@
-"""TUMBLE and HOP: window bounds as expressions, and what is known of them."""
+"""TUMBLE, HOP and CUMULATE: window bounds as expressions, and what is known of them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from laminar.engine.nodes import Hop, Node
 from laminar.errors import not_supported
@@ -82,7 +82,8 @@ def time_window(planner: Planner, node: logical.TimeWindow, row_watermark: bool)
     """The stream node of a windowing table function."""
     windowed = _windowed(planner, node, planner.build(node.input, row_watermark))
     end = node.added[1].id
-    if planner.outermost and planner.emit.mode == "close" and end in windowed.properties.watermarks:
+    gated = planner.emit.mode in ("close", "watermark", "every")
+    if planner.outermost and gated and end in windowed.properties.watermarks:
         # Here, because a projection above need not keep the window's end.
         return hold(planner, windowed, end)
     return windowed
@@ -95,26 +96,22 @@ def _windowed(planner: Planner, node: logical.TimeWindow, below: Node) -> Node:
         outputs: list[tuple[Column, Expr]] = [(c, ColumnRef(c.id, c.type)) for c in columns]
         outputs += [(node.added[0], start), (node.added[1], end)]
         return planner.project(below, outputs, Test(node.time, "null", negated=True))
-    if node.kind != "hop":
+    if node.kind == "session":
         raise not_supported(
-            f"{node.kind.upper()} windows are not supported in materialized views yet",
-            hint="TUMBLE and HOP are.",
+            "SESSION windows are not supported in materialized views yet",
+            hint="TUMBLE, HOP and CUMULATE are.",
             position=node.position or None,
         )
-    return _hop(planner, node, below)
+    return _hop(planner, node, below, node.kind)
 
 
-def _hop(planner: Planner, node: logical.TimeWindow, below: Node) -> Hop:
+def _hop(planner: Planner, node: logical.TimeWindow, below: Node, kind: Literal["hop", "cumulate"]) -> Hop:
     slide, size = (span_microseconds(span) for span in node.spans)
-    if slide is None or size is None:
-        raise not_supported(
-            "HOP windows cannot be measured in months",
-            hint="Use days or smaller units, or TUMBLE.",
-            position=node.position or None,
-        )
+    assert slide is not None and size is not None  # the binder refuses months
     start, end = node.added
-    planner.windows[start.id] = WindowRole("start", size)
-    planner.windows[end.id] = WindowRole("end", size)
+    # a start does not say where a cumulating window ends
+    planner.windows[start.id] = WindowRole("start", size if kind == "hop" else None)
+    planner.windows[end.id] = WindowRole("end", size if kind == "hop" else None)
     inner = below.properties
     watermarks = inner.watermarks
     if node.time.id in watermarks:
@@ -123,7 +120,7 @@ def _hop(planner: Planner, node: logical.TimeWindow, below: Node) -> Hop:
     properties = replace(
         inner,
         columns=(*columns, start, end),
-        key=(*inner.key, start.id) if inner.key else (),
+        key=(*inner.key, start.id, end.id) if inner.key else (),
         watermarks=watermarks,
     )
-    return Hop(planner.node_id(), below, node.time, "hop", slide, size, node.offset, properties)
+    return Hop(planner.node_id(), below, node.time, kind, slide, size, node.offset, properties)

@@ -54,7 +54,9 @@ def partial(
         watermarks=node.properties.watermarks & frozenset(keys),
     )
     emit = planner.emit if window_end is not None else None
-    local = GroupAggregate(planner.node_id(), node, keys, aggregates, properties, window_end, emit)
+    local = GroupAggregate(
+        planner.node_id(), node, keys, aggregates, properties, window_end, emit, partial=True
+    )
     return local, tuple(_final(a, column) for a, column in zip(aggregates, results, strict=True))
 
 
