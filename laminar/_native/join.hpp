@@ -77,8 +77,9 @@ class JoinState {
         JoinSide &mine = own(), &others = other();
         for (size_t i = 0; i < nodes_.size(); ++i) {
             if (matched && !matched[i]) continue;
-            if (mine.config().count_rows && mine.made[index_[i]]) mine.match(mine.made[index_[i]], nodes_[i]->weight);
-            if (others.config().count_rows) others.match(nodes_[i], weights_ ? weights_[index_[i]] : 1);
+            const int64_t weight = weights_ ? weights_[index_[i]] : 1;
+            if (mine.config().count_rows) mine.match_made(index_[i], weight, others.weight(nodes_[i]));
+            if (others.config().count_rows) others.match(nodes_[i], weight);
         }
     }
 
@@ -98,6 +99,9 @@ class JoinState {
         return false;
     }
 
+    // Rows of a side with a time not after the bound meet nothing any more.
+    void expire(int port, int64_t bound) { (port ? right_ : left_).expire(bound); }
+
     size_t entries() const { return left_.entries() + right_.entries(); }
     size_t bytes() const { return arena_.used(); }
 
@@ -105,25 +109,24 @@ class JoinState {
     bool checkpoint(BatchBuilder& out) {
         const size_t limit = size_t(4) << 20;
         size_t bytes = 0;
-        std::vector<uint8_t> value;
+        std::vector<uint8_t> key, value;
         while (stage_ < 2) {
             JoinSide& side = stage_ ? right_ : left_;
-            const size_t counts = side.config().count_rows ? 8 : 0;
-            const bool done = side.changes(place_, [&](uint64_t sequence, const JoinNode* node) {
-                uint8_t key[9] = {uint8_t(stage_)};
-                std::memcpy(key + 1, &sequence, 8);
-                out.columns[0].var(key, 9);
+            const bool done = side.changes(place_, [&](const uint8_t* name, uint32_t n, const JoinNode* node) {
+                key.resize(1);
+                key[0] = uint8_t(stage_);
+                key.insert(key.end(), name, name + n);
+                out.columns[0].var(key.data(), key.size());
                 if (node) {
-                    value.resize(8 + counts + node->size);
-                    std::memcpy(value.data(), &node->weight, 8);
-                    if (const int64_t matches = counts ? node->matches() : 0; counts) std::memcpy(value.data() + 8, &matches, 8);
-                    std::memcpy(value.data() + 8 + counts, node->bytes(), node->size);
+                    value.clear();
+                    if (side.named_by_rows()) append(value, side.weight(node));
+                    if (side.config().count_rows) append(value, side.matches(node));
+                    if (!side.named_by_rows()) value.insert(value.end(), side.row(node), side.row(node) + side.size(node));
                     out.columns[1].var(value.data(), value.size());
-                    bytes += value.size();
                 } else {
                     out.columns[1].null();
                 }
-                bytes += 32;
+                bytes += key.size() + value.size() + 16;
                 return bytes < limit;
             });
             if (!done) return true;
@@ -141,24 +144,30 @@ class JoinState {
         const Column &keys = batch.columns[0], &values = batch.columns[1];
         for (int port = 0; port < 2; ++port) {
             JoinSide& side = port ? right_ : left_;
-            const int32_t counts = side.config().count_rows ? 8 : 0;
+            const bool by_rows = side.named_by_rows();
+            const int32_t known = (by_rows ? 8 : 0) + (side.config().count_rows ? 8 : 0);
             Entries found;
             for (int64_t i = 0; i < batch.rows; ++i) {
-                const uint8_t* k = keys.data + keys.offsets[i];
-                if (keys.offsets[i + 1] - keys.offsets[i] != 9 || k[0] > 1) damaged();
-                if (k[0] != port) continue;
-                const uint64_t sequence = read8(k + 1);
+                const uint8_t* name = keys.data + keys.offsets[i] + 1;
+                const int32_t length = keys.offsets[i + 1] - keys.offsets[i] - 1;
+                if (length < 0 || name[-1] > 1) damaged();
+                if (name[-1] != port) continue;
+                if (!by_rows && length != 8) damaged();
                 if (values.is_null(i)) {
-                    side.restore_gone(sequence);
+                    // what was found before may be what is gone
+                    if (!found.rows.empty()) restore_rows(side, found), found = {};
+                    side.restore_gone(name, uint32_t(length));
                     continue;
                 }
                 const uint8_t* v = values.data + values.offsets[i];
                 const int32_t n = values.offsets[i + 1] - values.offsets[i];
-                if (n < 8 + counts) damaged();
-                const auto weight = int64_t(read8(v)), matches = counts ? int64_t(read8(v + 8)) : 0;
-                if (side.restore_change(sequence, weight, matches)) continue;
-                found.rows.push_back(v + 8 + counts), found.sizes.push_back(uint32_t(n - 8 - counts));
-                found.weights.push_back(weight), found.sequences.push_back(sequence), found.matches.push_back(matches);
+                if (n < known) damaged();
+                const int64_t matches = side.config().count_rows ? int64_t(read8(v + known - 8)) : 0;
+                const uint64_t sequence = by_rows ? 0 : read8(name);
+                if (!by_rows && side.restore_matches(sequence, matches)) continue;
+                found.rows.push_back(by_rows ? name : v + known), found.sizes.push_back(uint32_t(by_rows ? length : n - known));
+                found.weights.push_back(by_rows ? int64_t(read8(v)) : 1);
+                found.sequences.push_back(sequence), found.matches.push_back(matches);
             }
             if (!found.rows.empty()) restore_rows(side, found);
         }
@@ -176,6 +185,11 @@ class JoinState {
     JoinSide& own() { return port_ ? right_ : left_; }
     JoinSide& other() { return port_ ? left_ : right_; }
 
+    static void append(std::vector<uint8_t>& to, int64_t v) {
+        const auto* p = reinterpret_cast<const uint8_t*>(&v);
+        to.insert(to.end(), p, p + sizeof v);
+    }
+
     void find_pairs() {
         const size_t n = size_t(batch_->rows);
         const bool all = own().config().count_rows || other().config().count_rows;
@@ -187,7 +201,7 @@ class JoinState {
             }
             for (; node_; node_ = node_->next) {
                 if (index_.size() == kBatch) return;
-                if (node_->weight || all) index_.push_back(uint32_t(row_)), nodes_.push_back(node_);
+                if (all || other().weight(node_)) index_.push_back(uint32_t(row_)), nodes_.push_back(node_);
             }
             if (++row_ < block_end_) node_ = heads_[row_ % kBlock];
         }
@@ -200,9 +214,9 @@ class JoinState {
         rows_.resize(nodes_.size()), sizes_.resize(nodes_.size());
         start(out, nodes_.size());
         for (size_t i = 0; i < nodes_.size(); ++i) {
-            rows_[i] = nodes_[i]->bytes();
-            sizes_[i] = nodes_[i]->size;
-            weigh(out, i, nodes_[i]->weight * (weights_ ? weights_[index_[i]] : 1));
+            rows_[i] = other().row(nodes_[i]);
+            sizes_[i] = other().size(nodes_[i]);
+            weigh(out, i, other().weight(nodes_[i]) * (weights_ ? weights_[index_[i]] : 1));
         }
         other().codec().decode(rows_.data(), sizes_.data(), n, &builder.columns[port_ ? 0 : left_columns_]);
         builder.finish(&out.batch, n);
@@ -213,8 +227,8 @@ class JoinState {
         rows_.resize(n), sizes_.resize(n);
         start(out, n);
         for (size_t i = 0; i < n; ++i) {
-            rows_[i] = nodes_[shown_at_ + i]->bytes();
-            sizes_[i] = nodes_[shown_at_ + i]->size;
+            rows_[i] = side.row(nodes_[shown_at_ + i]);
+            sizes_[i] = side.size(nodes_[shown_at_ + i]);
             weigh(out, i, signs_[shown_at_ + i]);
         }
         side.codec().decode(rows_.data(), sizes_.data(), int64_t(n), &builder.columns[shown_port_ ? left_columns_ : 0]);

@@ -113,6 +113,7 @@ class RowCodec {
     }
 
     bool null_at(const uint8_t* row, size_t c) const { return row[bitmap_ + c / 8] >> (c % 8) & 1; }
+    void set_null(uint8_t* row, size_t c) const { row[bitmap_ + c / 8] |= uint8_t(1 << (c % 8)); }
 
   private:
     static uint32_t blob_size(const Column& c, int64_t i) {

@@ -1,17 +1,12 @@
 // The state store's hash table: bytes to bytes in an arena, without rehash pauses.
 //
-// Extendible hashing (Fagin et al., TODS 1979): a directory over pages of 255 slots; a full page
-// splits in two, which moves at most 204 entries, so no insertion ever waits for a whole table to
-// be rehashed. A slot is a 64-bit hash and a pointer to the row (key and value together): hashes
-// decide almost every comparison, and a hit needs the row anyway, so a lookup costs two cache
-// misses, slot and row. Deletion shifts back within the page, so there are no tombstones.
-//
+// A HashIndex of rows (key and value together): a lookup costs two cache misses, slot and row.
 // Changed rows are listed for incremental checkpoints; the row knows its place in the list.
 #pragma once
 
 #include <random>
 
-#include "arena.hpp"
+#include "hashindex.hpp"
 #include "hashing.hpp"
 
 namespace laminar::engine {
@@ -65,74 +60,48 @@ inline uint64_t process_seed() {
 class Table {
   public:
     // tracks: whether changes are listed for checkpoints.
-    explicit Table(Arena* arena, bool tracks = true) : arena_(arena), pool_(arena), tracks_(tracks) {
-        directory_.push_back(new_page(0));
-        ++pages_;
-    }
+    explicit Table(Arena* arena, bool tracks = true) : pool_(arena), index_(arena), tracks_(tracks) {}
     Table(const Table&) = delete;
-    ~Table() { free_all(); }
+    ~Table() { free_large(); }
 
     static uint64_t hash(const uint8_t* key, size_t n) { return hash_bytes(key, n, process_seed()) | 1; }
 
-    void prefetch_slot(uint64_t h) const {
-        const Page* page = page_of(h);
-        __builtin_prefetch(&page->slots[start_of(h)]);
-    }
-    void prefetch_row(uint64_t h) const {
-        const Page* page = page_of(h);
-        for (uint32_t i = start_of(h);; i = next(i)) {
-            if (page->slots[i].hash == h) return __builtin_prefetch(page->slots[i].row);
-            if (!page->slots[i].hash) return;
-        }
-    }
+    void prefetch_slot(uint64_t h) const { index_.prefetch_slot(h); }
+    void prefetch_row(uint64_t h) const { index_.prefetch_entry(h); }
 
     Row* find(const uint8_t* key, size_t n, uint64_t h) const {
-        const Page* page = page_of(h);
-        for (uint32_t i = start_of(h);; i = next(i)) {
-            const Slot& s = page->slots[i];
-            if (s.hash == h && s.row->klen == n && std::memcmp(s.row->key(), key, n) == 0) return s.row;
-            if (!s.hash) return nullptr;
-        }
+        Row** found = index_.find(h, Same{key, n});
+        return found ? *found : nullptr;
     }
 
     // The row of key with a value of vlen bytes: as it was when the length is the same,
     // else only the first min(old, new) bytes; all zero when created. Listed as changed.
     Row* upsert(const uint8_t* key, size_t n, uint64_t h, size_t vlen, bool* created = nullptr) {
-        Page* page = page_of(h);
-        for (uint32_t i = start_of(h);; i = next(i)) {
-            Slot& s = page->slots[i];
-            if (!s.hash) break;
-            if (s.hash != h || s.row->klen != n || std::memcmp(s.row->key(), key, n) != 0) continue;
-            if (created) *created = false;
-            if (s.row->vlen != vlen) s.row = resize(s.row, vlen);
-            touch(s.row);
-            return s.row;
+        Row** found = index_.find(h, Same{key, n});
+        if (created) *created = !found;
+        Row* row;
+        if (!found) {
+            row = make(key, n, vlen);
+            index_.insert(h, row);
+        } else {
+            if ((*found)->vlen != vlen) *found = resize(*found, vlen);
+            row = *found;
         }
-        Row* row = make(key, n, vlen);
-        insert(h, row);
         touch(row);
-        if (created) *created = true;
         return row;
     }
 
     bool erase(const uint8_t* key, size_t n, uint64_t h) {
-        Page* page = page_of(h);
-        for (uint32_t i = start_of(h);; i = next(i)) {
-            Slot& s = page->slots[i];
-            if (!s.hash) return false;
-            if (s.hash != h || s.row->klen != n || std::memcmp(s.row->key(), key, n) != 0) continue;
-            Row* row = s.row;
-            shift_back(page, i);
-            --page->count, --entries_;
-            if (row->flags & Row::kPersisted) {
-                const auto len = uint32_t(n);
-                deleted_.append(&len, 4);
-                deleted_.append(key, n);
-            }
-            untouch(row);
-            pool_.release(row, row->cls);
-            return true;
+        Row* row = index_.erase(h, Same{key, n});
+        if (!row) return false;
+        if (row->flags & Row::kPersisted) {
+            const auto len = uint32_t(n);
+            deleted_.append(&len, 4);
+            deleted_.append(key, n);
         }
+        untouch(row);
+        pool_.release(row, row->cls);
+        return true;
     }
 
     void touch(Row* row) {
@@ -141,34 +110,26 @@ class Table {
         row->dirty = uint32_t(changed_.size());
     }
 
-    size_t entries() const { return entries_; }
-    size_t bytes() const { return pool_.bytes() + pages_ * sizeof(Page) + directory_.capacity() * sizeof(Page*); }
+    size_t entries() const { return index_.entries(); }
+    size_t bytes() const { return pool_.bytes() + index_.bytes(); }
 
     void clear() {
-        free_all();
+        free_large();
         pool_.clear();
-        directory_.assign(1, nullptr);
-        depth_ = 0, entries_ = 0, pages_ = 1;
-        directory_[0] = new_page(0);
+        index_.clear();
         changed_.clear();
         deleted_.size = 0;
     }
 
     // Every row, in no particular order. f must not add or remove entries.
     template <class F> void each(F f) const {
-        size_t d = 0;
-        do d = each_from(d, f);
-        while (d);
+        uint64_t place = 0;
+        do place = each_from(place, f);
+        while (place);
     }
     // The same in steps: rows of one page, then the place to go on, 0 when that was the last.
-    template <class F> size_t each_from(size_t d, F f) const {
-        const Page* page = directory_[d];
-        for (uint32_t i = 0; i < kSlots; ++i)
-            if (page->slots[i].hash) __builtin_prefetch(page->slots[i].row);
-        for (uint32_t i = 0; i < kSlots; ++i)
-            if (page->slots[i].hash) f(page->slots[i].row);
-        d += size_t(1) << (depth_ - page->depth);
-        return d < directory_.size() ? d : 0;
+    template <class F> uint64_t each_from(uint64_t place, F f) const {
+        return index_.each_from(place, [&](uint64_t, const Row* row) { f(row); });
     }
 
     // What changed since the last call of checkpointed(): f(key, length, value or nullptr, length),
@@ -207,71 +168,11 @@ class Table {
     void forget_deletions() { deleted_.size = 0; }
 
   private:
-    static constexpr uint32_t kSlots = 255, kFull = 204;
-    struct Slot {
-        uint64_t hash;  // 0: empty
-        Row* row;
+    struct Same {
+        const uint8_t* key;
+        size_t n;
+        bool operator()(const Row* row) const { return row->klen == n && std::memcmp(row->key(), key, n) == 0; }
     };
-    struct Page {
-        uint32_t count, depth;
-        uint64_t unused;
-        Slot slots[kSlots];
-    };
-    static_assert(sizeof(Page) == Arena::kPage);
-
-    Page* page_of(uint64_t h) const { return directory_[depth_ ? h >> (64 - depth_) : 0]; }
-    static uint32_t start_of(uint64_t h) { return uint32_t(((h & 0xffffffffull) * kSlots) >> 32); }
-    static uint32_t next(uint32_t i) { return i + 1 == kSlots ? 0 : i + 1; }
-
-    Page* new_page(uint32_t depth) {
-        auto* page = static_cast<Page*>(arena_->alloc(0));
-        std::memset(static_cast<void*>(page), 0, sizeof *page);
-        page->depth = depth;
-        return page;
-    }
-    static void place(Page* page, uint64_t h, Row* row) {
-        uint32_t i = start_of(h);
-        while (page->slots[i].hash) i = next(i);
-        page->slots[i] = {h, row};
-        ++page->count;
-    }
-    void insert(uint64_t h, Row* row) {
-        Page* page = page_of(h);
-        while (page->count >= kFull) {
-            split(page, h);
-            page = page_of(h);
-        }
-        place(page, h, row);
-        ++entries_;
-    }
-    void split(Page* page, uint64_t h) {
-        if (page->depth == depth_) {
-            if (depth_ >= 40) fail("XX000", "state table directory is too deep");
-            std::vector<Page*> twice(directory_.size() * 2);
-            for (size_t i = 0; i < directory_.size(); ++i) twice[2 * i] = twice[2 * i + 1] = directory_[i];
-            directory_.swap(twice);
-            ++depth_;
-        }
-        Page* low = new_page(page->depth + 1);
-        Page* high = new_page(page->depth + 1);
-        ++pages_;
-        for (const Slot& s : page->slots)
-            if (s.hash) place(s.hash >> (63 - page->depth) & 1 ? high : low, s.hash, s.row);
-        const size_t span = size_t(1) << (depth_ - page->depth);
-        const size_t first = (h >> (64 - depth_)) / span * span;
-        for (size_t i = 0; i < span; ++i) directory_[first + i] = i < span / 2 ? low : high;
-        arena_->release(page, 0);
-    }
-    static void shift_back(Page* page, uint32_t hole) {
-        for (uint32_t i = next(hole); page->slots[i].hash; i = next(i)) {
-            const uint32_t home = start_of(page->slots[i].hash);
-            const bool stays = hole < i ? home > hole && home <= i : home > hole || home <= i;
-            if (stays) continue;
-            page->slots[hole] = page->slots[i];
-            hole = i;
-        }
-        page->slots[hole] = {0, nullptr};
-    }
 
     Row* make(const uint8_t* key, size_t n, size_t vlen) {
         if (n > UINT32_MAX / 2 || vlen > UINT32_MAX / 2) fail("54000", "state entry is too large");
@@ -306,22 +207,16 @@ class Table {
         changed_.pop();
         row->dirty = 0;
     }
-    void free_all() {
-        for (size_t d = 0; d < directory_.size();) {
-            Page* page = directory_[d];
-            d += size_t(1) << (depth_ - page->depth);
-            for (uint32_t i = 0; large_ && i < kSlots; ++i)
-                if (page->slots[i].hash && page->slots[i].row->cls >= Pool::kLarge)
-                    pool_.release(page->slots[i].row, page->slots[i].row->cls);
-            arena_->release(page, 0);
-        }
+    void free_large() {  // rows with blocks of their own
+        if (!large_) return;
+        each([&](const Row* row) {
+            if (row->cls >= Pool::kLarge) pool_.release(const_cast<Row*>(row), row->cls);
+        });
+        large_ = false;
     }
 
-    Arena* arena_;
     Pool pool_;
-    std::vector<Page*> directory_;
-    uint32_t depth_ = 0;
-    size_t entries_ = 0, pages_ = 0;
+    HashIndex<Row> index_;
     bool tracks_;
     bool large_ = false;  // some row had a block of its own
     ChunkedList<Row*> changed_;
