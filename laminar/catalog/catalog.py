@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from laminar.catalog.objects import KIND_NAMES, Role, Schema, StoredRelation, part_names
+from laminar.catalog.objects import KIND_NAMES, Role, Schema, StoredFunction, StoredRelation, part_names
 from laminar.catalog.store import CatalogStore
 from laminar.errors import (
     DEPENDENT_OBJECTS,
@@ -18,6 +18,7 @@ from laminar.errors import (
     WRONG_OBJECT_TYPE,
     PgError,
 )
+from laminar.sql.resolve import oid_name
 
 #: PostgreSQL gives user objects oids from here on
 FIRST_OID = 16384
@@ -26,6 +27,9 @@ SUPERUSER = "laminar"
 SUPERUSER_OID, PUBLIC_OID = 10, 2200
 DATABASE = "laminar"
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "laminar_catalog")
+
+
+StoredObject = StoredRelation | StoredFunction
 
 
 class Catalog:
@@ -38,6 +42,7 @@ class Catalog:
         self._names: dict[tuple[str, str], int] = {(r.schema, r.name): r.oid for r in relations}
         self.schemas: dict[str, Schema] = {schema.name: schema for schema in schemas}
         self.roles: dict[str, Role] = {role.name: role for role in roles}
+        self.functions: dict[int, StoredFunction] = {f.oid: f for f in self._store.load_functions()}
         self._next_oid = max(next_oid, FIRST_OID)
         #: counts DDL statements: plans bound under another version are stale
         self.version = 0
@@ -105,10 +110,13 @@ class Catalog:
         self._names[relation.schema, relation.name] = relation.oid
 
     def drop(self, oids: Iterable[int]) -> None:
-        """Remove relations (dependents included by the caller)."""
+        """Remove relations and functions (dependents included by the caller)."""
         gone = tuple(oids)
-        self._write(remove=gone)
+        relations = tuple(oid for oid in gone if oid in self.relations)
+        self._write(remove=relations, drop_functions=tuple(oid for oid in gone if oid in self.functions))
         for oid in gone:
+            self.functions.pop(oid, None)
+        for oid in relations:
             relation = self.relations.pop(oid)
             del self._names[relation.schema, relation.name]
 
@@ -117,8 +125,8 @@ class Catalog:
         return [r for r in self.relations.values() if oid in r.depends_on]
 
     def to_drop(
-        self, targets: Iterable[StoredRelation], cascade: bool, path: tuple[str, ...] = ("public",)
-    ) -> list[StoredRelation]:
+        self, targets: Iterable[StoredObject], cascade: bool, path: tuple[str, ...] = ("public",)
+    ) -> list[StoredObject]:
         """Targets and, with CASCADE, what needs them; dependents first.
 
         ``path``: the search path, for the names in messages.
@@ -127,10 +135,10 @@ class Catalog:
             PgError: 2BP01 without CASCADE when others need a target.
         """
         wanted = {relation.oid: relation for relation in targets}
-        found: dict[int, StoredRelation] = {}
-        needing: list[tuple[StoredRelation, StoredRelation]] = []
+        found: dict[int, StoredObject] = {}
+        needing: list[tuple[StoredObject, StoredObject]] = []
 
-        def visit(relation: StoredRelation) -> None:
+        def visit(relation: StoredObject) -> None:
             for dependent in self.dependents(relation.oid):
                 if dependent.oid not in wanted:
                     needing.append((dependent, relation))
@@ -154,6 +162,17 @@ class Catalog:
     def in_creation_order(self) -> Iterator[StoredRelation]:
         """Relations so that what one reads comes before it."""
         return iter(sorted(self.relations.values(), key=lambda r: r.oid))
+
+    # --- functions ----------------------------------------------------------------
+
+    def functions_named(self, schema: str, name: str) -> list[StoredFunction]:
+        """The overloads of a function in a schema."""
+        return [f for f in self.functions.values() if f.schema == schema and f.name == name]
+
+    def put_function(self, function: StoredFunction) -> None:
+        """Add a function, or replace the one with its oid."""
+        self._write(put_functions=(function,))
+        self.functions[function.oid] = function
 
     # --- schemas ------------------------------------------------------------------
 
@@ -183,9 +202,10 @@ class Catalog:
         self._write(drop_schemas=(name,))
         del self.schemas[name]
 
-    def in_schema(self, name: str) -> list[StoredRelation]:
-        """The relations of a schema."""
-        return [r for r in self.relations.values() if r.schema == name]
+    def in_schema(self, name: str) -> list[StoredObject]:
+        """The relations and functions of a schema."""
+        things: list[StoredObject] = [*self.relations.values(), *self.functions.values()]
+        return [thing for thing in things if thing.schema == name]
 
     # --- roles --------------------------------------------------------------------
 
@@ -205,6 +225,7 @@ class Catalog:
             raise PgError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
         owned = [f"schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
         owned += [describe(r) for r in self.relations.values() if r.owner == name]
+        owned += [describe(f) for f in self.functions.values() if f.owner == name]
         if owned or name == SUPERUSER:
             raise PgError(
                 DEPENDENT_OBJECTS,
@@ -219,10 +240,12 @@ class Catalog:
         self._store.close()
 
 
-def describe(relation: StoredRelation, path: tuple[str, ...] = ("public",)) -> str:
+def describe(thing: StoredObject, path: tuple[str, ...] = ("public",)) -> str:
     """``materialized view v``, as messages name a relation: with its schema unless that is in the path."""
-    name = relation.name if relation.schema in path else f"{relation.schema}.{relation.name}"
-    return f"{KIND_NAMES[relation.kind]} {name}"
+    name = thing.name if thing.schema in path else f"{thing.schema}.{thing.name}"
+    if isinstance(thing, StoredFunction):
+        return f"function {name}({','.join(oid_name(oid) for oid in thing.types)})"
+    return f"{KIND_NAMES[thing.kind]} {name}"
 
 
 def wrong_kind(relation: StoredRelation, wanted: str, hint_kind: str | None = None) -> PgError:

@@ -1,4 +1,4 @@
-"""What the catalog stores: relations, schemas, roles."""
+"""What the catalog stores: relations, functions, schemas, roles."""
 
 from __future__ import annotations
 
@@ -120,6 +120,45 @@ class Schema:
     name: str
     owner: str
     oid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFunction:
+    """A user's function.
+
+    Args:
+        parameters: names, '' where there is none.
+        types, result: type oids.
+        variadic: the last parameter takes any number of arguments.
+        defaults: texts of the last parameters' default values, None for null.
+        volatility: i, s or v, as in pg_proc.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    language: Literal["sql", "python"]
+    parameters: tuple[str, ...]
+    types: tuple[int, ...]
+    result: int
+    body: str
+    sql: str
+    volatility: Literal["i", "s", "v"] = "v"
+    strict: bool = False
+    variadic: bool = False
+    defaults: tuple[str | None, ...] = ()
+    vectorized: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for :func:`function_from_json`."""
+        return asdict(self)
+
+
+def function_from_json(data: dict[str, Any]) -> StoredFunction:
+    """The function that :meth:`StoredFunction.to_json` described."""
+    tuples = {name: tuple(data[name]) for name in ("parameters", "types", "defaults")}
+    return StoredFunction(**{**data, **tuples})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,14 @@ from typing import Any
 
 import lmdb
 
-from laminar.catalog.objects import Role, Schema, StoredRelation, relation_from_json
+from laminar.catalog.objects import (
+    Role,
+    Schema,
+    StoredFunction,
+    StoredRelation,
+    function_from_json,
+    relation_from_json,
+)
 from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
 
 FORMAT = 1
@@ -27,10 +34,11 @@ class CatalogStore:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=4, sync=True, metasync=True)
+            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=8, sync=True, metasync=True)
             self._relations = self._env.open_db(b"relations")
             self._schemas = self._env.open_db(b"schemas")
             self._roles = self._env.open_db(b"roles")
+            self._functions = self._env.open_db(b"functions")
             self._meta = self._env.open_db(b"meta")
         except lmdb.Error as error:
             raise PgError(DATA_CORRUPTED, f'cannot open the catalog in "{directory}": {error}') from error
@@ -58,6 +66,11 @@ class CatalogStore:
             roles = [Role(**json.loads(v)) for _, v in txn.cursor(self._roles)]
         return relations, schemas, roles, int(self._get_meta("next_oid") or 0)
 
+    def load_functions(self) -> list[StoredFunction]:
+        """All users' functions."""
+        with self._env.begin(db=self._functions) as txn:
+            return [function_from_json(json.loads(value)) for _, value in txn.cursor()]
+
     def write(
         self,
         *,
@@ -68,6 +81,8 @@ class CatalogStore:
         drop_schemas: tuple[str, ...] = (),
         put_roles: tuple[Role, ...] = (),
         drop_roles: tuple[str, ...] = (),
+        put_functions: tuple[StoredFunction, ...] = (),
+        drop_functions: tuple[int, ...] = (),
     ) -> None:
         """Make all the changes durable, or none."""
         try:
@@ -86,6 +101,11 @@ class CatalogStore:
                     txn.put(role.name.encode(), json.dumps(asdict(role)).encode(), db=self._roles)
                 for name in drop_roles:
                     txn.delete(name.encode(), db=self._roles)
+                for function in put_functions:
+                    value = json.dumps(function.to_json()).encode()
+                    txn.put(_key(function.oid), value, db=self._functions)
+                for oid in drop_functions:
+                    txn.delete(_key(oid), db=self._functions)
         except (lmdb.DiskError, lmdb.MapFullError) as error:
             raise PgError(DISK_FULL, f"could not write the catalog: {error}") from error
         except lmdb.Error as error:

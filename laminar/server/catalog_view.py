@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from laminar.catalog.catalog import SYSTEM_SCHEMAS
-from laminar.catalog.objects import KIND_NAMES, StoredRelation
+from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
 from laminar.catalog.system import SystemRelation
 from laminar.errors import (
     FEATURE_NOT_SUPPORTED,
@@ -20,7 +20,9 @@ from laminar.server import guc
 from laminar.sql import facts
 from laminar.sql.binder import bind_type
 from laminar.sql.catalog_view import Attribute, Relation, Watermark
+from laminar.sql.facts import ProcFact
 from laminar.sql.parse import parse_type
+from laminar.sql.plan import Routine
 from laminar.sql.resolve import type_name
 from laminar.types import REGCLASS, REGTYPE, PgType
 
@@ -28,6 +30,30 @@ if TYPE_CHECKING:
     from laminar.server.database import Database
     from laminar.server.session import Session
     from laminar.sql.statements import QName
+
+
+def fact_of(function: StoredFunction) -> ProcFact:
+    """A user's function as overload resolution sees it."""
+    names = tuple(name or f"arg{i}" for i, name in enumerate(function.parameters, 1))
+    types = tuple(PgType(oid) for oid in function.types)
+    routine = Routine(function.language, function.body, names, types, function.vectorized)
+    return ProcFact(
+        oid=function.oid,
+        name=function.name,
+        symbol="",
+        kind="f",
+        retset=False,
+        strict=function.strict,
+        volatility=function.volatility,
+        result=function.result,
+        args=function.types,
+        variadic=PgType(function.types[-1]).element.oid if function.variadic else 0,
+        all_names=function.parameters,
+        all_modes=(),
+        all_types=(),
+        defaults=function.defaults,
+        routine=routine,
+    )
 
 
 class StoredCatalog:
@@ -53,6 +79,11 @@ class StoredCatalog:
             if system is not None:
                 return _system_relation(system)
         return None
+
+    def functions(self, schema: str | None, name: str) -> list[ProcFact]:
+        """Users' functions of that name, in the order of the search path."""
+        schemas = (schema,) if schema is not None else self.search_path
+        return [fact_of(f) for where in schemas for f in self.database.catalog.functions_named(where, name)]
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The relation with this oid, or None."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from laminar.sql.facts import ProcFact
 from laminar.types import PgType
 
 RelationKind = Literal["table", "source", "mview", "view", "stream", "lookup", "system", "sink"]
@@ -79,6 +80,9 @@ class CatalogView(Protocol):
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """The relation of that name, by the search path without a schema; None if there is none."""
+
+    def functions(self, schema: str | None, name: str) -> Sequence[ProcFact]:
+        """Users' functions of that name, by the search path without a schema."""
 
     def with_search_path(self, schemas: Sequence[str]) -> CatalogView:
         """The same catalog under another search path (for a view's definition)."""

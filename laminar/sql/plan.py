@@ -64,14 +64,33 @@ class Outer:
 
 
 @dataclass(frozen=True, slots=True)
+class Routine:
+    """What a user's function does.
+
+    Args:
+        body: SQL text, or Python source.
+        parameters: their names, ``arg1``, ``arg2``, … where they have none.
+        types: the declared types of the parameters.
+        vectorized: Python only: called with Arrow arrays rather than once a row.
+    """
+
+    language: Literal["sql", "python"]
+    body: str
+    parameters: tuple[str, ...] = ()
+    types: tuple[PgType, ...] = ()
+    vectorized: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
-    """A resolved pg_proc row (or one of Laminar's own, oid >= 10000)."""
+    """A resolved pg_proc row (or one of Laminar's own, oid >= 10000, or a user's with its routine)."""
 
     oid: int
     name: str
     symbol: str
     strict: bool
     volatility: Literal["i", "s", "v"]
+    routine: Routine | None = None
 
 
 @dataclass(frozen=True, slots=True)

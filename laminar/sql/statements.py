@@ -365,11 +365,42 @@ ObjectKind = L[
 
 
 @dataclass(slots=True)
+class Parameter:
+    """A function's parameter; ``default`` is its expression."""
+
+    name: str
+    type: ast.TypeName
+    default: ast.Expr | None = None
+    variadic: bool = False
+    pos: int = 0
+
+
+@dataclass(slots=True)
+class CreateFunction:
+    """CREATE [OR REPLACE] FUNCTION. ``body`` is None when AS was not given."""
+
+    name: QName
+    parameters: list[Parameter]
+    result: ast.TypeName | None
+    or_replace: bool = False
+    language: str = ""
+    language_pos: int = 0
+    volatility: L["i", "s", "v"] = "v"
+    strict: bool = False
+    body: str | None = None
+    body_pos: int = 0
+    options: list[Option] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class Drop:
+    """``arguments``: of functions, by name, the types in parentheses; None without parentheses."""
+
     kind: ObjectKind
     names: list[QName]
     if_exists: bool
     cascade: bool
+    arguments: list[list[ast.TypeName] | None] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -606,7 +637,8 @@ class Maintenance:
 
 Statement = Union[
     Query, Insert, Update, Delete, Truncate, Subscribe, Copy, CreateTable, CreateSource, CreateLookupTable,
-    CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateIndex, CreateRole,
+    CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateFunction, CreateIndex,
+    CreateRole,
     Drop, Alter,
     CommentOn, Grant, Explain, Show, ShowCreate, Describe, SetVariable, ResetAll, SetTransaction, Begin,
     Commit,

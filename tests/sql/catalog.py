@@ -7,6 +7,7 @@ from dataclasses import replace
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_query, bind_type
 from laminar.sql.catalog_view import Attribute, Relation, Watermark
+from laminar.sql.facts import ProcFact
 from laminar.sql.parse import parse, split
 
 
@@ -57,6 +58,9 @@ class TestCatalog:
     def relation(self, schema: str | None, name: str) -> Relation | None:
         schemas = [schema] if schema else self.search_path
         return next((r for x in schemas if (r := self.relations.get((x, name)))), None)
+
+    def functions(self, schema: str | None, name: str) -> tuple[ProcFact, ...]:
+        return ()
 
     def with_search_path(self, schemas):
         other = TestCatalog()

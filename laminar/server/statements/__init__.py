@@ -31,6 +31,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         cursors,
         drop,
         explain,
+        functions,
         maintenance,
         notifications,
         prepared,
@@ -67,6 +68,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return views.CreateSinkAction(session, statement, sql)
         case s.CreateSchema():
             return create.CreateSchemaAction(session, statement)
+        case s.CreateFunction():
+            return functions.CreateFunctionAction(session, statement, sql)
         case s.CreateRole():
             return roles.RoleAction(session, statement)
         case s.Drop():

@@ -44,7 +44,8 @@ class CreateRelationAction(Action):
             return
         _refuse_gaps(statement)
         schema, name = session.catalog.creation_name(statement.name)
-        columns = _columns(session, statement.elements)
+        uses: set[int] = set()
+        columns = _columns(session, statement.elements, uses)
         primary = _primary_key(statement.elements, columns, name)
         columns = tuple(replace(c, not_null=True) if i in primary else c for i, c in enumerate(columns, 1))
         relation = StoredRelation(
@@ -63,9 +64,8 @@ class CreateRelationAction(Action):
             _check_server_files(session, statement)
             relation = sources.with_connector(relation, statement)
         watermark = watermark_of(session, statement.elements.watermark, relation)
-        self.relation = replace(
-            relation, watermark=watermark, checks=_checks(session, statement.elements, relation)
-        )
+        checks = _checks(session, statement.elements, relation, uses)
+        self.relation = replace(relation, watermark=watermark, checks=checks, depends_on=tuple(sorted(uses)))
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         tag = f"CREATE {self.kind.upper()}"
@@ -132,7 +132,8 @@ def _check_server_files(session: Session, statement: s.CreateSource) -> None:
         )
 
 
-def _columns(session: Session, elements: s.Elements) -> tuple[StoredColumn, ...]:
+def _columns(session: Session, elements: s.Elements, uses: set[int]) -> tuple[StoredColumn, ...]:
+    """The columns; ``uses`` gets the oids of the users' functions in their defaults."""
     seen: set[str] = set()
     columns = []
     for definition in elements.columns:
@@ -154,7 +155,7 @@ def _columns(session: Session, elements: s.Elements) -> tuple[StoredColumn, ...]
         if not supported(type_.oid):
             raise not_supported(f'type of column "{definition.name}" is not supported', position=where)
         if definition.default is not None:
-            bind_default(definition.default, type_, definition.name, session.catalog)
+            bind_default(definition.default, type_, definition.name, session.catalog, uses)
         columns.append(StoredColumn(definition.name, type_, definition.not_null, definition.default_text))
     return tuple(columns)
 
@@ -198,13 +199,15 @@ def _primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relati
     return tuple(numbers[name] for name in names)
 
 
-def _checks(session: Session, elements: s.Elements, relation: StoredRelation) -> tuple[tuple[str, str], ...]:
-    """Named check constraints, each bound once to see that it can be."""
+def _checks(
+    session: Session, elements: s.Elements, relation: StoredRelation, uses: set[int]
+) -> tuple[tuple[str, str], ...]:
+    """Named check constraints, each bound once to see that it can be; ``uses`` as for columns."""
     found: list[tuple[str, str]] = []
     taken: set[str] = set()
 
     def add(check: s.Check, base: str) -> None:
-        bind_check(check.expr, session.catalog.describe(relation), session.catalog)
+        bind_check(check.expr, session.catalog.describe(relation), session.catalog, uses)
         name, number = check.name or base, 1
         while name in taken:
             name, number = f"{base}{number}", number + 1

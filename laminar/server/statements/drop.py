@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from laminar.catalog.catalog import SYSTEM_SCHEMAS, wrong_kind
-from laminar.catalog.objects import KIND_NAMES, StoredRelation
+from laminar.catalog.catalog import SYSTEM_SCHEMAS, StoredObject, describe, wrong_kind
+from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
 from laminar.errors import (
     ACTIVE_SQL_TRANSACTION,
     DEPENDENT_OBJECTS,
@@ -21,6 +21,8 @@ from laminar.errors import (
 from laminar.pgwire.backend import Notice, Result
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
+from laminar.server.statements.signatures import named_function, signature
+from laminar.sql import ast
 from laminar.sql import statements as s
 
 #: DROP's words for the kinds the catalog has
@@ -35,7 +37,7 @@ class DropAction(Action):
     def __init__(self, session: Session, statement: s.Drop) -> None:
         super().__init__(session)
         self.statement = statement
-        if statement.kind not in (*_KINDS, "schema", "role"):
+        if statement.kind not in (*_KINDS, "schema", "role", "function"):
             raise not_supported(f"DROP {statement.kind.upper()} is not supported yet")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
@@ -47,13 +49,25 @@ class DropAction(Action):
             elif self.statement.kind == "role":
                 self._drop_roles(result)
             else:
-                targets = [
-                    t for name in self.statement.names if (t := self._target(name, result)) is not None
-                ]
-                await self._drop(targets)
+                find = self._function if self.statement.kind == "function" else self._target
+                named = zip(self.statement.names, self.statement.arguments, strict=True)
+                found = [find(name, arguments, result) for name, arguments in named]
+                await self._drop([target for target in found if target is not None])
         return result
 
-    def _target(self, name: s.QName, result: Result) -> StoredRelation | None:
+    def _function(
+        self, name: s.QName, arguments: list[ast.TypeName] | None, result: Result
+    ) -> StoredFunction | None:
+        found = named_function(self.session, name, arguments, missing_ok=self.statement.if_exists)
+        if found is None:
+            message = f"function {signature(name, arguments)} does not exist"
+            result.notices.append(Notice("NOTICE", "00000", f"{message}, skipping"))
+            return None
+        if not self.session.role.superuser and found.owner != self.session.role.name:
+            raise PgError("42501", f"must be owner of function {found.name}")
+        return found
+
+    def _target(self, name: s.QName, _arguments: object, result: Result) -> StoredRelation | None:
         found = self.session.catalog.find(name)
         wanted = self.statement.kind
         if found is None:
@@ -67,20 +81,23 @@ class DropAction(Action):
         self.session.check_owner(found)
         return found
 
-    async def _drop(self, targets: list[StoredRelation]) -> None:
+    async def _drop(self, targets: Sequence[StoredObject]) -> None:
         doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
+        if self.statement.kind == "function":
+            _keep_tables(doomed)
         # The catalog decides: after a crash from here on, a start removes what it does not have.
-        self.database.catalog.drop(relation.oid for relation in doomed)
-        dataflows = [relation.oid for relation in doomed if relation.kind in ("mview", "sink")]
+        self.database.catalog.drop(thing.oid for thing in doomed)
+        relations = [thing for thing in doomed if isinstance(thing, StoredRelation)]
+        dataflows = [relation.oid for relation in relations if relation.kind in ("mview", "sink")]
         try:
             await self.database.coordinator.remove(dataflows)
         finally:
-            for relation in doomed:
+            for relation in relations:
                 self.database.forget(relation)
 
     async def _drop_schemas(self, result: Result) -> None:
         catalog = self.database.catalog
-        doomed: list[StoredRelation] = []
+        doomed: list[StoredObject] = []
         names: list[str] = []
         for name in (qname.name for qname in self.statement.names):
             if name not in catalog.schemas or name in SYSTEM_SCHEMAS:
@@ -95,9 +112,7 @@ class DropAction(Action):
                 raise PgError(
                     DEPENDENT_OBJECTS,
                     f"cannot drop schema {name} because other objects depend on it",
-                    detail="\n".join(
-                        f"{KIND_NAMES[r.kind]} {name}.{r.name} depends on schema {name}" for r in inside
-                    ),
+                    detail="\n".join(f"{describe(thing, ())} depends on schema {name}" for thing in inside),
                     hint="Use DROP ... CASCADE to drop the dependent objects too.",
                 )
             doomed += inside
@@ -117,6 +132,17 @@ class DropAction(Action):
             if name == self.session.role.name:
                 raise PgError("55006", "current user cannot be dropped")
             self.database.catalog.drop_role(name)
+
+
+def _keep_tables(doomed: Sequence[StoredObject]) -> None:
+    """A function that a default or a check needs takes no table with it."""
+    for thing in doomed:
+        if isinstance(thing, StoredRelation) and thing.kind == "table":
+            raise PgError(
+                DEPENDENT_OBJECTS,
+                f"cannot drop the function because a default or check of {describe(thing)} needs it",
+                hint="Drop the table first.",
+            )
 
 
 def refuse_in_block(session: Session, what: str) -> None:

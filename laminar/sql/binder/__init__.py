@@ -38,6 +38,7 @@ __all__ = [
     "bind_target_columns",
     "bind_type",
     "bind_update",
+    "check_body",
 ]
 
 
@@ -89,8 +90,14 @@ def bind_target_columns(
     return [attribute for attribute, _ in DmlBinder(catalog).target_columns(relation, names or None)]
 
 
-def bind_default(node: ast.Expr, type_: PgType, column: str, catalog: CatalogView) -> p.Expr:
-    """A column's DEFAULT: no columns, no subqueries, assignable to the column."""
+def bind_default(
+    node: ast.Expr, type_: PgType, column: str, catalog: CatalogView, uses: set[int] | None = None
+) -> p.Expr:
+    """A column's DEFAULT: no columns, no subqueries, assignable to the column.
+
+    Args:
+        uses: gets the oids of the users' functions in it.
+    """
     binder = DmlBinder(catalog)
     level = Level(clause="DEFAULT")
     if any(isinstance(part, ast.Name) for part in _walk(node)):
@@ -100,6 +107,7 @@ def bind_default(node: ast.Expr, type_: PgType, column: str, catalog: CatalogVie
     expr = binder.expr(node, level)
     if has_subquery(expr):
         raise PgError("0A000", "cannot use subquery in DEFAULT expression", position=location(node) or None)
+    _note_uses(binder, uses)
     try:
         return binder.assign(expr, Attribute(column, type_, 0), node)
     except PgError as error:
@@ -128,13 +136,33 @@ def bind_argument(node: ast.Expr, type_: PgType, index: int, catalog: CatalogVie
         ) from None
 
 
-def bind_check(node: ast.Expr, relation: Relation, catalog: CatalogView) -> p.Expr:
-    """A CHECK constraint over the relation's columns (ids as in :func:`bind_expression`)."""
+def check_body(function: p.Function, result: PgType, catalog: CatalogView) -> None:
+    """Bind an SQL function's body on its own. Raises what a call would."""
+    from laminar.sql.binder.routines import body
+
+    assert function.routine is not None
+    body(DmlBinder(catalog), function, function.routine.types, result)
+
+
+def _note_uses(binder: DmlBinder, uses: set[int] | None) -> None:
+    if uses is not None:
+        uses.update(access.relation for access in binder.accesses)
+
+
+def bind_check(
+    node: ast.Expr, relation: Relation, catalog: CatalogView, uses: set[int] | None = None
+) -> p.Expr:
+    """A CHECK constraint over the relation's columns (ids as in :func:`bind_expression`).
+
+    Args:
+        uses: gets the oids of the users' functions in it.
+    """
     binder = DmlBinder(catalog)
     level, _ = _relation_level(binder, relation, "check")
     expr = binder.boolean(binder.expr(node, level), node, "CHECK")
     if has_subquery(expr):
         raise PgError("0A000", "cannot use subquery in check constraint", position=location(node) or None)
+    _note_uses(binder, uses)
     return expr
 
 

@@ -8,6 +8,7 @@ from laminar.errors import GROUPING_ERROR, UNDEFINED_FUNCTION, WRONG_OBJECT_TYPE
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.exprs import ExpressionBinder
+from laminar.sql.binder.routines import inline
 from laminar.sql.binder.scope import AggregateUse, Level, WindowUse
 from laminar.sql.binder.state import location
 from laminar.sql.expressions import rewrite, walk
@@ -56,6 +57,9 @@ class CallBinder(ExpressionBinder):
 
     if TYPE_CHECKING:
 
+        def query(
+            self, node: ast.Query, parent: Level | None, like: Level, *, unknowns: bool = False
+        ) -> p.Plan: ...
         def sort_items(self, items: list[ast.SortBy], level: Level) -> tuple[p.SortItem, ...]: ...
 
     def named_function(self, schema: str, name: str, args: list[p.Expr], node: object) -> p.Expr:
@@ -116,7 +120,13 @@ class CallBinder(ExpressionBinder):
         names = [*node.arg_names, *[None] * len(ordered)] if any(node.arg_names) else []
         try:
             return resolve_function(
-                name, schema, types, node.pos or None, arg_names=names, variadic=node.variadic
+                name,
+                schema,
+                types,
+                node.pos or None,
+                arg_names=names,
+                variadic=node.variadic,
+                own=self.catalog.functions(schema, name),
             )
         except PgError as error:
             if error.sqlstate == UNDEFINED_FUNCTION and node.order_by and facts.functions_named(name):
@@ -148,6 +158,11 @@ class CallBinder(ExpressionBinder):
         places = [location(arg) or None for arg in node.args]
         bound = bind_args(resolved, args, node.pos, places)
         self.settle(args, bound)
+        routine = resolved.function.routine
+        if routine is not None:
+            self.access(resolved.function.oid, "EXECUTE")
+            if routine.language == "sql":
+                return inline(self, resolved.function, bound, resolved.result_type, node.pos)
         return p.Call(resolved.function, bound, result_type(resolved, bound), node.pos)
 
     def _check_set_returning(self, node: ast.FuncCall, level: Level) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal
 
-from laminar.errors import DATATYPE_MISMATCH, SYNTAX_ERROR, UNDEFINED_FUNCTION, PgError, not_supported
+from laminar.errors import (
+    DATATYPE_MISMATCH,
+    SYNTAX_ERROR,
+    UNDEFINED_FUNCTION,
+    UNDEFINED_PARAMETER,
+    PgError,
+    not_supported,
+)
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql.binder import scope
@@ -86,7 +93,12 @@ class ExpressionBinder(State):
         raise not_supported("bit strings are not supported", position=node.pos)
 
     def _parameter(self, node: ast.Parameter, level: Level) -> p.Expr:
-        return self.parameter(node)
+        if not self.inlining:
+            return self.parameter(node)
+        found = scope.find_column(level, f"${node.index}", node.pos)
+        if found is None:
+            raise PgError(UNDEFINED_PARAMETER, f"there is no parameter ${node.index}", position=node.pos)
+        return self.reference(found.column, found.depth, node.pos)
 
     def _default(self, node: ast.Default, level: Level) -> p.Expr:
         raise PgError(SYNTAX_ERROR, "DEFAULT is not allowed in this context", position=node.pos)

@@ -604,7 +604,7 @@ def depends(right: p.Plan, left: p.Plan) -> bool:
 
 
 def _is_set_returning(function: p.Function) -> bool:
-    return facts.function(function.oid).retset
+    return function.routine is None and facts.function(function.oid).retset
 
 
 def _output_columns(function: p.Function) -> list[tuple[str, int]]:

@@ -53,6 +53,8 @@ class State:
         self._kept: list[p.Expr] = []
         #: views whose definitions are being bound, outermost first
         self._views: list[int] = []
+        #: oids of the SQL functions whose bodies are being bound
+        self.inlining: list[int] = []
 
     def access(self, relation: int, privilege: str = "SELECT") -> None:
         """Note that the statement, or the view that is being bound, needs a privilege."""

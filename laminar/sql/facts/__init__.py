@@ -11,7 +11,10 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from laminar.sql.plan import Routine
 
 _HERE = Path(__file__).parent
 
@@ -51,8 +54,10 @@ class ProcFact:
     all_names: tuple[str, ...]
     all_modes: tuple[str, ...]
     all_types: tuple[int, ...]
-    #: SQL text of the defaults of the last parameters
-    defaults: tuple[str, ...]
+    #: SQL text of the defaults of the last parameters; of a user's function the values' text, None for null
+    defaults: tuple[str | None, ...]
+    #: a user's function
+    routine: Routine | None = None
 
     @property
     def arg_names(self) -> tuple[str, ...]:

@@ -138,6 +138,11 @@ def bind(
     Raises:
         PgError: 0A000, the function is known to PostgreSQL but not implemented here.
     """
+    if function.routine is not None:
+        from laminar.sql.routines import kernel_run
+
+        run = kernel_run(function, args, result)
+        return Kernel(lambda _signature: run, rows=True), run
     found = find(function.symbol)
     if found is None:
         from laminar.sql.resolve import oid_name

@@ -7,20 +7,20 @@ from typing import Literal
 from laminar.errors import not_supported
 from laminar.sql import ast
 from laminar.sql import statements as s
-from laminar.sql.parser.definitions import DefinitionParser
+from laminar.sql.parser.functions import FunctionParser
 
 _REFUSED = frozenset((
     "trigger", "rule", "extension", "language", "operator", "cast", "collation", "conversion", "domain",
     "event",
     "foreign", "procedure", "publication", "server", "statistics", "subscription", "tablespace", "text",
     "transform",
-    "type", "sequence", "database", "function", "aggregate", "policy", "access", "unlogged", "recursive",
+    "type", "sequence", "database", "aggregate", "policy", "access", "unlogged", "recursive",
     "secret",
     "connection",
 ))  # fmt: skip
 
 
-class CreateParser(DefinitionParser):
+class CreateParser(FunctionParser):
     """CREATE …"""
 
     def create(self) -> s.Statement:
@@ -45,7 +45,9 @@ class CreateParser(DefinitionParser):
         if word == "stream":
             self.advance()
             return self._materialized(or_replace, stored=False)
-        if or_replace and word not in ("function", "aggregate", "procedure", "rule", "trigger"):
+        if word == "function":
+            return self.function(or_replace)
+        if or_replace and word not in ("aggregate", "procedure", "rule", "trigger"):
             raise self.unexpected()
         if word == "sink":
             return self._sink()

@@ -67,27 +67,16 @@ class SessionParser(DmlParser):
         if kind == "index":
             self.accept_words("concurrently")
         exists = self.if_exists()
-        names = [self._dropped(kind)]
-        while self.accept(","):
-            names.append(self._dropped(kind))
-        cascade = self.accept_words("cascade")
-        if not cascade:
+        drop = s.Drop(kind, [], exists, False)
+        while True:
+            drop.names.append(self.qname())
+            drop.arguments.append(self.signature() if kind in ("function", "aggregate") else None)
+            if not self.accept(","):
+                break
+        drop.cascade = self.accept_words("cascade")
+        if not drop.cascade:
             self.accept_words("restrict")
-        return s.Drop(kind, names, exists, cascade)
-
-    def _dropped(self, kind: str) -> s.QName:
-        name = self.qname()
-        if kind in ("function", "aggregate") and self.kind == "(":
-            self._skip_parens()
-        return name
-
-    def _skip_parens(self) -> None:
-        self.expect("(")
-        if self.kind != ")":
-            self.type()
-            while self.accept(","):
-                self.type()
-        self.expect(")")
+        return drop
 
     def alter(self) -> s.Statement:
         self.expect_words("alter")
@@ -168,7 +157,7 @@ class SessionParser(DmlParser):
         kind = self.object_kind()
         name = self.qname()
         if kind in ("function", "aggregate"):
-            self._skip_parens()
+            self.signature()
         self.expect_words("is")
         return s.CommentOn(kind, name, None if self.accept("null") else self.string())
 
@@ -216,10 +205,16 @@ class SessionParser(DmlParser):
             return kind, [self.qname()], True  # type: ignore[return-value]
         kinds = {words for words in _KINDS if self.words(*words) and self.at_name(len(words))}
         kind = self.object_kind() if kinds else "table"
-        names = [self._dropped(kind)]
+        names = [self._granted(kind)]
         while self.accept(","):
-            names.append(self._dropped(kind))
+            names.append(self._granted(kind))
         return kind, names, False
+
+    def _granted(self, kind: str) -> s.QName:
+        name = self.qname()
+        if kind in ("function", "aggregate"):
+            self.signature()
+        return name
 
     # --- EXPLAIN, SHOW, SET
 

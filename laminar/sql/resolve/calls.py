@@ -34,7 +34,7 @@ class ResolvedCall:
         kind: function, aggregate, window function, or ``c``: a cast written as a call.
         pack_from: arguments from this index on become one array (VARIADIC), None if not.
         order: parameter i takes given argument ``order[i]`` (named notation), -1 its default.
-        defaults: SQL text for the parameters that got no argument.
+        defaults: of the parameters that got no argument, as :class:`facts.ProcFact` has them.
     """
 
     function: Function
@@ -44,7 +44,7 @@ class ResolvedCall:
     retset: bool
     pack_from: int | None = None
     order: tuple[int, ...] = ()
-    defaults: tuple[str, ...] = ()
+    defaults: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,12 @@ def resolve_function(
     *,
     arg_names: Sequence[str | None] = (),
     variadic: bool = False,
+    own: Sequence[facts.ProcFact] = (),
 ) -> ResolvedCall:
     """The function that ``name(arg types)`` calls.
 
     Args:
+        own: users' functions of that name and schema, in the order of the search path.
         arg_names: per argument its name in ``f(name => value)`` notation, None if positional.
         variadic: the last argument was written ``VARIADIC array``.
 
@@ -76,6 +78,7 @@ def resolve_function(
     oids = [t.oid for t in arg_types]
     names = list(arg_names) or [None] * len(oids)
     found = facts.functions_named(name) if schema in (None, "pg_catalog") else ()
+    found = (*found, *own)
     candidates = _candidates(found, len(oids), names, variadic)
     chosen = next((c for c in candidates if _given(c, oids) == oids), None)
     if chosen is None:
@@ -184,7 +187,7 @@ def _signature(name: str, schema: str | None, oids: Sequence[int], names: Sequen
 
 
 def as_function(fact: facts.ProcFact) -> Function:
-    return Function(fact.oid, fact.name, fact.symbol, fact.strict, fact.volatility)
+    return Function(fact.oid, fact.name, fact.symbol, fact.strict, fact.volatility, fact.routine)
 
 
 def _settle(chosen: _Candidate, arg_types: Sequence[PgType], position: int | None) -> ResolvedCall:

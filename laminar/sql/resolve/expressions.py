@@ -62,7 +62,11 @@ def bind_args(
     bound: list[Expr] = []
     for target, argument in zip(resolved.arg_types, resolved.order, strict=True):
         if argument < 0:
-            bound.append(_default(next(defaults), target))
+            text = next(defaults)
+            if text is None or resolved.function.routine is not None:
+                bound.append(literal(text, target))
+            else:
+                bound.append(_default(text, target))
         else:
             at = arg_positions[argument] if arg_positions else position
             bound.append(coerce_argument(args[argument], target, at))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from laminar.errors import PgError, not_supported
 from laminar.sql import plan as logical
-from laminar.sql.expressions import position_of, uses_now, volatile_call
+from laminar.sql.expressions import position_of, uses_now, volatile_call, walk
 from laminar.sql.plan import Aggregate
 
 #: aggregates the incremental engine maintains, by name
@@ -25,6 +25,13 @@ def check_expression(expr: object) -> None:
             hint="Filter by time when reading the view.",
             position=clock.position or None,
         )
+    for part in walk(expr):
+        if isinstance(part, logical.Call) and part.function.routine and part.function.volatility != "i":
+            raise not_supported(
+                f"function {part.function.name}() is not IMMUTABLE and cannot be used in a materialized view",
+                hint="Declare it IMMUTABLE if its result depends on nothing but its arguments.",
+                position=part.position or None,
+            )
     volatile = volatile_call(expr)
     if volatile is not None:
         raise not_supported(

@@ -1,0 +1,53 @@
+"""Functions by name and argument types, as DROP and its kin name them."""
+
+from __future__ import annotations
+
+from laminar.catalog.objects import StoredFunction
+from laminar.errors import AMBIGUOUS_FUNCTION, UNDEFINED_FUNCTION, UNDEFINED_SCHEMA, PgError
+from laminar.server.session import Session
+from laminar.sql import ast, facts
+from laminar.sql import statements as s
+from laminar.sql.binder import bind_type
+from laminar.sql.resolve import oid_name
+
+
+def signature(name: s.QName, arguments: list[ast.TypeName] | None) -> str:
+    """``f(integer, text)``, or ``f()`` without parentheses."""
+    return f"{name}({', '.join(oid_name(bind_type(a).oid) for a in arguments or ())})"
+
+
+def named_function(
+    session: Session, name: s.QName, arguments: list[ast.TypeName] | None, *, missing_ok: bool
+) -> StoredFunction | None:
+    """The user's function that is meant.
+
+    Raises:
+        PgError: 42883 there is none, 42725 several when no types are given, 2BP01 for PostgreSQL's own.
+    """
+    types = None if arguments is None else tuple(bind_type(a).oid for a in arguments)
+    schemas = (name.schema,) if name.schema is not None else session.catalog.search_path
+    catalog = session.database.catalog
+    if name.schema is not None and name.schema not in catalog.schemas and name.schema != "pg_catalog":
+        raise PgError(UNDEFINED_SCHEMA, f'schema "{name.schema}" does not exist', position=name.pos or None)
+    for schema in schemas:
+        found = [f for f in catalog.functions_named(schema, name.name) if types in (None, f.types)]
+        if len(found) > 1:
+            raise PgError(
+                AMBIGUOUS_FUNCTION,
+                f'function name "{name}" is not unique',
+                hint="Specify the argument list to select the function unambiguously.",
+                position=name.pos or None,
+            )
+        if found:
+            return found[0]
+        if schema == "pg_catalog":
+            for fact in facts.functions_named(name.name):
+                if types in (None, fact.args):
+                    shown = f"{name}({', '.join(oid_name(oid) for oid in fact.args)})"
+                    message = f"cannot drop function {shown} because it is required by the database system"
+                    raise PgError("2BP01", message)
+    if missing_ok:
+        return None
+    if types is None:
+        raise PgError(UNDEFINED_FUNCTION, f'could not find a function named "{name}"', position=None)
+    raise PgError(UNDEFINED_FUNCTION, f"function {signature(name, arguments)} does not exist")
