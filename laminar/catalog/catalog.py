@@ -83,6 +83,11 @@ class Catalog:
         self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
         self.version += 1
 
+    @property
+    def next_oid(self) -> int:
+        """Everything that was ever created has a lower one."""
+        return self._next_oid
+
     def new_oid(self) -> int:
         """An oid nobody has had; durable with the next write."""
         oid = self._next_oid

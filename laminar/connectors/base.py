@@ -9,9 +9,9 @@ in this folder has the rules a connector keeps.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ _MODULES: Final = {
     "datagen": "laminar.connectors.datagen",
     "file": "laminar.connectors.file",
     "nexmark": "laminar.connectors.nexmark",
+    "postgres": "laminar.connectors.postgres",
 }
 
 
@@ -151,6 +152,60 @@ class SourceConnector(Protocol):
         """A reader; partitions start at their beginning unless ``seek`` says otherwise."""
 
 
+@dataclass(frozen=True, slots=True)
+class SinkSpec:
+    """A sink as declared and planned.
+
+    Args:
+        id: names it outside: no other sink of any server has the same.
+        options: WITH options, sorted.
+        columns: what its query shows.
+        key: positions of the columns that identify a row; None when it takes hidden ones.
+        append_only: rows are never taken back.
+        format: FORMAT … ENCODE … as ("plain", "json"); None when the clause is absent.
+    """
+
+    id: str
+    connector: str
+    options: tuple[tuple[str, str], ...]
+    columns: tuple[SourceColumn, ...]
+    key: tuple[int, ...] | None = None
+    append_only: bool = False
+    format: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SinkBatch:
+    """Changes of one epoch: the sink's columns in storage types, and weights.
+
+    ``weights`` is an int64 numpy array, None when all are +1.
+    """
+
+    epoch: int
+    batch: pa.RecordBatch
+    weights: Any | None = None
+
+
+class SinkTarget(Protocol):
+    """Where a sink's changes go; used by one thread of the server at a time.
+
+    README.md in this folder describes the contract, ``tests/connectors/sink_kit.py`` tests it.
+    """
+
+    def deliver(self, number: int, changes: Callable[[], Iterator[SinkBatch]]) -> None:
+        """Make a delivery visible, all of it or nothing, and exactly once.
+
+        Numbers grow. What was delivered before comes again after a crash, with the same number and
+        the same changes in the same order; then nothing happens. Each call of ``changes`` gives them
+        from the beginning.
+
+        Raises PgError or whatever the target's library does: the delivery is tried again later.
+        """
+
+    def close(self) -> None:
+        """Release connections and files; an unfinished delivery is undone or finished by the next."""
+
+
 class SinkWriter(Protocol):
     """Writes a dataflow's changes in one reactor."""
 
@@ -162,7 +217,7 @@ class SinkWriter(Protocol):
 
     def stats(self) -> dict[str, int]:
         """Counters for ``laminar_catalog.sinks``; those of several reactors are combined by
-        ``SinkConnector.combine``."""
+        ``WritingSink.combine``."""
 
     def state(self) -> bytes:
         """What a checkpoint keeps."""
@@ -173,14 +228,33 @@ class SinkWriter(Protocol):
 
 
 class SinkConnector(Protocol):
-    """A kind of sink."""
+    """A kind of sink: a ``DeliveringSink`` or a ``WritingSink``."""
 
     options: Mapping[str, Option]
 
-    def check(self, options: Mapping[str, str], columns: Sequence[SourceColumn]) -> None:
-        """Raises PgError 22023 for options that cannot be honoured. Run at CREATE SINK."""
+    def check(self, spec: SinkSpec) -> None:
+        """Raises PgError 22023, 0A000 for what cannot be honoured. Run at CREATE SINK."""
 
-    def open(self, options: Mapping[str, str], columns: Sequence[SourceColumn]) -> SinkWriter:
+
+@runtime_checkable
+class DeliveringSink(SinkConnector, Protocol):
+    """A sink whose changes leave the server, exactly once."""
+
+    def target(self, spec: SinkSpec) -> SinkTarget:
+        """Open where the changes go, ready to take some.
+
+        Also called at CREATE SINK, in a thread: what is wrong with the target is the statement's error.
+        """
+
+    def interval(self, spec: SinkSpec) -> float:
+        """Seconds between deliveries while there are changes."""
+
+
+@runtime_checkable
+class WritingSink(SinkConnector, Protocol):
+    """A sink inside the reactors, whose state is part of the checkpoint."""
+
+    def open(self, spec: SinkSpec) -> SinkWriter:
         """A writer for one reactor."""
 
     def combine(self, stats: Sequence[dict[str, int]]) -> dict[str, int]:
@@ -233,14 +307,19 @@ def type_mismatch(column: SourceColumn, actual: str, what: str) -> PgError:
 
 
 __all__ = [
+    "DeliveringSink",
     "Option",
     "ScanRequest",
+    "SinkBatch",
     "SinkConnector",
+    "SinkSpec",
+    "SinkTarget",
     "SinkWriter",
     "SourceColumn",
     "SourceConnector",
     "SourceReader",
     "SourceSpec",
+    "WritingSink",
     "bad_option",
     "check_columns",
     "sink_connector",

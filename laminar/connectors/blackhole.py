@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from laminar.connectors.base import SinkWriter, SourceColumn
+from laminar.connectors.base import SinkSpec, SinkWriter
 from laminar.connectors.options import SINK_OPTIONS, Option, parse_options
 from laminar.connectors.rowhash import row_hashes
 
@@ -65,10 +65,10 @@ class BlackholeWriter:
 class Blackhole:
     options: Mapping[str, Option] = SINK_OPTIONS
 
-    def check(self, options: Mapping[str, str], columns: Sequence[SourceColumn]) -> None:
-        parse_options(options.items(), self.options, "connector blackhole")
+    def check(self, spec: SinkSpec) -> None:
+        parse_options(spec.options, self.options, "connector blackhole")
 
-    def open(self, options: Mapping[str, str], columns: Sequence[SourceColumn]) -> SinkWriter:
+    def open(self, spec: SinkSpec) -> SinkWriter:
         return BlackholeWriter()
 
     def combine(self, stats: Sequence[dict[str, int]]) -> dict[str, int]:

@@ -19,8 +19,10 @@ import lmdb
 from laminar import logging
 from laminar.engine.compaction import compact
 from laminar.engine.config import EngineConfig
+from laminar.engine.deliveries import Deliveries, Delivery
 from laminar.engine.manifest import Manifest, ManifestStore, StateFile
-from laminar.engine.protocol import CheckpointReport
+from laminar.engine.nodes import Sink
+from laminar.engine.protocol import CheckpointReport, SpoolReport
 from laminar.engine.serving import Pending, ServingStore
 from laminar.engine.wal import Wal
 from laminar.errors import CANNOT_CONNECT_NOW, DISK_FULL, INTERNAL_ERROR, IO_ERROR, PgError
@@ -45,13 +47,16 @@ class Begun:
 class Checkpoints:
     """All checkpoints of a data directory; ``manifest`` is the newest one."""
 
-    def __init__(self, data_dir: Path, reactors: int) -> None:
+    def __init__(self, data_dir: Path, reactors: int, deliveries: Deliveries) -> None:
         self.data_dir = data_dir
         self.reactors = reactors
+        self.deliveries = deliveries
         self._store = ManifestStore(data_dir / "manifest")
         self.manifest = self._store.load() or Manifest(reactors=reactors)
         #: durable state files that no manifest names yet, because something else failed
         self._unnamed: list[list[StateFile]] = [[] for _ in range(reactors)]
+        #: the same for sinks
+        self._spools: list[SpoolReport] = []
         self._reports: dict[int, asyncio.Future[CheckpointReport | PgError]] = {}
         #: how often reactors have been lost, and how often they had been when files were asked for
         self._losses = 0
@@ -75,12 +80,12 @@ class Checkpoints:
             return None
         return max(0.0, self._last + interval - time.monotonic())
 
-    def wanted(self, wal_end: int, config: EngineConfig) -> bool:
+    def wanted(self, wal_end: int, interval: float, config: EngineConfig) -> bool:
         """Whether the epoch that begins now shall be a checkpoint."""
         if self.running:
             return False
         grown = wal_end - self.manifest.lsn > config.checkpoint_wal_bytes
-        return grown or time.monotonic() - self._last > config.checkpoint_interval
+        return grown or time.monotonic() - self._last > interval
 
     def result(self) -> asyncio.Future[None]:
         """Completes with the next checkpoint to begin."""
@@ -114,6 +119,7 @@ class Checkpoints:
         """A reactor has written its file, or could not (then its next file has those entries too)."""
         if isinstance(result, CheckpointReport):
             self._unnamed[reactor].append(StateFile(Path(result.path).name, result.size))
+            self._spools += result.spools
         future = self._reports.get(reactor)
         if future is not None and not future.done():
             future.set_result(result)
@@ -124,6 +130,7 @@ class Checkpoints:
             if not future.done():
                 future.set_result(REACTORS_LOST)
         self._unnamed = [[] for _ in range(self.reactors)]
+        self._spools = []
         self._losses += 1
 
     def fail(self, error: PgError) -> None:
@@ -184,15 +191,19 @@ class Checkpoints:
         store.write_checkpoint(pending, folder)
         _sync(folder)
         _sync(self.data_dir / "state")
+        _sync(self.data_dir / "spools")
 
     async def _commit(self, manifest: Manifest) -> None:
         """Name the new files; then remove what no manifest names any more."""
-        unnamed, self._unnamed = self._unnamed, [[] for _ in range(self.reactors)]
         known = self.manifest.states or [[] for _ in range(self.reactors)]
-        manifest.states = [old + new for old, new in zip(known, unnamed, strict=True)]
+        manifest.states = [old + new for old, new in zip(known, self._unnamed, strict=True)]
+        promised = _deliveries(manifest, self._spools)
+        manifest.deliveries = self.deliveries.open + promised
         await asyncio.to_thread(self._compact, manifest)
         await asyncio.to_thread(self._store.save, manifest)
         self.manifest = manifest
+        self._unnamed, self._spools = [[] for _ in range(self.reactors)], []
+        self.deliveries.promise(promised)
         await asyncio.to_thread(self._sweep, manifest)
 
     def _compact(self, manifest: Manifest) -> None:
@@ -212,7 +223,8 @@ class Checkpoints:
         """Remove files that the manifest does not name; nothing else is being written now."""
         states = {file.name for files in [*manifest.states, *self._unnamed] for file in files}
         stored = {segment.file for segments in manifest.stored.values() for segment in segments}
-        for folder, named in (("state", states), ("store", stored)):
+        spools = {spool.name for delivery in manifest.deliveries for spool in delivery.spools}
+        for folder, named in (("state", states), ("store", stored), ("spools", spools)):
             for path in (self.data_dir / folder).iterdir():
                 if path.name not in named:
                     path.unlink(missing_ok=True)
@@ -229,6 +241,20 @@ class Checkpoints:
 
     def close(self) -> None:
         self._store.close()
+
+
+def _deliveries(manifest: Manifest, spools: list[SpoolReport]) -> list[Delivery]:
+    """What the checkpoint promises to each sink."""
+    found: dict[int, list[SpoolReport]] = {}
+    for spool in spools:
+        found.setdefault(spool.sink, []).append(spool)
+    specs = {flow.id: flow.root.spec for flow in manifest.dataflows if isinstance(flow.root, Sink)}
+    # What a sink gathers after it has been dropped is nobody's.
+    return [
+        Delivery(oid, manifest.epoch, specs[oid], tuple(files))
+        for oid, files in found.items()
+        if oid in specs
+    ]
 
 
 def _checked(result: CheckpointReport | PgError) -> CheckpointReport:

@@ -23,6 +23,8 @@ class EngineConfig:
         wal_segment_bytes: size of a WAL file.
         ring_bytes: capacity of each ring, a power of two.
         max_backlog_bytes: bytes on the way to one reactor beyond which commits wait.
+        max_undelivered_bytes: changes on disk for a sink whose target does not take them, beyond which
+            sources rest and commits wait.
         max_future: microseconds by which an event time may be ahead of the clock; None for any.
         pin: bind each reactor to a core.
     """
@@ -34,5 +36,6 @@ class EngineConfig:
     wal_segment_bytes: int = 16 << 20
     ring_bytes: int = 4 << 20
     max_backlog_bytes: int = 64 << 20
+    max_undelivered_bytes: int = 1 << 30
     max_future: int | None = None
     pin: bool = True

@@ -32,7 +32,7 @@ from laminar.engine.records import (
     encode_transaction,
     total_size,
 )
-from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
 from laminar.engine.restart import take_up
 from laminar.engine.revival import Revival
 from laminar.engine.serving import EpochView
@@ -45,6 +45,8 @@ log = logging.get(__name__)
 
 #: log space that transactions leave for epoch records, so that a full disk does not stop publication
 _EPOCH_ROOM = 1 << 16
+#: seconds that a stop waits for sinks
+_DELIVERY_GRACE = 5.0
 
 
 class CommitGate(Protocol):
@@ -90,28 +92,35 @@ class Coordinator(EngineState):
 
     # --- start and stop ---------------------------------------------------------------
 
-    async def start(self, relations: Iterable[RelationSpec], dataflows: Iterable[DataflowSpec]) -> None:
+    async def start(
+        self,
+        relations: Iterable[RelationSpec],
+        dataflows: Iterable[DataflowSpec],
+        next_oid: int | None = None,
+    ) -> None:
         """Recover, start the reactors and the epoch clock.
 
         No other process may use the directory: the caller holds its lock.
 
         Args:
             relations: all there are; kind ``view`` for each dataflow that materializes.
-            dataflows: of all views and sinks, those that others read first.
+            dataflows: of all views and sinks.
+            next_oid: dataflows from this one on never came to be, though a checkpoint may have them.
 
         Raises:
             PgError: XX001 when the directory is damaged.
         """
         self.data_dir.mkdir(parents=True, exist_ok=True)
         try:
-            for folder in ("wal", "state", "store", "scratch"):
+            for folder in ("wal", "state", "store", "spools", "scratch"):
                 (self.data_dir / folder).mkdir(exist_ok=True)
-            self.checkpoints = Checkpoints(self.data_dir, self.config.reactors)
+            self.checkpoints = Checkpoints(self.data_dir, self.config.reactors, self.deliveries)
             for spec in relations:
                 self.add_relation(spec)
-            wanted = {spec.id: spec for spec in dataflows}
-            take_up(self, wanted)
+            wanted = {spec.id: spec for spec in in_dependency_order(dataflows)}
+            take_up(self, wanted, next_oid)
             self.wal = Wal(self.data_dir / "wal", self.config.wal_segment_bytes, self._fail)
+            self.deliveries.promise(self.checkpoints.manifest.deliveries)
             await self._revival.until_it_works(self._finish)
             self._tasks.append(asyncio.create_task(self._run()))
             await self._reconcile(wanted)
@@ -119,6 +128,7 @@ class Coordinator(EngineState):
         except BaseException:
             for task in self._tasks:
                 task.cancel()
+            await self.deliveries.close(0)
             self._group.kill()
             raise
 
@@ -147,6 +157,7 @@ class Coordinator(EngineState):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.checkpoints.idle()
+        await self.deliveries.close(_DELIVERY_GRACE)
         if self.fleet is not None:
             await self.fleet.stop()
         await self.wal.close()
@@ -202,6 +213,7 @@ class Coordinator(EngineState):
         self.check()
         if self.fleet is not None:
             await self.fleet.room(self.config.max_backlog_bytes)
+        await self.deliveries.room()
         while True:
             specs = [(self.relation(oid), change) for oid, change in changes]
             prepared = self.rows.prepare(specs, clock_time(), self.config.max_future)
@@ -271,7 +283,7 @@ class Coordinator(EngineState):
                 if lost:
                     await self._revival.until_it_works(self._finish)
                     lost = False
-                if not await self.clock.due(self.checkpoints.due_in(self.config.checkpoint_interval)):
+                if not await self.clock.due(self.checkpoints.due_in(self.checkpoint_interval)):
                     self.plan.checkpoint = True
                 self.clock.begin()
                 await self._epoch()
@@ -293,7 +305,7 @@ class Coordinator(EngineState):
         self.open += 1
         self.start_lsn[self.open] = self.wal.end
         plan, self.plan = self.plan, Plan()
-        if self.checkpoints.wanted(self.wal.end, self.config):
+        if self.checkpoints.wanted(self.wal.end, self.checkpoint_interval, self.config):
             plan.checkpoint = True
         if plan.checkpoint and self.checkpoints.running:
             self.plan.checkpoint, plan.checkpoint = True, False
@@ -320,6 +332,7 @@ class Coordinator(EngineState):
             complete=tuple(plan.complete),
             detach=tuple(plan.detach),
             partitions=plan.partitions,
+            paused=self.deliveries.behind,
         )
         gathering = self._group.barrier(message)
         # Rows committed from now on queue behind the barrier, where the new dataflows take changes.
@@ -384,7 +397,7 @@ class Coordinator(EngineState):
     def _manifest(self, epoch: int) -> Manifest:
         """What a checkpoint of the epoch just published says beside its files."""
         flows = list(self.dataflows.values())
-        used = {oid for flow in flows for oid in (flow.id, *flow.inputs)}
+        used = {oid for flow in flows for oid in (flow.feeds, *flow.inputs) if oid is not None}
         return Manifest(
             epoch,
             self.now,
@@ -395,6 +408,7 @@ class Coordinator(EngineState):
             dict(self.rows.row_ids),
             flows,
             [self.known[oid] for oid in used if oid in self.known],
+            filling=[i.feeds for i in self.installing.values() if i.feeds and i.id not in self.dataflows],
         )
 
     # --- dataflows ----------------------------------------------------------------------------

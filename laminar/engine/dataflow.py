@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from laminar.engine.change import Barrier, Change, Watermarks
@@ -15,9 +16,10 @@ from laminar.engine.exchange import ExchangeOperator
 from laminar.engine.inputs import InputOperator
 from laminar.engine.nodes import Exchange, Input, Materialize, Node, Sink
 from laminar.engine.operators.base import Operator, Timed
-from laminar.engine.outputs import MaterializeOperator, SinkOperator
+from laminar.engine.outputs import DeliveredSinkOperator, MaterializeOperator, sink_operator
 from laminar.engine.protocol import OperatorStats
 from laminar.engine.relations import DataflowSpec, children, topological
+from laminar.engine.spool import SpoolFile
 
 
 class Host(Protocol):
@@ -25,6 +27,8 @@ class Host(Protocol):
 
     index: int
     count: int
+    #: folder for what sinks have yet to deliver
+    spools: Path
 
     def make_operator(self, spec: DataflowSpec, node: Node) -> Operator:
         """A computing operator (everything but inputs, exchanges and outputs)."""
@@ -79,7 +83,7 @@ class Dataflow:
             case Materialize():
                 return MaterializeOperator(node, self.host)
             case Sink():
-                return SinkOperator(node)
+                return sink_operator(node, self.host)
         return self.host.make_operator(self.spec, node)
 
     def inputs(self) -> list[tuple[Vertex, InputOperator]]:
@@ -124,6 +128,11 @@ class Dataflow:
     def due(self) -> int | None:
         """When (microseconds since 1970) an operator wants a barrier even if nothing comes in."""
         return min((at for operator in self._timed if (at := operator.due()) is not None), default=None)
+
+    def spool(self) -> SpoolFile | None:
+        """At a checkpoint: what a sink has gathered for its target."""
+        operator = self.root.operator
+        return operator.spooler.rotate() if isinstance(operator, DeliveredSinkOperator) else None
 
     def stats(self) -> list[OperatorStats]:
         return [

@@ -48,7 +48,7 @@ class Fleet:
 
     Args:
         config: number, pinning, ring size.
-        scratch: folder for the reactors' state maps.
+        data_dir: has folders for the reactors' state maps and spools.
         on_message: called on the event loop with (reactor, message).
         on_death: called on the event loop, once, with the number of a reactor that died.
     """
@@ -56,12 +56,12 @@ class Fleet:
     def __init__(
         self,
         config: EngineConfig,
-        scratch: Path,
+        data_dir: Path,
         on_message: Callable[[int, Message], None],
         on_death: Callable[[int, int], None],
     ) -> None:
         self.config = config
-        self.scratch = scratch
+        self.data_dir = data_dir
         self.on_message = on_message
         self.on_death = on_death
         self.reactors: list[Reactor] = []
@@ -106,7 +106,8 @@ class Fleet:
             bell=bells[index],
             server=(rings[-1, index], rings[index, -1], self._bell),
             peers=peers,
-            scratch=str(self.scratch / str(index)),
+            scratch=str(self.data_dir / "scratch" / str(index)),
+            spools=str(self.data_dir / "spools"),
         )
         inherited = {
             self._bell,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from laminar import logging
 from laminar.engine.backfill import Progress, send_past
+from laminar.engine.deliveries import interval
 from laminar.engine.fleet import ReactorsLost
 from laminar.engine.messages import Kind
 from laminar.engine.partitions import SourcePartitions
@@ -54,11 +55,11 @@ class Installer:
                 try:
                     return await self._install(spec, progress)
                 except ReactorsLost:
-                    state.empty(spec.id)
+                    self._empty(spec)
                     await self.group.until_live()
             raise PgError(INTERNAL_ERROR, f"the reactors fail at this: {self.group.last_words}")
         except BaseException:
-            self._discard(spec.id)
+            self._discard(spec)
             raise
         finally:
             del state.installing[spec.id]
@@ -92,20 +93,32 @@ class Installer:
             raise ReactorsLost
         return epoch + 1
 
-    def _discard(self, dataflow: int) -> None:
+    def _empty(self, spec: DataflowSpec) -> None:
+        """Remove what an unfinished dataflow has stored."""
+        if spec.feeds is not None:
+            self.state.empty(spec.feeds)
+
+    def _discard(self, spec: DataflowSpec) -> None:
         """Undo an installation."""
-        state = self.state
+        state, dataflow = self.state, spec.id
         for planned in (state.plan.attach, state.plan.complete):
             if dataflow in planned:
                 planned.remove(dataflow)
         self.group.attached.pop(dataflow, None)
         state.plan.detach.append(dataflow)
         state.forget_dataflow(dataflow)
-        state.empty(dataflow)
+        self._empty(spec)
         state.clock.dirty()
+
+    async def _flush_sinks(self, dataflows: Sequence[int]) -> None:
+        """Promise what sinks have gathered: they get everything up to their end."""
+        specs = [self.state.dataflows[oid] for oid in dataflows if oid in self.state.dataflows]
+        if any(interval(spec) is not None for spec in specs):
+            await self.checkpoint()
 
     async def remove(self, dataflows: Sequence[int]) -> None:
         """See ``Coordinator.remove``."""
+        await self._flush_sinks(dataflows)
         for dataflow in dataflows:
             self.state.plan.detach.append(dataflow)
             self.state.forget_dataflow(dataflow)

@@ -11,6 +11,7 @@ from typing import Any
 import lmdb
 
 from laminar._native.crc32c import crc32c
+from laminar.engine.deliveries import Delivery, delivery_from_json
 from laminar.engine.protocol import Positions
 from laminar.engine.records import decode_positions
 from laminar.engine.relations import DataflowSpec, RelationSpec
@@ -43,6 +44,8 @@ class Manifest:
         states: per reactor, oldest first.
         stored: the serving store's files per relation.
         state_bytes: live state per reactor, for deciding on compaction.
+        filling: relations with rows of dataflows that were being installed.
+        deliveries: promised to sinks and not known to be delivered.
     """
 
     epoch: int = 0
@@ -57,6 +60,8 @@ class Manifest:
     states: list[list[StateFile]] = field(default_factory=list)
     stored: dict[int, list[Segment]] = field(default_factory=dict)
     state_bytes: list[int] = field(default_factory=list)
+    filling: list[int] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
 
 
 class ManifestStore:
@@ -81,8 +86,9 @@ class ManifestStore:
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest; durable when it returns."""
-        plain = replace(manifest, dataflows=[], relations=[])
+        plain = replace(manifest, dataflows=[], relations=[], deliveries=[])
         values = asdict(plain) | {"format": _FORMAT}
+        values["deliveries"] = [delivery.to_json() for delivery in manifest.deliveries]
         for name in ("dataflows", "relations"):
             values[name] = [pickle.dumps(spec).hex() for spec in getattr(manifest, name)]
         raw = json.dumps(values, separators=(",", ":")).encode()
@@ -102,4 +108,5 @@ def _decode(values: dict[str, Any]) -> Manifest:
     manifest.relations = [pickle.loads(bytes.fromhex(spec)) for spec in values["relations"]]
     manifest.states = [[StateFile(**f) for f in files] for files in values["states"]]
     manifest.stored = {int(oid): [Segment(**s) for s in files] for oid, files in values["stored"].items()}
+    manifest.deliveries = [delivery_from_json(delivery) for delivery in values.get("deliveries", [])]
     return manifest

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Union
 
+from laminar.connectors.base import SinkSpec
 from laminar.sql.plan import Aggregate, Column, ColumnRef, Emit, Expr
 
 
@@ -183,13 +184,15 @@ class Materialize:
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """The end of a dataflow that feeds a connector sink."""
+    """The end of a dataflow that feeds a connector sink.
+
+    The first columns are the sink's, hidden ones follow.
+    """
 
     id: int
     input: Node
     relation: int
-    connector: str
-    options: tuple[tuple[str, str], ...]
+    spec: SinkSpec
     properties: Properties
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from laminar.connectors.base import SinkWriter, SourceColumn, sink_connector
+from laminar.connectors.base import SinkWriter, WritingSink, sink_connector
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import Materialize, Sink
+from laminar.engine.spool import Spooler
 
 if TYPE_CHECKING:
     from laminar.engine.dataflow import Host
@@ -58,14 +60,13 @@ class MaterializeOperator:
         pass
 
 
-class SinkOperator:
-    """Feeds a connector sink; its writer's state is part of the checkpoint."""
+class WritingSinkOperator:
+    """Feeds a sink inside the reactors; its writer's state is part of the checkpoint."""
 
     _SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
-    def __init__(self, node: Sink) -> None:
-        columns = [SourceColumn(c.name, c.type) for c in node.properties.columns]
-        self.writer: SinkWriter = sink_connector(node.connector).open(dict(node.options), columns)
+    def __init__(self, node: Sink, connector: WritingSink) -> None:
+        self.writer: SinkWriter = connector.open(node.spec)
         self.rows = 0
 
     def process(self, port: int, change: Change) -> list[Change]:
@@ -88,3 +89,40 @@ class SinkOperator:
 
     def close(self) -> None:
         self.writer.close()
+
+
+class DeliveredSinkOperator:
+    """Spools changes for the server, which delivers them once a checkpoint has promised them."""
+
+    def __init__(self, node: Sink, folder: Path) -> None:
+        self.spooler = Spooler(folder, node.relation, len(node.spec.columns))
+        self.rows = 0
+
+    def process(self, port: int, change: Change) -> list[Change]:
+        self.rows += len(change)
+        self.spooler.write(change)
+        return []
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        self.spooler.barrier(barrier.epoch)
+        return [], inputs[0]
+
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        return iter(())
+
+    def restore(self, entries: pa.RecordBatch) -> None:
+        raise AssertionError("a spool is no state")
+
+    def stats(self) -> dict[str, int]:
+        return {"rows_in": self.rows}
+
+    def close(self) -> None:
+        self.spooler.close()
+
+
+def sink_operator(node: Sink, host: Host) -> WritingSinkOperator | DeliveredSinkOperator:
+    """The operator for the connector's kind of sink."""
+    connector = sink_connector(node.spec.connector)
+    if isinstance(connector, WritingSink):
+        return WritingSinkOperator(node, connector)
+    return DeliveredSinkOperator(node, host.spools)

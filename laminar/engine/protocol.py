@@ -115,6 +115,7 @@ class BarrierMessage:
         detach: dataflows to remove after this epoch.
         replay: positions to read connector sources up to, exactly; None when live.
         partitions: connector sources with new partitions.
+        paused: connector sources rest, because what is downstream cannot keep up.
     """
 
     epoch: int
@@ -126,6 +127,7 @@ class BarrierMessage:
     detach: tuple[int, ...] = ()
     replay: Positions | None = None
     partitions: dict[int, Partitions] = field(default_factory=dict)
+    paused: bool = False
 
 
 @dataclass(slots=True)
@@ -165,13 +167,24 @@ class EpochReport:
 
 
 @dataclass(slots=True)
+class SpoolReport:
+    """A file with changes for a sink: the sink's oid, the file's name within the folder of spools."""
+
+    sink: int
+    name: str
+    size: int
+    rows: int
+
+
+@dataclass(slots=True)
 class CheckpointReport:
-    """A reactor's state file."""
+    """A reactor's state file and its files for sinks."""
 
     path: str
     size: int
     entries: int
     state_bytes: int
+    spools: list[SpoolReport] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -186,6 +199,7 @@ class ReactorSettings:
         server: (ring from the server, ring to the server, the server's eventfd).
         peers: other reactor -> (ring from it, ring to it, its eventfd).
         scratch: folder for state maps.
+        spools: folder for what sinks have yet to deliver.
     """
 
     index: int
@@ -196,3 +210,4 @@ class ReactorSettings:
     server: tuple[int, int, int]
     peers: dict[int, tuple[int, int, int]]
     scratch: str
+    spools: str

@@ -33,9 +33,10 @@ class Publisher:
         changes: dict[int, list[Change]] = {}
         for relation, change in commits:
             changes.setdefault(relation, []).append(change)
+        fed = {flow.feeds for flow in (*state.dataflows.values(), *state.installing.values())}
         for relation, delivered in gathering.changes.items():
             # A dataflow that has been cancelled goes on until the next barrier; nobody wants its rows.
-            if relation in state.dataflows or relation in state.installing:
+            if relation in fed:
                 changes.setdefault(relation, []).extend(delivered)
         stored = {oid: found for oid, found in changes.items() if oid in state.store}
         state.store.publish(epoch, stored, now)

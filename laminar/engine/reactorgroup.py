@@ -40,7 +40,7 @@ class ReactorGroup:
     def begin(self) -> Fleet:
         """Start a new generation; it is not fed before ``live``."""
         self.gatherings.clear()
-        self.fleet = Fleet(self.state.config, self.state.data_dir / "scratch", self._received, self._died)
+        self.fleet = Fleet(self.state.config, self.state.data_dir, self._received, self._died)
         self.fleet.start()
         return self.fleet
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 
 from laminar.connectors.base import SourceSpec
-from laminar.engine.nodes import Input, Node
+from laminar.engine.nodes import Input, Materialize, Node
 from laminar.engine.serving import Layout
 from laminar.types import INT8, PgType
 
@@ -102,7 +102,11 @@ class DataflowSpec:
     kind: Literal["view", "sink"] = "view"
     fingerprint: str = ""
     timezone: str = "UTC"
-    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def feeds(self) -> int | None:
+        """The stored relation that has its rows: a view's own, the table that a sink fills, or none."""
+        return self.root.relation if isinstance(self.root, Materialize) else None
 
 
 def children(node: Node) -> tuple[Node, ...]:
@@ -130,6 +134,24 @@ def topological(root: Node) -> list[Node]:
         order[node.id] = node
 
     visit(root)
+    return list(order.values())
+
+
+def in_dependency_order(dataflows: Iterable[DataflowSpec]) -> list[DataflowSpec]:
+    """Those that others read first; the order of those that do not depend on each other stays."""
+    flows = list(dataflows)
+    feeding = {flow.feeds: flow for flow in flows if flow.feeds is not None}
+    order: dict[int, DataflowSpec] = {}
+
+    def visit(flow: DataflowSpec) -> None:
+        if flow.id not in order:
+            for oid in flow.inputs:
+                if oid in feeding:
+                    visit(feeding[oid])
+            order[flow.id] = flow
+
+    for flow in flows:
+        visit(flow)
     return list(order.values())
 
 

@@ -13,13 +13,23 @@ from laminar.errors import OBJECT_NOT_IN_PREREQUISITE_STATE, PgError
 log = logging.get(__name__)
 
 
-def take_up(state: EngineState, wanted: dict[int, DataflowSpec]) -> None:
-    """Fill dataflows and the serving store from the checkpoint; 55000 when rows would be lost."""
+def take_up(state: EngineState, wanted: dict[int, DataflowSpec], next_oid: int | None) -> None:
+    """Fill dataflows and the serving store from the checkpoint; 55000 when rows would be lost.
+
+    Args:
+        wanted: dataflows that the catalog has.
+        next_oid: see ``Coordinator.start``.
+    """
     manifest = state.checkpoints.manifest
     state.dataflows = _usable(state, manifest, wanted)
     for old in manifest.relations:
         state.known.setdefault(old.oid, old)
-    stored = {oid: files for oid, files in manifest.stored.items() if _is_whole(state, oid)}
+    # A checkpoint also has rows of dataflows that were being installed or removed.
+    void = {flow.feeds for flow in wanted.values() if flow.id not in state.dataflows} | {*manifest.filling}
+    if next_oid is not None:
+        void |= {flow.feeds for flow in manifest.dataflows if flow.id >= next_oid}
+    kept = [oid for oid, spec in state.relations.items() if _is_whole(state, spec) and oid not in void]
+    stored = {oid: files for oid, files in manifest.stored.items() if oid in kept}
     state.store.restore(state.data_dir / "store", stored, manifest.epoch, manifest.now)
     _refuse_loss(state, manifest)
     state.rows.row_ids = dict(manifest.row_ids)
@@ -53,15 +63,9 @@ def _usable(
     return found
 
 
-def _is_whole(state: EngineState, relation: int) -> bool:
-    """Whether a relation's stored rows are worth anything: a view's only with its dataflow's state.
-
-    A checkpoint also has rows of views that were being installed or removed.
-    """
-    spec = state.relations.get(relation)
-    return (
-        relation in state.store and spec is not None and (spec.kind != "view" or relation in state.dataflows)
-    )
+def _is_whole(state: EngineState, spec: RelationSpec) -> bool:
+    """Whether a relation's stored rows are worth anything: a view's only with its dataflow's state."""
+    return spec.oid in state.store and (spec.kind != "view" or spec.oid in state.dataflows)
 
 
 def _refuse_loss(state: EngineState, manifest: Manifest) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from laminar.engine.checkpoint import Checkpoints
 from laminar.engine.config import EngineConfig
+from laminar.engine.deliveries import Deliveries, interval
 from laminar.engine.epochs import Clock, Commits, Plan
 from laminar.engine.protocol import Partitions, Positions
 from laminar.engine.relations import DataflowSpec, RelationSpec
@@ -52,6 +53,7 @@ class EngineState:
         #: the epoch that rows are committed into, and the time of the last one that was begun
         self.open = 1
         self.now = 0
+        self.deliveries = Deliveries(data_dir / "spools", config.max_undelivered_bytes, self.clock.urge)
         #: accepted rows of epochs that are not published, by epoch; where each epoch begins in the log
         self.pending: dict[int, Commits] = {}
         self.start_lsn: dict[int, int] = {}
@@ -90,6 +92,12 @@ class EngineState:
         for relation, change in commits:
             if relation in self.relations:
                 self.rows.replayed(self.relations[relation], change)
+
+    @property
+    def checkpoint_interval(self) -> float:
+        """Seconds between checkpoints while there is data: the shortest that anything asks for."""
+        asked = (interval(flow) for flow in self.dataflows.values())
+        return min([self.config.checkpoint_interval, *(found for found in asked if found is not None)])
 
     def next_time(self) -> int:
         """The time of an epoch that begins now: microseconds since 1970, later than the one before."""

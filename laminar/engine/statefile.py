@@ -13,14 +13,15 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 from laminar._native.crc32c import crc32c
-from laminar.engine.protocol import CheckpointReport
+from laminar.engine.protocol import CheckpointReport, SpoolReport
 from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
 
-_MAGIC = b"LAMSTAT1"
+MAGIC = b"LAMSTAT1"
 _BLOCK = struct.Struct("<qqqII")
 _END = -1
 
@@ -30,30 +31,38 @@ Entries = list[tuple[int, int, list[pa.RecordBatch]]]
 
 def write_states(path: Path, entries: Entries) -> tuple[int, int]:
     """Write a file and make it durable; returns its size and the number of entries."""
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
     count = 0
     with path.open("wb") as file:
-        file.write(_MAGIC)
+        file.write(MAGIC)
         for dataflow, node, batches in entries:
             if not batches:
                 continue
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_stream(sink, batches[0].schema, options=options) as writer:
-                for batch in batches:
-                    count += batch.num_rows
-                    writer.write_batch(batch)
-            payload = sink.getvalue()
-            file.write(_head(dataflow, node, payload.size, crc32c(payload)))
-            file.write(payload)
-        file.write(_head(_END, 0, 0, 0))
+            count += sum(batch.num_rows for batch in batches)
+            file.writelines(block(dataflow, node, batches))
+        file.write(END)
         file.flush()
         os.fsync(file.fileno())
         return file.tell(), count
 
 
+def block(dataflow: int, node: int, batches: list[pa.RecordBatch]) -> tuple[bytes, pa.Buffer]:
+    """Head and payload of a block with batches of one schema."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    with pa.ipc.new_stream(sink, batches[0].schema, options=options) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    payload = sink.getvalue()
+    return _head(dataflow, node, payload.size, crc32c(payload)), payload
+
+
 def _head(dataflow: int, node: int, length: int, crc: int) -> bytes:
     body = _BLOCK.pack(dataflow, node, length, crc, 0)
     return _BLOCK.pack(dataflow, node, length, crc, crc32c(body))
+
+
+#: the block behind the last one
+END = _head(_END, 0, 0, 0)
 
 
 def read_states(path: str | Path) -> Iterator[tuple[int, int, pa.RecordBatch]]:
@@ -64,7 +73,7 @@ def read_states(path: str | Path) -> Iterator[tuple[int, int, pa.RecordBatch]]:
     except OSError as error:
         raise PgError(DATA_CORRUPTED, f"state file {path} cannot be read: {error}") from error
     view = memoryview(data)
-    if bytes(view[:8]) != _MAGIC:
+    if bytes(view[:8]) != MAGIC:
         raise _damaged(path, 0, "it does not start like one")
     at = 8
     while True:
@@ -88,19 +97,26 @@ def _damaged(path: Path, offset: int, why: str) -> PgError:
     return PgError(DATA_CORRUPTED, f"state file {path} is damaged at byte {offset}: {why}")
 
 
+class Spool(Protocol):
+    """A file of a sink that is not whole yet."""
+
+    def finish(self) -> SpoolReport:
+        """Make it whole and durable; OSError when that fails, then it can be tried again."""
+
+
 class StateWriter:
     """Writes state files in a thread of its own; rings the bell when one is finished."""
 
     def __init__(self, bell: int) -> None:
         self._bell = bell
-        self._jobs: queue.SimpleQueue[tuple[int, str, Entries, int] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[tuple[int, str, Entries, int, list[Spool]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, CheckpointReport | PgError]] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="state-writer", daemon=True)
         self._thread.start()
 
-    def write(self, epoch: int, path: str, entries: Entries, state_bytes: int) -> None:
-        """Begin writing."""
-        self._jobs.put((epoch, path, entries, state_bytes))
+    def write(self, epoch: int, path: str, entries: Entries, state_bytes: int, spools: list[Spool]) -> None:
+        """Begin writing; the spools are finished too."""
+        self._jobs.put((epoch, path, entries, state_bytes, spools))
 
     def finished(self) -> tuple[int, CheckpointReport | PgError] | None:
         """An epoch whose file is written, or could not be (53100, 58030)."""
@@ -116,18 +132,21 @@ class StateWriter:
 
     def _run(self) -> None:
         kept: Entries = []  # of files that could not be written
+        kept_spools: list[Spool] = []
         while (job := self._jobs.get()) is not None:
-            epoch, path, entries, state_bytes = job
+            epoch, path, entries, state_bytes, spools = job
+            kept_spools += spools
             result: CheckpointReport | PgError
             try:
                 size, count = write_states(Path(path), kept + entries)
-                kept = []
-                result = CheckpointReport(path, size, count, state_bytes)
+                found = [spool.finish() for spool in kept_spools]
+                kept, kept_spools = [], []
+                result = CheckpointReport(path, size, count, state_bytes, found)
             except OSError as error:
                 kept += entries
                 Path(path).unlink(missing_ok=True)
                 code = DISK_FULL if error.errno == 28 else IO_ERROR
                 result = PgError(code, f"could not write {path}: {error.strerror}")
-            del job, entries
+            del job, entries, spools
             self._done.put((epoch, result))
             os.eventfd_write(self._bell, 1)

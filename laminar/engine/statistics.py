@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from laminar.connectors.base import sink_connector
+from laminar.connectors.base import WritingSink, sink_connector
 from laminar.engine.change import NO_WATERMARK
 from laminar.engine.nodes import Sink
 
@@ -171,13 +171,16 @@ def sink_counters(engine: Coordinator, dataflow: int) -> dict[str, int]:
     spec = engine.dataflows.get(dataflow)
     if spec is None or not isinstance(spec.root, Sink):
         return {}
+    connector = sink_connector(spec.root.spec.connector)
+    if not isinstance(connector, WritingSink):
+        return {}
     parts = [
         {k.removeprefix("sink_"): v for k, v in o.counters.items() if k.startswith("sink_")}
         for report in engine.reports.values()
         for o in report.operators
         if o.dataflow == dataflow and o.node == spec.root.id
     ]
-    return sink_connector(spec.root.connector).combine(parts)
+    return connector.combine(parts)
 
 
 def reactors(engine: Coordinator) -> list[ReactorStatistics]:

@@ -36,9 +36,9 @@ from laminar.engine.protocol import (
     ReactorSettings,
     StartState,
 )
-from laminar.engine.relations import DataflowSpec, RelationSpec
+from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
 from laminar.engine.sources import Consumer, SourceHub, check_readable
-from laminar.engine.statefile import StateWriter, read_states
+from laminar.engine.statefile import Spool, StateWriter, read_states
 from laminar.errors import INTERNAL_ERROR, PgError
 from laminar.sql.kernels.registry import registered
 
@@ -88,6 +88,7 @@ class Reactor:
     def __init__(self, settings: ReactorSettings) -> None:
         self.settings = settings
         self.index, self.count = settings.index, settings.count
+        self.spools = Path(settings.spools)
         incoming, outgoing, bell = settings.server
         self.inbox = Inbox(RingReader(incoming, bell))
         self.outbox = Outbox(RingWriter(outgoing, bell))
@@ -100,6 +101,8 @@ class Reactor:
         self.running = True
         self.live = False
         self.dirty = False
+        #: sources rest until a barrier says otherwise
+        self.paused = False
         self.relations: dict[int, RelationSpec] = {}
         #: dataflows in order of installation, so inputs come before what reads them
         self.dataflows: dict[int, Dataflow] = {}
@@ -153,7 +156,7 @@ class Reactor:
         if blocked is not None:
             ready |= not blocked.writer.sleep()
         if not ready:
-            pause = idle and self.live and any(hub.waiting for hub in self.hubs.values())
+            pause = idle and self.live and not self.paused and any(hub.waiting for hub in self.hubs.values())
             if self.poller.poll(_SOURCE_PAUSE * 1000 if pause else None):
                 os.eventfd_read(self.settings.bell)
         for inbox in inboxes:
@@ -323,6 +326,8 @@ class Reactor:
         """Let a built dataflow take changes."""
         dataflow, installation = self.built.pop(dataflow_id)
         self.dataflows[dataflow_id] = dataflow
+        order = in_dependency_order(flow.spec for flow in self.dataflows.values())
+        self.dataflows = {spec.id: self.dataflows[spec.id] for spec in order}
         if from_start:
             self.incomplete.add(dataflow_id)
         for vertex, operator in dataflow.inputs():
@@ -382,7 +387,7 @@ class Reactor:
     # --- epochs -------------------------------------------------------------------------
 
     def _read_sources(self) -> bool:
-        if not self.live:
+        if not self.live or self.paused:
             return False
         worked = False
         for hub in self.hubs.values():
@@ -417,6 +422,7 @@ class Reactor:
         for dataflow_id in message.attach:
             self._attach(dataflow_id, True)
         self.dirty = False
+        self.paused = message.paused
         self.epoch += 1
         self.now = message.now
         self._tick()
@@ -465,7 +471,13 @@ class Reactor:
             for dataflow in self.dataflows.values()
             for vertex in dataflow.vertices.values()
         )
-        self.writer.write(message.epoch, message.checkpoint.format(reactor=self.index), entries, state)
+        spools: list[Spool] = [
+            spool
+            for dataflow_id, dataflow in self.dataflows.items()
+            if dataflow_id not in self.incomplete and (spool := dataflow.spool()) is not None
+        ]
+        path = message.checkpoint.format(reactor=self.index)
+        self.writer.write(message.epoch, path, entries, state, spools)
 
     def _report_checkpoint(self) -> None:
         done = self.writer.finished()

@@ -16,7 +16,7 @@ from laminar.errors import (
     WRONG_OBJECT_TYPE,
     PgError,
 )
-from laminar.server import guc
+from laminar.server import guc, sinks
 from laminar.sql import facts
 from laminar.sql.binder import bind_type
 from laminar.sql.catalog_view import Attribute, Relation, Watermark
@@ -169,6 +169,7 @@ class SessionCatalog(StoredCatalog):
                 position=where,
             )
         self._session.check_owner(found)
+        sinks.refuse_filled(self.database, found, verb, where)
         return found
 
     def creation_name(self, name: QName) -> tuple[str, str]:

@@ -48,6 +48,8 @@ class Database:
         self.plans: dict[int, Materialize | Sink] = {}
         self.plans_cache = PlanCache()
         self.channels = Channels()
+        #: tables that sinks which are being created will fill
+        self.filling: set[int] = set()
         self.ready = False
         self.guard = WriteGuard(coordinator.store)
 
@@ -65,7 +67,7 @@ class Database:
                 relations.append(sources.view_spec(relation, root))
             elif relation.kind in ("table", "source"):
                 relations.append(sources.relation_spec(relation))
-        await self.coordinator.start(relations, dataflows)
+        await self.coordinator.start(relations, dataflows, self.catalog.next_oid)
         self.ready = True
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from laminar.catalog.objects import StoredColumn, StoredRelation
-from laminar.connectors.base import SourceColumn, SourceSpec, sink_connector, source_connector
+from laminar.connectors.base import SourceColumn, SourceSpec, source_connector
 from laminar.connectors.options import Option, bad_option, parse_options
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import RelationSpec
@@ -79,21 +79,6 @@ def source_spec(relation: StoredRelation) -> SourceSpec:
 def source_columns(columns: Sequence[StoredColumn]) -> tuple[SourceColumn, ...]:
     """Columns as connectors want them."""
     return tuple(SourceColumn(column.name, column.type, column.not_null) for column in columns)
-
-
-def sink_options(statement: s.CreateSink, columns: Sequence[StoredColumn]) -> tuple[str, dict[str, str]]:
-    """A sink's connector and options, checked; 22023 for what is not known."""
-    options = {option.name.lower(): option.value or "" for option in statement.options}
-    name = options.get("connector")
-    if name is None:
-        raise bad_option("a sink needs a connector", hint="Add WITH (connector = 'blackhole').").at(
-            statement.name.pos or None
-        )
-    try:
-        sink_connector(name).check(options, source_columns(columns))
-    except PgError as error:
-        raise error.at(statement.name.pos or None) from None
-    return name, options
 
 
 def relation_spec(relation: StoredRelation) -> RelationSpec:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from laminar.catalog.objects import StoredRelation
+from laminar.connectors.base import sink_connector
 from laminar.engine.nodes import Materialize, Sink
 from laminar.pgwire.settings import input_settings
-from laminar.server import guc
+from laminar.server import guc, sinks
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.sql.parse import parse_query
 from laminar.sql.plan import Emit
 from laminar.sql.resolve.session import reading_literals
-from laminar.sql.stream import plan_sink, plan_view
+from laminar.sql.stream import plan_into, plan_sink, plan_view
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
@@ -34,9 +35,13 @@ def stream_plan(database: Database, relation: StoredRelation, planned: PlannedQu
     """The dataflow for a view's or sink's planned query."""
     emit = emit_from(relation.emit)
     if relation.kind == "sink":
-        assert relation.connector is not None
-        connector = (relation.connector, relation.options)
-        return plan_sink(relation.oid, planned.plan, planned.columns, emit, database, connector)
+        table = sinks.filled(relation)
+        if table is not None:
+            return plan_into(table, planned.plan, planned.columns, emit, database)
+        spec = sinks.sink_spec(relation)
+        root = plan_sink(relation.oid, planned.plan, planned.columns, emit, database, spec)
+        sink_connector(spec.connector).check(root.spec)
+        return root
     return plan_view(relation.oid, planned.plan, planned.columns, emit, database)
 
 

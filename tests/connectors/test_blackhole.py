@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laminar.connectors.base import sink_connector
+from laminar.connectors.base import SinkSpec, sink_connector
 from laminar.connectors.blackhole import BlackholeWriter
 from laminar.connectors.rowhash import row_hashes
 from laminar.errors import PgError
@@ -99,5 +99,6 @@ def test_state_survives() -> None:
 
 def test_unknown_option() -> None:
     with pytest.raises(PgError, match='has no option "speed"') as error:
-        sink_connector("blackhole").check({"connector": "blackhole", "speed": "9"}, [])
+        options = (("connector", "blackhole"), ("speed", "9"))
+        sink_connector("blackhole").check(SinkSpec("s", "blackhole", options, ()))
     assert error.value.sqlstate == "22023" and error.value.hint == "Options: connector."

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from laminar.engine.checkpoint import REACTORS_LOST, Checkpoints
+from laminar.engine.deliveries import Deliveries
 from laminar.engine.manifest import Manifest
 from laminar.engine.protocol import CheckpointReport
 from laminar.engine.serving import ServingStore
@@ -21,11 +22,11 @@ def checkpoint(folder: Path, death: int | None) -> tuple[Manifest, PgError | Non
     """Run one with two reactors that die before step ``death``; returns the newest manifest."""
 
     async def run() -> tuple[Manifest, PgError | None]:
-        for name in ("state", "store", "wal"):
+        for name in ("state", "store", "spools", "wal"):
             (folder / name).mkdir()
         wal = Wal(folder / "wal", 1 << 20, lambda error: None)
         await wal.open(0)
-        checkpoints = Checkpoints(folder, 2)
+        checkpoints = Checkpoints(folder, 2, Deliveries(folder / "spools", 1 << 30, lambda: None))
         outcome = checkpoints.result()
         checkpoints.expect()
         for step, what in enumerate(STEPS):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from laminar.engine import statistics
+from laminar.engine.deliveries import SinkProgress
 
 if TYPE_CHECKING:
     from laminar.catalog.system.registry import Row
@@ -41,9 +42,12 @@ def _sinks(database: Database) -> Iterator[Row]:
         if r.kind != "sink":
             continue
         c = statistics.sink_counters(database.coordinator, r.oid)
+        made = database.coordinator.deliveries.progress.get(r.oid, SinkProgress())
         # Checksums are sums modulo 2**64: as text, they do not look like quantities.
         checksum = f"{c['checksum'] & (1 << 64) - 1:016x}" if "checksum" in c else None
-        yield r.schema, r.name, r.connector, c.get("rows"), c.get("weight"), checksum
+        rows = c.get("rows", made.rows)
+        done = (made.delivered or None, made.pending, made.error)
+        yield r.schema, r.name, r.connector or "table", rows, c.get("weight"), checksum, *done
 
 
 def _views(database: Database) -> Iterator[Row]:
@@ -105,7 +109,8 @@ def _subscriptions(database: Database) -> Iterator[Row]:
 RELATIONS = (
     (15001, "sources", "schema text, name text, connector text, state text, partitions int8, rows_read int8,"
         "bytes_read int8, watermark timestamptz, error text", _sources),
-    (15002, "sinks", "schema text, name text, connector text, rows int8, weight int8, checksum text", _sinks),
+    (15002, "sinks", "schema text, name text, connector text, rows int8, weight int8, checksum text,"
+        "delivered_epoch int8, pending_bytes int8, error text", _sinks),
     (15003, "views", "schema text, name text, kind text, state text, rows int8, epoch int8, emit text,"
         "definition text", _views),
     (15004, "operators", "view text, node int8, operator text, reactor int4, rows_in int8, rows_out int8,"

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import ClassVar
+from uuid import uuid4
 
 import pyarrow as pa
 
 from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.connectors.base import DeliveringSink, sink_connector
+from laminar.engine.deliveries import as_pg_error, open_target
+from laminar.engine.nodes import Materialize, Sink
 from laminar.errors import (
     DUPLICATE_COLUMN,
+    INSUFFICIENT_PRIVILEGE,
     INVALID_PARAMETER_VALUE,
     SYNTAX_ERROR,
     PgError,
     not_supported,
 )
 from laminar.pgwire.backend import Result
-from laminar.server import sources
+from laminar.server import sinks, sources
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
@@ -58,7 +65,8 @@ class CreateDataflowAction(Action):
             if relation.kind == "mview":
                 database.coordinator.register_relation(sources.view_spec(relation, root))
             try:
-                epoch = await database.coordinator.install(spec)
+                async with self._prepared(relation, root):
+                    epoch = await database.coordinator.install(spec)
             except BaseException:
                 database.forget(relation)
                 raise
@@ -70,6 +78,26 @@ class CreateDataflowAction(Action):
                 raise
         self.session.committed_epoch = max(self.session.committed_epoch, epoch)
         return Result(self.tag)
+
+    @asynccontextmanager
+    async def _prepared(self, relation: StoredRelation, root: Materialize | Sink) -> AsyncIterator[None]:
+        """What a sink fills is there and takes its changes, before it is installed."""
+        table = sinks.filled(relation)
+        if table is not None:
+            self.database.filling.add(table)
+            try:
+                sinks.check_empty(self.database, self.database.catalog.relations[table])
+                yield
+            finally:
+                self.database.filling.remove(table)
+            return
+        if isinstance(root, Sink) and isinstance(sink_connector(root.spec.connector), DeliveringSink):
+            try:
+                target = await asyncio.to_thread(open_target, root.spec)
+                await asyncio.to_thread(target.close)
+            except Exception as error:
+                raise as_pg_error(error).at(self.statement.name.pos or None) from None
+        yield
 
 
 class CreateMaterializedViewAction(CreateDataflowAction):
@@ -119,10 +147,6 @@ class CreateSinkAction(CreateDataflowAction):
         self.statement = statement
         if session.catalog.taken(statement.name, statement.if_not_exists):
             return
-        if statement.into is not None:
-            raise not_supported(
-                "CREATE SINK … INTO table is not supported yet", position=statement.into.pos or None
-            )
         schema, name = session.catalog.creation_name(statement.name)
         query, text = statement.query, statement.query_text
         if query is None:
@@ -132,7 +156,17 @@ class CreateSinkAction(CreateDataflowAction):
             query = parse_query(text)
         self.planned = plan_query(query, session.catalog)
         columns = output_columns(self.planned.columns, [])
-        connector, options = sources.sink_options(statement, columns)
+        connector, options = None, {}
+        dependencies = self.planned.dependencies
+        if statement.into is not None:
+            table = session.catalog.writable(statement.into, "fill")
+            sinks.check_into(self.database, table, columns, dependencies, statement.into)
+            options = {sinks.INTO: str(table.oid)}
+            dependencies = tuple(sorted({*dependencies, table.oid}))
+        else:
+            connector, options = sinks.connector_options(statement)
+            _check_server_files(session, connector, statement.name)
+            options[sinks.ID] = uuid4().hex
         emit = bind_emit(statement.emit, session.catalog)
         self.relation = StoredRelation(
             oid=0,
@@ -149,10 +183,13 @@ class CreateSinkAction(CreateDataflowAction):
             connector=connector,
             options=options,
             emit=asdict(replace(emit, position=0)),
-            depends_on=self.planned.dependencies,
+            depends_on=dependencies,
         )
         session.check_accesses(self.planned.accesses)
-        stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
+        try:
+            stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
+        except PgError as error:
+            raise error.at(error.position or statement.name.pos or None) from None
 
 
 class CreateViewAction(Action):
@@ -211,6 +248,17 @@ def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[Store
 def quoted(name: s.QName) -> str:
     """A name as SQL text, every part quoted."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in name.parts)
+
+
+def _check_server_files(session: Session, connector: str, name: s.QName) -> None:
+    """Files are written with the server's rights, so only superusers may name them, as for COPY."""
+    if connector == "file" and not session.role.superuser:
+        raise PgError(
+            INSUFFICIENT_PRIVILEGE,
+            "permission denied to write files of the server",
+            detail="Only superusers may create sinks with the connector file.",
+            position=name.pos or None,
+        )
 
 
 def _no_options(options: list[s.Option], what: str) -> None:

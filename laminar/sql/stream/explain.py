@@ -61,7 +61,7 @@ def _head(node: Node, names: dict[int, str]) -> str:
         case Materialize():
             return f"Materialize {names.get(node.relation, '')}".rstrip()
         case Sink():
-            return f"Sink {node.connector}"
+            return f"Sink {node.spec.connector}"
 
 
 def _join(node: HashJoin) -> str:

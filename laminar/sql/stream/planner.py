@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import count
 
+from laminar.connectors.base import SinkSpec
 from laminar.engine.nodes import Exchange, Input, Linear, Materialize, Node, Properties, Sink
+from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute
 from laminar.sql.plan import Column, ColumnRef, Emit, Expr, Plan
@@ -45,19 +47,43 @@ def plan_view(
     return Materialize(planner.node_id(), node, relation, node.properties, windows)
 
 
+def plan_into(
+    table: int, query: Plan, visible: tuple[Column, ...], emit: Emit, shapes: Shapes
+) -> Materialize:
+    """The dataflow that makes a table's rows those of ``query``.
+
+    Raises:
+        PgError: 0A000 when several of the query's rows could have the same primary key.
+    """
+    root = plan_view(table, query, visible, emit, shapes)
+    position = {column.id: attnum for attnum, column in enumerate(root.properties.columns, 1)}
+    key = shapes.shape(table).key
+    if not root.properties.key or not {position[column] for column in root.properties.key} <= set(key):
+        raise not_supported(
+            "rows of the query are not told apart by the table's primary key",
+            hint="Group the query by the primary key, or give the table the query's key.",
+        )
+    return root
+
+
 def plan_sink(
     relation: int,
     query: Plan,
     visible: tuple[Column, ...],
     emit: Emit,
     shapes: Shapes,
-    connector: tuple[str, dict[str, str]],
+    spec: SinkSpec,
 ) -> Sink:
-    """The dataflow that feeds a connector sink with ``query``'s changes."""
+    """The dataflow that feeds a sink with ``query``'s changes; key and kind of changes come into its spec."""
     planner = Planner(query, emit, shapes)
     node = planner.output(query, visible)
-    name, options = connector
-    return Sink(planner.node_id(), node, relation, name, tuple(sorted(options.items())), node.properties)
+    properties = node.properties
+    position = {column.id: i for i, column in enumerate(properties.columns[: len(visible)])}
+    key = None
+    if properties.key and all(column in position for column in properties.key):
+        key = tuple(position[column] for column in properties.key)
+    spec = replace(spec, key=key, append_only=properties.append_only)
+    return Sink(planner.node_id(), node, relation, spec, properties)
 
 
 class Planner:

@@ -1,0 +1,207 @@
+"""What checkpoints have promised to sinks, delivered in order by one task per sink.
+
+A delivery is a checkpoint's changes for a sink: files that the manifest names. It is tried until it
+succeeds, also after a restart; the target recognises what it has had already (``SinkTarget``). Then the
+next manifest leaves it out, and its files go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laminar import logging
+from laminar.connectors.base import DeliveringSink, SinkBatch, SinkSpec, SinkTarget, sink_connector
+from laminar.engine.nodes import Sink
+from laminar.engine.protocol import SpoolReport
+from laminar.engine.relations import DataflowSpec
+from laminar.engine.spool import read_spool
+from laminar.errors import INTERNAL_ERROR, PgError
+
+log = logging.get(__name__)
+
+#: seconds between attempts, growing
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Changes of a sink between two checkpoints; ``number`` is the later one's epoch."""
+
+    sink: int
+    number: int
+    spec: SinkSpec
+    spools: tuple[SpoolReport, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(spool.size for spool in self.spools)
+
+    @property
+    def rows(self) -> int:
+        return sum(spool.rows for spool in self.spools)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for ``delivery_from_json``."""
+        spools = [[s.name, s.size, s.rows] for s in self.spools]
+        return {
+            "sink": self.sink,
+            "number": self.number,
+            "spec": pickle.dumps(self.spec).hex(),
+            "spools": spools,
+        }
+
+
+def delivery_from_json(data: dict[str, Any]) -> Delivery:
+    """The delivery that ``to_json`` described."""
+    spools = tuple(SpoolReport(data["sink"], *spool) for spool in data["spools"])
+    return Delivery(data["sink"], data["number"], pickle.loads(bytes.fromhex(data["spec"])), spools)
+
+
+@dataclass(slots=True)
+class SinkProgress:
+    """A sink as ``laminar_catalog.sinks`` shows it: rows delivered since the start, bytes promised."""
+
+    rows: int = 0
+    delivered: int = 0
+    pending: int = 0
+    error: str | None = None
+
+
+class Deliveries:
+    """All sinks' deliveries. The event loop's thread calls everything here.
+
+    Args:
+        folder: of the spools.
+        limit: bytes promised and not delivered from which on the server takes no more rows.
+        on_room: called when targets keep up again.
+    """
+
+    def __init__(self, folder: Path, limit: int, on_room: Callable[[], None]) -> None:
+        self.folder = folder
+        self.limit = limit
+        self.on_room = on_room
+        self.progress: dict[int, SinkProgress] = {}
+        self._promised: dict[int, list[Delivery]] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._room = asyncio.Event()
+        self._room.set()
+        self._closing = False
+
+    @property
+    def open(self) -> list[Delivery]:
+        """Promised and not delivered, each sink's in order."""
+        return [delivery for deliveries in self._promised.values() for delivery in deliveries]
+
+    @property
+    def behind(self) -> bool:
+        """Whether a target cannot keep up and the sources should rest."""
+        return not self._room.is_set()
+
+    async def room(self) -> None:
+        """Return when targets keep up."""
+        await self._room.wait()
+
+    def promise(self, deliveries: Iterable[Delivery]) -> None:
+        """A durable manifest names these: deliver them."""
+        for delivery in deliveries:
+            self._promised.setdefault(delivery.sink, []).append(delivery)
+            self.progress.setdefault(delivery.sink, SinkProgress()).pending += delivery.size
+            task = self._tasks.get(delivery.sink)
+            if task is None or task.done():
+                self._tasks[delivery.sink] = asyncio.create_task(self._deliver(delivery.sink))
+        self._measure()
+
+    def _measure(self) -> None:
+        if max((p.pending for p in self.progress.values()), default=0) > self.limit:
+            self._room.clear()
+        elif self.behind:
+            self._room.set()
+            self.on_room()
+
+    async def _deliver(self, sink: int) -> None:
+        """Deliver until nothing is promised."""
+        promised = self._promised[sink]
+        target: SinkTarget | None = None
+        pause = _FIRST_PAUSE
+        progress = self.progress[sink]
+        while promised and not self._closing:
+            delivery = promised[0]
+            try:
+                if target is None:
+                    target = await asyncio.to_thread(open_target, delivery.spec)
+                await asyncio.to_thread(target.deliver, delivery.number, self._reader(delivery))
+            except Exception as error:
+                progress.error = as_pg_error(error).message
+                log.warning("sink cannot deliver", sink=sink, number=delivery.number, error=progress.error)
+                if target is not None:
+                    await asyncio.to_thread(_close, target)
+                    target = None
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                continue
+            pause = _FIRST_PAUSE
+            del promised[0]
+            progress.error = None
+            progress.rows += delivery.rows
+            progress.delivered = delivery.number
+            progress.pending -= delivery.size
+            self._measure()
+        if target is not None:
+            await asyncio.to_thread(_close, target)
+        del self._tasks[sink]
+
+    def _reader(self, delivery: Delivery) -> Callable[[], Iterator[SinkBatch]]:
+        def changes() -> Iterator[SinkBatch]:
+            for spool in delivery.spools:
+                yield from read_spool(self.folder / spool.name)
+
+        return changes
+
+    async def settle(self, timeout: float) -> bool:
+        """Wait until everything promised is delivered; False when it is not in time."""
+        deadline = time.monotonic() + timeout
+        while self._tasks and time.monotonic() < deadline:
+            await asyncio.wait(self._tasks.values(), timeout=max(0.0, deadline - time.monotonic()))
+        return not self._tasks
+
+    async def close(self, grace: float) -> None:
+        """End after the delivery under way; what is left is delivered after the next start."""
+        self._closing = not await self.settle(grace)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def open_target(spec: SinkSpec) -> SinkTarget:
+    """Open where a sink's changes go."""
+    connector = sink_connector(spec.connector)
+    assert isinstance(connector, DeliveringSink)
+    return connector.target(spec)
+
+
+def interval(flow: DataflowSpec) -> float | None:
+    """Seconds between deliveries that a sink asks for; None for other dataflows."""
+    if not isinstance(flow.root, Sink):
+        return None
+    connector = sink_connector(flow.root.spec.connector)
+    return connector.interval(flow.root.spec) if isinstance(connector, DeliveringSink) else None
+
+
+def as_pg_error(error: Exception) -> PgError:
+    """What a target raised, as an error that a statement can have."""
+    if isinstance(error, PgError):
+        return error
+    return PgError(INTERNAL_ERROR, f"{type(error).__name__}: {error}".strip())
+
+
+def _close(target: SinkTarget) -> None:
+    try:
+        target.close()
+    except Exception as error:
+        log.warning("closing a sink's target failed", error=str(error))

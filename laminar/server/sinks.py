@@ -1,0 +1,166 @@
+"""Sinks as statements describe them: their connector, or the table that they fill."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.connectors.base import SinkSpec, sink_connector
+from laminar.connectors.options import bad_option, type_label
+from laminar.errors import (
+    DATATYPE_MISMATCH,
+    OBJECT_NOT_IN_PREREQUISITE_STATE,
+    SYNTAX_ERROR,
+    WRONG_OBJECT_TYPE,
+    PgError,
+    not_supported,
+)
+from laminar.server.sources import source_columns
+from laminar.sql import statements as s
+
+if TYPE_CHECKING:
+    from laminar.server.database import Database
+
+#: in the catalog's options: what names the sink outside, and the oid of the table that it fills
+ID, INTO = "laminar.id", "laminar.into"
+
+
+def connector_options(statement: s.CreateSink) -> tuple[str, dict[str, str]]:
+    """A sink's connector and options as the catalog keeps them; 22023 without a connector."""
+    options = {option.name.lower(): option.value or "" for option in statement.options}
+    if len(options) != len(statement.options):
+        raise bad_option("an option is given twice").at(statement.name.pos or None)
+    if statement.format is not None:
+        extra = {option.name.lower(): option.value or "" for option in statement.format.options}
+        options |= {"format.kind": statement.format.kind, "format.encoding": statement.format.encoding or ""}
+        options |= extra
+    name = options.get("connector")
+    if name is None:
+        raise bad_option("a sink needs a connector", hint="Add WITH (connector = 'file').").at(
+            statement.name.pos or None
+        )
+    try:
+        sink_connector(name)
+    except PgError as error:
+        raise error.at(statement.name.pos or None) from None
+    return name, options
+
+
+def sink_spec(relation: StoredRelation) -> SinkSpec:
+    """A sink as its connector is told of it; the planner adds the key."""
+    assert relation.connector is not None
+    options = dict(relation.options)
+    name = options.pop(ID, "")
+    kind, encoding = options.pop("format.kind", None), options.pop("format.encoding", None)
+    return SinkSpec(
+        name,
+        relation.connector,
+        tuple(sorted(options.items())),
+        source_columns(relation.columns),
+        format=(kind.lower(), (encoding or "").lower()) if kind is not None else None,
+    )
+
+
+# --- into a table ---------------------------------------------------------------------
+
+
+def filled_by(database: Database, table: int) -> StoredRelation | None:
+    """The sink that fills a table."""
+    return next((r for r in database.catalog.relations.values() if r.options.get(INTO) == str(table)), None)
+
+
+def filled(relation: StoredRelation) -> int | None:
+    """The table that a sink fills."""
+    oid = relation.options.get(INTO)
+    return None if oid is None else int(oid)
+
+
+def check_into(
+    database: Database,
+    table: StoredRelation,
+    columns: tuple[StoredColumn, ...],
+    dependencies: tuple[int, ...],
+    name: s.QName,
+) -> None:
+    """Whether a query's changes can be the table's rows; raises what is in the way."""
+    position = name.pos or None
+    if table.kind != "table":
+        raise PgError(WRONG_OBJECT_TYPE, f'"{table.name}" is not a table', position=position)
+    if not table.primary_key:
+        raise not_supported(
+            f'table "{table.name}" has no primary key, so a sink cannot find its rows again',
+            hint="Create it with a PRIMARY KEY.",
+            position=position,
+        )
+    strict = [c.name for i, c in enumerate(table.columns, 1) if c.not_null and i not in table.primary_key]
+    if table.watermark is not None or table.checks or strict or table.append_only:
+        raise not_supported(
+            "a table that a sink fills cannot have a watermark, CHECK or NOT NULL constraints, or be"
+            " APPEND ONLY",
+            hint="Leave them out, or put the conditions into the query.",
+            position=position,
+        )
+    if len(columns) != len(table.columns):
+        what = "more" if len(columns) > len(table.columns) else "fewer"
+        raise PgError(
+            SYNTAX_ERROR, f'the query has {what} columns than table "{table.name}"', position=position
+        )
+    for ours, theirs in zip(columns, table.columns, strict=True):
+        if (ours.type.oid, ours.type.storage) != (theirs.type.oid, theirs.type.storage):
+            raise PgError(
+                DATATYPE_MISMATCH,
+                f'column "{theirs.name}" is of type {type_label(theirs.type)} but the query\'s column is of'
+                f" type {type_label(ours.type)}",
+                hint="Cast the query's column.",
+                position=position,
+            )
+    other = filled_by(database, table.oid)
+    if other is not None:
+        raise PgError(
+            OBJECT_NOT_IN_PREREQUISITE_STATE,
+            f'table "{table.name}" is filled by sink "{other.name}" already',
+            position=position,
+        )
+    if table.oid in _origins(database, dependencies):
+        raise not_supported(f'the sink would read the table "{table.name}" that it fills', position=position)
+
+
+def check_empty(database: Database, table: StoredRelation) -> None:
+    """55000 when the table has rows, also such as are not published yet."""
+    engine = database.coordinator
+    if engine.accepted_epoch(table.oid) or engine.read().snapshot(table.oid).num_rows:
+        raise PgError(
+            OBJECT_NOT_IN_PREREQUISITE_STATE,
+            f'table "{table.name}" is not empty',
+            hint="A table that a sink fills has the sink's rows only: TRUNCATE it first.",
+        )
+
+
+def _origins(database: Database, oids: tuple[int, ...]) -> set[int]:
+    """Everything that these relations are computed from, themselves included."""
+    found: set[int] = set()
+    todo = list(oids)
+    while todo:
+        oid = todo.pop()
+        relation = database.catalog.relations.get(oid)
+        if oid in found or relation is None:
+            continue
+        found.add(oid)
+        todo += relation.depends_on
+        sink = filled_by(database, oid)
+        if sink is not None:
+            todo += [source for source in sink.depends_on if source != oid]
+    return found
+
+
+def refuse_filled(database: Database, relation: StoredRelation, verb: str, position: int | None) -> None:
+    """55000 when a sink fills the table: nobody else writes to it."""
+    sink = filled_by(database, relation.oid)
+    if sink is not None or relation.oid in database.filling:
+        name = f'sink "{sink.name}"' if sink is not None else "a sink that is being created"
+        raise PgError(
+            OBJECT_NOT_IN_PREREQUISITE_STATE,
+            f'cannot {verb} table "{relation.name}"',
+            detail=f"It is filled by {name}.",
+            position=position,
+        )
