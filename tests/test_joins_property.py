@@ -143,3 +143,32 @@ def test_joins_in_two_reactors_and_after_a_crash(
             for _ in range(4):
                 pair.change(changes)
                 pair.compare()
+
+
+def test_interval_joins_free_their_state(new_laminar: Callable[..., LaminarServer]) -> None:
+    server = new_laminar("--reactors", "2")
+    with server.connect() as own:
+        for name in ("a", "b"):
+            own.execute(f"CREATE SOURCE {name} (k int, ts timestamp, n int, WATERMARK FOR ts)")
+        for name, kind in (("i", ""), ("l", "LEFT")):
+            own.execute(
+                f"CREATE MATERIALIZED VIEW {name} AS SELECT a.k, a.n, b.n AS m FROM a {kind} JOIN b"
+                " ON a.k = b.k AND a.ts BETWEEN b.ts - INTERVAL '2 s' AND b.ts + INTERVAL '1 s'"
+            )
+        times = "timestamp '2026-01-01' + s * INTERVAL '1 s'"
+        for start in range(0, 1000, 100):
+            span = f"generate_series({start}, {start + 99}) s"
+            own.execute(f"INSERT INTO a SELECT s % 3, {times}, s FROM {span}")
+            own.execute(f"INSERT INTO b SELECT s % 3, {times}, s FROM {span} WHERE s % 2 = 0")
+        own.execute("INSERT INTO a VALUES (0, '2026-01-01', 0)")  # no row of b that it could match is left
+        matches = [(n, m) for n in range(1000) for m in range(0, 1000, 2) if n == m]
+        assert sorted(own.execute("SELECT n, m FROM i")) == matches
+        padded = [(n, n if n % 2 == 0 else None) for n in range(1000)]
+        assert sorted(own.execute("SELECT n, m FROM l")) == padded
+        own.execute("FLUSH")
+        operators = own.execute(
+            "SELECT sum(entries) FROM laminar_catalog.operators WHERE operator = 'HashJoin'"
+        )
+        assert operators.fetchone()[0] < 600
+        late = own.execute("SELECT sum(rows) FROM laminar_catalog.dropped_rows WHERE reason = 'late'")
+        assert late.fetchone() == (2,)

@@ -20,6 +20,7 @@ class Side(NamedTuple):
         count_rows: the caller tells which pairs match, and every row knows how many do.
         count_keys: every key knows how many rows it has, for the other side's ``shown``.
         keys_only: the columns are the keys, and no more than their number is kept.
+        time: position of the int64 column by which rows expire; rows where it is null match nothing.
     """
 
     schema: pa.Schema
@@ -29,6 +30,7 @@ class Side(NamedTuple):
     count_rows: bool
     count_keys: bool
     keys_only: bool
+    time: int | None
 
 class Joiner:
     """Both sides of one join in one reactor.
@@ -65,6 +67,8 @@ class Joiner:
         """Which of the pairs last fetched match (None: all)."""
     def next_shown(self) -> Rows | None:
         """At the barrier, until it returns None: changes of the rows that are shown by themselves."""
+    def expire(self, port: int, bound: int) -> None:
+        """Rows of an input whose time is not after ``bound`` meet nothing any more; they are freed by and by."""
     def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
     def restore(self, batch: pa.RecordBatch) -> None: ...
     @property

@@ -27,6 +27,7 @@ cdef extern from "joinside.hpp" namespace "laminar::engine" nogil:
         cbool count_rows
         cbool count_keys
         cbool keys_only
+        int time
 
 
 cdef extern from "join.hpp" namespace "laminar::engine" nogil:
@@ -51,13 +52,14 @@ cdef extern from "join.hpp" namespace "laminar::engine" nogil:
         cbool next_pairs(Joined&) except +raise_pg_error
         void count(const uint8_t*) except +raise_pg_error
         cbool next_shown(Joined&) except +raise_pg_error
+        void expire(int, int64_t) except +raise_pg_error
         cbool checkpoint(BatchBuilder&) except +raise_pg_error
         void restore(const Batch&) except +raise_pg_error
         size_t entries()
         size_t bytes()
 
 
-Side = namedtuple("Side", "schema keys append_only shown count_rows count_keys keys_only")
+Side = namedtuple("Side", "schema keys append_only shown count_rows count_keys keys_only time")
 CHECKPOINT_SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
@@ -76,6 +78,7 @@ cdef void describe(JoinSideConfig& config, side) except *:
     config.count_rows = side.count_rows
     config.count_keys = side.count_keys
     config.keys_only = side.keys_only
+    config.time = -1 if side.time is None else side.time
 
 
 cdef object take(Joined& done, schema):
@@ -156,6 +159,10 @@ cdef class Joiner:
         with nogil:
             more = self.state.next_shown(done)
         return take(done, self.shown_schema) if more else None
+
+    def expire(self, int port, int64_t bound):
+        with nogil:
+            self.state.expire(port, bound)
 
     def checkpoint(self):
         cdef BatchBuilder* builder

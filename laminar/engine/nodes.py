@@ -123,6 +123,21 @@ class GroupAggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class TimeBound:
+    """What a join's condition says of a watermarked column of each side: low <= left - right <= high.
+
+    A row is late once the watermark has passed the last time at which it could find a match, plus
+    ``lateness``; rows that no further one can match are freed. Spans in microseconds.
+    """
+
+    left: int
+    right: int
+    low: int
+    high: int
+    lateness: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class HashJoin:
     """Join of two changing inputs by equal keys and ``residual``; without keys all rows meet.
 
@@ -140,6 +155,8 @@ class HashJoin:
     #: key positions compared with IS NOT DISTINCT FROM
     null_safe: tuple[int, ...] = ()
     kind: Literal["inner", "left", "right", "full", "semi", "anti"] = "inner"
+    #: implied by the keys or the residual; the inputs' row watermarks judge by it and are not passed on
+    bound: TimeBound | None = None
 
 
 @dataclass(frozen=True, slots=True)

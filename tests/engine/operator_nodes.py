@@ -50,7 +50,8 @@ def joining(
     kind = options.get("kind", "inner")
     inputs = (left.properties,) if kind in ("semi", "anti") else (left.properties, right.properties)
     append_only = kind in ("inner", "semi") and left.properties.append_only and right.properties.append_only
-    properties = Properties(tuple(c for p in inputs for c in p.columns), append_only=append_only)
+    kept = tuple(c for p in inputs for c in p.columns if c.id != p.row_watermark)
+    properties = Properties(kept, append_only=append_only)
     residual = options.pop("residual", None)
     return HashJoin(1, left, right, tuple(left_keys), tuple(right_keys), residual, properties, **options)
 

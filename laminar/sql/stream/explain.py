@@ -70,7 +70,13 @@ def _join(node: HashJoin) -> str:
     conditions = [f"#{a} {'is' if n in node.null_safe else '='} #{b}" for n, (a, b) in pairs]
     if node.residual is not None:
         conditions.append(expression(node.residual))
-    return f"HashJoin{kind} on {' and '.join(conditions) or 'true'}"
+    head = f"HashJoin{kind} on {' and '.join(conditions) or 'true'}"
+    if node.bound is None:
+        return head
+    b = node.bound
+    spans = f"from {_span(b.low)} to {_span(b.high)}"
+    late = f", late after {_span(b.lateness)}" if b.lateness else ""
+    return f"{head}, time #{b.left} - #{b.right} {spans}{late}"
 
 
 def _aggregate(node: GroupAggregate) -> str:

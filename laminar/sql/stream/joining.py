@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import HashJoin, Node, Properties
+from laminar.engine.nodes import HashJoin, Node, Properties, TimeBound
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Distinct, Expr
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import legality
+from laminar.sql.stream.timebounds import may_bound, time_bound
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
@@ -24,12 +25,19 @@ def join(planner: Planner, node: logical.Join) -> Node:
     if node.condition is not None:
         legality.check_expression(node.condition)
     kind = "inner" if node.kind == "cross" else node.kind
-    left, right = planner.build_below(node.left, False), planner.build_below(node.right, False)
+    # rows are judged here if their times may turn out to be bounded
+    conditions = conjuncts(node.condition)
+    judges = may_bound(node.left.columns, node.right.columns, conditions, equal=planner.judges)
+    left, right = planner.build_below(node.left, judges), planner.build_below(node.right, judges)
     pairs, null_safe, rest = _split(node, left, right)
     left, left_keys = _with_keys(planner, left, [pair[0] for pair in pairs])
     right, right_keys = _with_keys(planner, right, [pair[1] for pair in pairs])
     if kind in ("semi", "anti"):
         right = _narrowed(planner, right, right_keys, columns_of(*rest))
+    keys = [pair for n, pair in enumerate(zip(left_keys, right_keys, strict=True)) if n not in null_safe]
+    bound = time_bound(left, right, keys, rest, (planner.emit.lateness or 0) if planner.judges else None)
+    if bound is None:
+        left, right = _unjudged(planner, left), _unjudged(planner, right)
     left, right = planner.exchange(left, left_keys), planner.exchange(right, right_keys)
     return HashJoin(
         planner.node_id(),
@@ -38,23 +46,37 @@ def join(planner: Planner, node: logical.Join) -> Node:
         left_keys,
         right_keys,
         conjunction(rest),
-        _properties(kind, left, right, left_keys, right_keys),
+        _properties(kind, left, right, left_keys, right_keys, bound),
         tuple(null_safe),
         kind,
+        bound,
     )
+
+
+def _unjudged(planner: Planner, node: Node) -> Node:
+    """The input without the watermarks of its rows."""
+    hidden = node.properties.row_watermark
+    if hidden is None:
+        return node
+    kept = [c for c in node.properties.columns if c.id != hidden]
+    return planner.drop_row_watermark(node, [(c, ColumnRef(c.id, c.type)) for c in kept])
 
 
 def _narrowed(planner: Planner, node: Node, keys: tuple[int, ...], used: set[int]) -> Node:
     """Only the columns that decide whether a row of the other side has a match."""
     wanted = used | set(keys)
-    kept: list[tuple[Column, Expr]] = [
-        (c, ColumnRef(c.id, c.type)) for c in node.properties.columns if c.id in wanted
-    ]
-    return node if len(kept) == len(node.properties.columns) else planner.project(node, kept)
+    columns = node.properties.columns
+    kept: list[tuple[Column, Expr]] = [(c, ColumnRef(c.id, c.type)) for c in columns if c.id in wanted]
+    return node if len(kept) == len(columns) else planner.project(node, kept)
 
 
 def _properties(
-    kind: str, left: Node, right: Node, left_keys: tuple[int, ...], right_keys: tuple[int, ...]
+    kind: str,
+    left: Node,
+    right: Node,
+    left_keys: tuple[int, ...],
+    right_keys: tuple[int, ...],
+    bound: TimeBound | None,
 ) -> Properties:
     """What holds for the output. A watermark holds for padded rows too: they come and go with their key."""
     a, b = left.properties, right.properties
@@ -63,11 +85,14 @@ def _properties(
     for i, j in zip(left_keys, right_keys, strict=True):
         if i in a.watermarks and j in b.watermarks:
             carried |= {i} if one_sided else {i, j}
+    if bound is not None:
+        carried |= {bound.left} if one_sided else {bound.left, bound.right}
     partitioning = b.partitioning if kind == "right" else a.partitioning
     if kind == "full" and partitioning:
         partitioning = None
+    columns = a.columns if one_sided else a.columns + b.columns
     return Properties(
-        columns=a.columns if one_sided else a.columns + b.columns,
+        columns=tuple(c for c in columns if c.id not in (a.row_watermark, b.row_watermark)),
         key=a.key if one_sided else _key(kind, a, b, left_keys, right_keys),
         append_only=a.append_only and b.append_only and kind in ("inner", "semi"),
         partitioning=partitioning,

@@ -21,3 +21,6 @@ SELECT id FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k);
 SELECT id FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.w > t.v);
 SELECT id FROM t WHERE k NOT IN (SELECT k FROM u);
 SELECT t.id, u.name FROM t JOIN u ON t.v < u.w;
+SELECT a.k, a.v, b.v AS w FROM s a JOIN s b ON a.k = b.k AND b.at BETWEEN a.at - INTERVAL '1 minute' AND a.at + INTERVAL '10 seconds';
+SELECT a.k, a.v FROM s a WHERE NOT EXISTS (SELECT 1 FROM s b WHERE a.k = b.k AND b.at >= a.at AND b.at < a.at + INTERVAL '1 minute');
+SELECT a.window_end, a.n, b.m FROM (SELECT window_end, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start, window_end) a JOIN (SELECT window_end, max(v) AS m FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start, window_end) b ON a.window_end = b.window_end EMIT ON WINDOW CLOSE;
