@@ -69,6 +69,11 @@ class CopyParser {
     void taken() { ready_ = 0; }
     // The last line of a row of those ready, or taken until more is parsed.
     int64_t line_of(size_t row) const { return lines_.at(row); }
+    // What that row looks like in the data, cut as in context(); empty for the binary format.
+    std::string text_of(size_t row) const {
+        size_t begin = row ? text_ends_.at(row - 1) : 0;
+        return shortened(texts_.substr(begin, text_ends_.at(row) - begin));
+    }
 
     // Where it happened, as PostgreSQL's CONTEXT says it.
     std::string context() const {
@@ -86,9 +91,13 @@ class CopyParser {
 
   private:
     void one_ready() {
-        if (ready_++ == 0) lines_.clear();
+        if (ready_++ == 0) lines_.clear(), texts_.clear(), text_ends_.clear();
         lines_.push_back(line_);
+        if (in_.format != CopyIn::Format::Binary) texts_.append(line_text_.substr(0, kShownText + 4));
+        text_ends_.push_back(texts_.size());
     }
+
+    static constexpr size_t kShownText = 100;
 
     enum class Eol : uint8_t { Unknown, Nl, Cr, CrNl };
 
@@ -110,6 +119,8 @@ class CopyParser {
     bool done_ = false, header_done_ = false;
     int64_t ready_ = 0;
     std::vector<int64_t> lines_;  // of the ready rows
+    std::string texts_;           // their beginnings, one after the other, each until its end
+    std::vector<size_t> text_ends_;
 
     // for errors
     int64_t line_ = 0;
@@ -127,8 +138,8 @@ class CopyParser {
 
     // At most 100 bytes (PostgreSQL's MAX_COPY_DATA_DISPLAY), cut at a character.
     static std::string shortened(std::string s) {
-        if (s.size() <= 100) return s;
-        size_t cut = 100;
+        if (s.size() <= kShownText) return s;
+        size_t cut = kShownText;
         while (cut > 0 && (uint8_t(s[cut]) & 0xC0) == 0x80) cut--;
         return s.substr(0, cut) + "...";
     }

@@ -42,6 +42,7 @@ cdef extern from "copy_parse.hpp" namespace "laminar::wire" nogil:
         void finish_column(size_t, ArrowArray*, ArrowSchema*) except +raise_pg_error
         void taken()
         int64_t line_of(size_t) except +
+        string text_of(size_t) except +
         string context()
 
     size_t gather_copy_data(string_view input, size_t limit, string& out)
@@ -61,6 +62,7 @@ cdef class CopyParser:
     cdef unique_ptr[Parser] parser
     cdef object schema
     cdef str relation
+    cdef bint binary
 
     def __init__(self, str relation, names, types, options, FormatSettings settings, size_t max_row=1 << 28):
         cdef CopyIn copy
@@ -83,6 +85,7 @@ cdef class CopyParser:
             flag = 1 if i in options.force_null else 0
             copy.force_null.push_back(flag)
         self.relation = relation
+        self.binary = options.format == "binary"
         self.parser.reset(new Parser(relation.encode(), c_names, c_types, copy, settings.c))
         self.schema = pa.schema([(name, pg_type.storage) for name, pg_type in zip(names, types, strict=True)])
 
@@ -120,9 +123,15 @@ cdef class CopyParser:
             raise self._placed(error)
         return done
 
-    def place_row(self, size_t row):
-        """Where a row of the batch last taken is, as PostgreSQL's CONTEXT says it of rows that the table does not take."""
-        return f"COPY {self.relation}, line {self.parser.get().line_of(row)}"
+    def place_row(self, size_t row, bint shown):
+        """Where a row of the batch last taken is, as PostgreSQL's CONTEXT says it of rows that the table does not take.
+
+        Args:
+            shown: with the line's text, if it has one.
+        """
+        where = f"COPY {self.relation}, line {self.parser.get().line_of(row)}"
+        cdef bytes text = self.parser.get().text_of(row) if shown else b""
+        return f'{where}: "{text.decode("utf-8", "replace")}"' if shown and not self.binary else where
 
     def take(self):
         """The rows that are ready, as a batch."""

@@ -68,7 +68,27 @@ class JsonReader {
     size_t at_ = 0;
     bool canonical_;
 
-    [[noreturn]] static void invalid(const std::string& detail) { fail("22P02", "invalid input syntax for type json", detail); }
+    // `end`: behind the token that is wrong.
+    [[noreturn]] void invalid(const std::string& detail, size_t end) const {
+        throw Error("22P02", "invalid input syntax for type json", detail, {}, context(std::min(end, text_.size())));
+    }
+    // PostgreSQL's CONTEXT: the end of the line up to the token, about 50 bytes of it.
+    std::string context(size_t end) const {
+        std::string_view before = text_.substr(0, end);
+        size_t newline = before.rfind('\n'), line = newline == std::string_view::npos ? 0 : newline + 1, start = line;
+        auto continues = [&](size_t i) { return i < end && (uint8_t(text_[i]) & 0xC0) == 0x80; };
+        while (end - start >= 50)
+            for (start++; continues(start);) start++;
+        if (start - line <= 3) start = line;
+        bool cut = end < text_.size() && text_[end] != '\n' && text_[end] != '\r';
+        return "JSON data, line " + std::to_string(std::count(before.begin(), before.end(), '\n') + 1) + ": " +
+               (start > line ? "..." : "") + std::string(before.substr(start)) + (cut ? "..." : "");
+    }
+    // Behind the character at `i`.
+    size_t behind(size_t i) const {
+        for (i++; i < text_.size() && (uint8_t(text_[i]) & 0xC0) == 0x80;) i++;
+        return i;
+    }
 
     void skip() {
         while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r')) at_++;
@@ -84,7 +104,7 @@ class JsonReader {
     // The token at the cursor is not `expected`: PostgreSQL's detail for it.
     [[noreturn]] void unexpected(const std::string& expected) {
         skip();
-        if (at_ >= text_.size()) invalid("The input string ended unexpectedly.");
+        if (at_ >= text_.size()) invalid("The input string ended unexpectedly.", text_.size());
         size_t end = at_;
         char c = text_[at_];
         if (c == '"') {
@@ -95,13 +115,13 @@ class JsonReader {
             while (end < text_.size() && (word_char(end) || text_[end] == '-' || text_[end] == '+' || text_[end] == '.')) end++;
             std::string_view token = text_.substr(at_, end - at_);
             if (!(token == "true" || token == "false" || token == "null" || is_digit(c) || c == '-'))
-                invalid("Token \"" + std::string(token) + "\" is invalid.");
+                invalid("Token \"" + std::string(token) + "\" is invalid.", end);
         } else {
             end++;
             if (std::string_view("{}[],:").find(c) == std::string_view::npos)
-                invalid("Token \"" + std::string(1, c) + "\" is invalid.");
+                invalid("Token \"" + std::string(1, c) + "\" is invalid.", end);
         }
-        invalid("Expected " + expected + ", but found \"" + std::string(text_.substr(at_, end - at_)) + "\".");
+        invalid("Expected " + expected + ", but found \"" + std::string(text_.substr(at_, end - at_)) + "\".", end);
     }
 
     void value(std::string& out, int depth) {
@@ -150,7 +170,7 @@ class JsonReader {
         }
         if (!ok || word_char(i)) {
             while (word_char(i)) i++;
-            invalid("Token \"" + std::string(text_.substr(start, i - start)) + "\" is invalid.");
+            invalid("Token \"" + std::string(text_.substr(start, i - start)) + "\" is invalid.", i);
         }
         at_ = i;
         if (canonical_) format_numeric(out, parse_numeric(text_.substr(start, i - start)));
@@ -159,9 +179,9 @@ class JsonReader {
     uint32_t hex4() {
         uint32_t v = 0;
         for (int k = 0; k < 4; k++, at_++) {
-            if (at_ >= text_.size()) invalid("The input string ended unexpectedly.");
+            if (at_ >= text_.size()) invalid("The input string ended unexpectedly.", text_.size());
             int h = hex_value(text_[at_]);
-            if (h < 0) invalid("\"\\u\" must be followed by four hexadecimal digits.");
+            if (h < 0) invalid("\"\\u\" must be followed by four hexadecimal digits.", behind(at_));
             v = v << 4 | uint32_t(h);
         }
         return v;
@@ -170,15 +190,16 @@ class JsonReader {
     void unicode_escape(std::string& out) {
         uint32_t c = hex4();
         if (!canonical_) return;
-        if (c == 0) fail("22P05", "unsupported Unicode escape sequence", "\\u0000 cannot be converted to text.");
+        if (c == 0)
+            throw Error("22P05", "unsupported Unicode escape sequence", "\\u0000 cannot be converted to text.", {}, context(at_));
         if (c >= 0xD800 && c < 0xDC00) {
-            if (text_.substr(at_, 2) != "\\u") invalid("Unicode low surrogate must follow a high surrogate.");
+            if (text_.substr(at_, 2) != "\\u") invalid("Unicode low surrogate must follow a high surrogate.", at_);
             at_ += 2;
             uint32_t low = hex4();
-            if (low < 0xDC00 || low > 0xDFFF) invalid("Unicode low surrogate must follow a high surrogate.");
+            if (low < 0xDC00 || low > 0xDFFF) invalid("Unicode low surrogate must follow a high surrogate.", at_);
             c = 0x10000 + ((c & 0x3FF) << 10) + (low & 0x3FF);
         } else if (c >= 0xDC00 && c < 0xE000) {
-            invalid("Unicode low surrogate must follow a high surrogate.");
+            invalid("Unicode low surrogate must follow a high surrogate.", at_);
         }
         append_utf8(out, c);
     }
@@ -186,19 +207,19 @@ class JsonReader {
     void string(std::string& out) {
         size_t start = at_++;
         for (;;) {
-            if (at_ >= text_.size()) invalid("Token \"" + std::string(text_.substr(start)) + "\" is invalid.");
+            if (at_ >= text_.size()) invalid("Token \"" + std::string(text_.substr(start)) + "\" is invalid.", text_.size());
             char c = text_[at_++];
             if (c == '"') return;
             if (uint8_t(c) < 0x20) {
                 char hex[8];
                 std::snprintf(hex, sizeof hex, "0x%02x", uint8_t(c));
-                invalid("Character with value " + std::string(hex) + " must be escaped.");
+                invalid("Character with value " + std::string(hex) + " must be escaped.", at_ - 1);
             }
             if (c != '\\') {
                 if (canonical_) out.push_back(c);
                 continue;
             }
-            if (at_ >= text_.size()) invalid("The input string ended unexpectedly.");
+            if (at_ >= text_.size()) invalid("The input string ended unexpectedly.", text_.size());
             c = text_[at_++];
             switch (c) {
                 case '"': case '\\': case '/': out.push_back(c); break;
@@ -208,7 +229,8 @@ class JsonReader {
                 case 'r': out.push_back('\r'); break;
                 case 't': out.push_back('\t'); break;
                 case 'u': unicode_escape(out); break;
-                default: invalid("Escape sequence \"\\" + std::string(1, c) + "\" is invalid.");
+                default: invalid("Escape sequence \"\\" + std::string(text_.substr(at_ - 1, behind(at_ - 1) - at_ + 1)) + "\" is invalid.",
+                                 behind(at_ - 1));
             }
         }
     }

@@ -10,10 +10,12 @@ namespace laminar {
 
 struct Error : std::runtime_error {
     const char* sqlstate;  // five characters, static storage
-    std::string detail, hint;
+    std::string detail, hint, context;
 
-    Error(const char* state, const std::string& message, std::string detail_ = {}, std::string hint_ = {})
-        : std::runtime_error(message), sqlstate(state), detail(std::move(detail_)), hint(std::move(hint_)) {}
+    Error(const char* state, const std::string& message, std::string detail_ = {}, std::string hint_ = {},
+          std::string context_ = {})
+        : std::runtime_error(message), sqlstate(state), detail(std::move(detail_)), hint(std::move(hint_)),
+          context(std::move(context_)) {}
 };
 
 [[noreturn]] inline void fail(const char* sqlstate, const std::string& message, std::string detail = {}) {

@@ -30,6 +30,13 @@ inline void raise_pg_error() {
             if (value) PyDict_SetItemString(kwargs, name, value);
             Py_XDECREF(value);
         }
+        if (!e.context.empty() && kwargs) {
+            PyObject* where = PyUnicode_DecodeUTF8(e.context.data(), Py_ssize_t(e.context.size()), "replace");
+            PyObject* fields = where ? Py_BuildValue("{sO}", "W", where) : nullptr;
+            if (fields) PyDict_SetItemString(kwargs, "fields", fields);
+            Py_XDECREF(fields);
+            Py_XDECREF(where);
+        }
         PyObject* error = args && kwargs ? PyObject_Call(cls, args, kwargs) : nullptr;
         if (error) PyErr_SetObject(cls, error);
         Py_XDECREF(error);

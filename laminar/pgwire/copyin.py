@@ -98,5 +98,7 @@ class _CopyIn:
             await self._sink.write(batch)
         except PgError as error:
             if error.row is not None:
-                error.fields["W"] = parser.place_row(error.row)
+                # PostgreSQL finds keys that are taken after it has read on, without the line's text
+                shown = error.sqlstate != errors.UNIQUE_VIOLATION
+                error.fields["W"] = parser.place_row(error.row, shown)
             raise

@@ -148,18 +148,37 @@ class Table:
         return np.concatenate(where), pa.concat_batches(found)
 
     def check_rows(self, rows: pa.RecordBatch, env: Env) -> None:
-        """NOT NULL, then CHECK, of visible rows. Raises 23502, 23514."""
-        for position, column in enumerate(self.relation.columns):
+        """NOT NULL, then CHECK, of visible rows. Raises the first failing row's 23502, 23514 or check's error."""
+        first, column = rows.num_rows, None
+        for position, attribute in enumerate(self.relation.columns):
             array = rows.column(position)
-            if array.null_count and (column.not_null or column.attnum in self.relation.primary_key):
+            if array.null_count and (attribute.not_null or attribute.attnum in self.relation.primary_key):
                 row = int(np.flatnonzero(np.asarray(array.is_null()))[0])
-                raise null_value(self.relation, column, rows.columns, row, env.settings)
-        if self.checks:
-            program = compile_exprs([c.expr for c in self.checks], [c.attnum for c in self.relation.columns])
-            for check, result in zip(self.checks, program(rows, env), strict=True):
-                failed = np.flatnonzero(~np.asarray(result.fill_null(True)))
-                if len(failed):
-                    raise check_failed(self.relation, check.name, rows.columns, int(failed[0]), env.settings)
+                if row < first:
+                    first, column = row, attribute
+        self._check(rows.slice(0, first), env)
+        if column is not None:
+            raise null_value(self.relation, column, rows.columns, first, env.settings)
+
+    def _check(self, rows: pa.RecordBatch, env: Env) -> None:
+        if not self.checks or not rows.num_rows:
+            return
+        program = compile_exprs([c.expr for c in self.checks], [c.attnum for c in self.relation.columns])
+        results, raised, _ = program.safe(rows, env)
+        first = rows.num_rows if raised is None else int(np.flatnonzero(raised)[0])
+        name = None
+        for check, result in zip(self.checks, results, strict=True):
+            failed = np.flatnonzero(~np.asarray(result.fill_null(True)))
+            if len(failed) and failed[0] < first:
+                first, name = int(failed[0]), check.name
+        if name is not None:
+            raise check_failed(self.relation, name, rows.columns, first, env.settings)
+        if raised is not None:
+            try:
+                program(rows.slice(first, 1), env)
+            except PgError as error:
+                error.row = first
+                raise
 
 
 #: makes the new visible rows of ON CONFLICT DO UPDATE from the stored rows that are there and the visible

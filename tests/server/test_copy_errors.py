@@ -12,6 +12,12 @@ CASES = {
     "null": ("a,1\n,2\n", "(format csv)"),
     "null after a header": ("k,v\na,1\n,2\n", "(format csv, header)"),
     "check": ("a\t1\nb\t2\nc\t-1\nd\t4\n", ""),
+    "long line": ("x" * 300 + "\t0\n", ""),
+    "cut within a character": ("a" * 99 + "é\t0\n", ""),
+    "several lines": ('"a\nb",1\n"c\nd",0\n', "(format csv)"),
+    "first the row, then the column": ("a,1\nb,0\n,1\n", "(format csv)"),
+    "a check that fails": ("a,1\nb,7\nc,0\n", "(format csv)"),
+    "first the null, then the check": (",0\n", "(format csv)"),
     "repeated key": ('a,1\n"b\nc",2\na,3\n', "(format csv)"),
 }
 
@@ -19,7 +25,9 @@ CASES = {
 def refused(dsn: str, data: str, options: str) -> tuple[str | None, str | None, str]:
     with psycopg.connect(dsn, autocommit=True) as session:
         session.execute("drop table if exists copied")
-        session.execute("create table copied (k text primary key, v int check (v > 0))")
+        session.execute(
+            "create table copied (k text primary key, v int check (v > 0), check (10 / (v - 7) < 100))"
+        )
         with (
             pytest.raises(psycopg.Error) as error,
             session.cursor() as cursor,
@@ -32,13 +40,11 @@ def refused(dsn: str, data: str, options: str) -> tuple[str | None, str | None, 
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_refused_row_is_placed(case: str, laminar: LaminarServer, postgres: Postgres) -> None:
-    """PostgreSQL adds the line's text where a check found it; the line's number is the same."""
     theirs, ours = (refused(dsn, *CASES[case]) for dsn in (postgres.dsn, laminar.dsn))
-    assert ours[:2] == theirs[:2]
-    assert ours[2] == theirs[2].partition(": ")[0]
+    assert ours == theirs
 
 
 def test_the_row_of_a_later_batch(laminar: LaminarServer) -> None:
     """Lines are counted over batches."""
     data = "".join(f"{i}\t1\n" for i in range(150_000)) + "last\t0\n"
-    assert refused(laminar.dsn, data, "")[2] == "COPY copied, line 150001"
+    assert refused(laminar.dsn, data, "")[2] == 'COPY copied, line 150001: "last\t0"'

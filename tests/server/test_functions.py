@@ -60,8 +60,10 @@ def test_python_is_for_superusers(laminar: LaminarServer) -> None:
     with laminar.connect() as session:
         session.execute("CREATE ROLE somebody LOGIN")
         try:
-            with psycopg.connect(laminar.dsn, user="somebody", autocommit=True) as other:
-                with pytest.raises(psycopg.errors.InsufficientPrivilege, match="language python"):
-                    other.execute("CREATE FUNCTION f() RETURNS int LANGUAGE python AS $$ return 1 $$")
+            with (
+                psycopg.connect(laminar.dsn, user="somebody", autocommit=True) as other,
+                pytest.raises(psycopg.errors.InsufficientPrivilege, match="language python"),
+            ):
+                other.execute("CREATE FUNCTION f() RETURNS int LANGUAGE python AS $$ return 1 $$")
         finally:
             session.execute("DROP ROLE somebody")
