@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Union
 
 from laminar.connectors.base import SinkSpec
-from laminar.sql.plan import Aggregate, Column, ColumnRef, Emit, Expr
+from laminar.sql.plan import Aggregate, Column, ColumnRef, Emit, Expr, WindowCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,70 @@ class TimeBound:
 
 
 @dataclass(frozen=True, slots=True)
+class TopN:
+    """The first rows of every partition; changes only where a partition's first rows do.
+
+    Of each partition the rows whose ``rank`` (from 1, by ``order``: column, descending; ties that
+    row_number must break go by the row itself) is at most ``limit`` (None: all), less the first
+    ``offset`` rows. ``number`` is the last output column and holds the rank, None when nobody asks.
+    Output columns are those of the input that ``properties`` names, and ``number``.
+    ``window_end``, ``emit`` and ``closes`` as in GroupAggregate, of partitions.
+    """
+
+    id: int
+    input: Node
+    keys: tuple[int, ...]
+    order: tuple[tuple[int, bool], ...]
+    rank: Literal["row_number", "rank", "dense_rank"]
+    limit: int | None
+    offset: int
+    number: Column | None
+    properties: Properties
+    window_end: int | None = None
+    emit: Emit | None = None
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OverWindow:
+    """Window functions over partitions by ``keys``; touched partitions are computed anew.
+
+    Output columns: those of the input that ``properties`` names, then one per call. The calls'
+    partition_by is ``keys``, whatever it says; their arguments are columns or constants.
+    ``window_end``, ``emit`` and ``closes`` as in GroupAggregate, of partitions.
+    """
+
+    id: int
+    input: Node
+    keys: tuple[int, ...]
+    order: tuple[tuple[int, bool], ...]
+    calls: tuple[WindowCall, ...]
+    properties: Properties
+    window_end: int | None = None
+    emit: Emit | None = None
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReduce:
+    """Aggregates that need a group's rows: touched groups are computed anew.
+
+    As GroupAggregate, but rows are kept; ``order`` (column, descending) is the order in which an
+    aggregate without ORDER BY meets them.
+    """
+
+    id: int
+    input: Node
+    keys: tuple[int, ...]
+    order: tuple[tuple[int, bool], ...]
+    aggregates: tuple[Aggregate, ...]
+    properties: Properties
+    window_end: int | None = None
+    emit: Emit | None = None
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class HashJoin:
     """Join of two changing inputs by equal keys and ``residual``; without keys all rows meet.
 
@@ -213,4 +277,18 @@ class Sink:
     properties: Properties
 
 
-Node = Union[Input, Linear, Hop, Exchange, GroupAggregate, HashJoin, EmitGate, EmitEvery, Materialize, Sink]
+Node = Union[
+    Input,
+    Linear,
+    Hop,
+    Exchange,
+    GroupAggregate,
+    TopN,
+    OverWindow,
+    GroupReduce,
+    HashJoin,
+    EmitGate,
+    EmitEvery,
+    Materialize,
+    Sink,
+]

@@ -6,7 +6,18 @@ change over reactors.
 
 from __future__ import annotations
 
-from laminar.engine.nodes import EmitEvery, EmitGate, GroupAggregate, HashJoin, Hop, Linear, Node
+from laminar.engine.nodes import (
+    EmitEvery,
+    EmitGate,
+    GroupAggregate,
+    GroupReduce,
+    HashJoin,
+    Hop,
+    Linear,
+    Node,
+    OverWindow,
+    TopN,
+)
 from laminar.engine.operators.base import Operator
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.partition import partition
@@ -24,9 +35,12 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.emit_every import EmitEveryOperator
     from laminar.engine.operators.emit_gate import EmitGateOperator
     from laminar.engine.operators.group_aggregate import GroupAggregateOperator
+    from laminar.engine.operators.group_reduce import GroupReduceOperator
     from laminar.engine.operators.hash_join import HashJoinOperator
     from laminar.engine.operators.hop import HopOperator
     from laminar.engine.operators.linear import LinearOperator
+    from laminar.engine.operators.over_window import OverWindowOperator
+    from laminar.engine.operators.top_n import TopNOperator
 
     match node:
         case Linear():
@@ -35,6 +49,12 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return HopOperator(node, context)
         case GroupAggregate():
             return GroupAggregateOperator(node, context)
+        case TopN():
+            return TopNOperator(node, context)
+        case OverWindow():
+            return OverWindowOperator(node, context)
+        case GroupReduce():
+            return GroupReduceOperator(node, context)
         case HashJoin():
             return HashJoinOperator(node, context)
         case EmitGate():

@@ -71,6 +71,9 @@ def aggregate(symbol: str, data: Input) -> pa.Array:
     if function is None:
         raise not_supported(f"aggregate function {name} is not supported")
     result = function(data)
+    if data.result == NUMERIC_VAR and pa.types.is_decimal(result.type):  # of the argument's precision
+        kind = PgType(NUMERIC, -1, (result.type.precision, result.type.scale))
+        result = to_numeric(data.env, result, kind)
     if result.type != data.result.storage:
         raise TypeError(f"{symbol} gave {result.type} for {data.result}")
     return result
@@ -218,7 +221,9 @@ def any_value(data: Input) -> pa.Array:
 def array_agg(data: Input) -> pa.Array:
     if data.types[0].is_array:
         raise not_supported("array_agg of arrays is not supported")
-    return _lists(data.args[0], data)
+    values, type_ = data.args[0], data.types[0]
+    # an array of numeric has no precision of its own
+    return _lists(to_numeric(data.env, values, type_) if type_.oid == NUMERIC else values, data)
 
 
 def _lists(values: pa.Array, data: Input) -> pa.Array:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from laminar.errors import PgError, not_supported
 from laminar.sql.adhoc import frames, running, sorting
 from laminar.sql.adhoc.batches import Indices, take_or_null
-from laminar.sql.adhoc.calls import compiled
+from laminar.sql.adhoc.calls import NUMERIC_VAR, compiled, to_numeric
 from laminar.sql.adhoc.grouping import Prepared, prepare
 from laminar.sql.adhoc.setops import number_rows
 from laminar.sql.evaluator import Env
@@ -100,6 +100,8 @@ def _evaluate(call: WindowCall, by: Sorted, rows: pa.RecordBatch, ids: Sequence[
         return ranking(by)
     args = compiled(call.args, ids)(rows, env) if call.args else []
     args = [a.take(pa.array(by.order)) for a in args]
+    if call.type == NUMERIC_VAR:
+        args = [to_numeric(env, a, e.type) for a, e in zip(args, call.args, strict=True)]
     symbol = call.function.symbol
     if symbol == "window_ntile":
         return _ntile(by, args[0])

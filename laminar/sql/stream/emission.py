@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import EmitEvery, EmitGate, GroupAggregate, Linear, Node
+from laminar.engine.nodes import (
+    EmitEvery,
+    EmitGate,
+    GroupAggregate,
+    GroupReduce,
+    Linear,
+    Node,
+    OverWindow,
+    TopN,
+)
 from laminar.engine.relations import children
 from laminar.errors import not_supported
 from laminar.sql.plan import Emit
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
+
+
+#: operators that keep state per window
+Keyed = GroupAggregate | TopN | OverWindow | GroupReduce
 
 
 def clause_name(emit: Emit) -> str:
@@ -25,6 +38,16 @@ def settled(emit: Emit) -> Emit:
     if emit.mode == "final" or (emit.mode == "watermark" and not emit.lateness):
         return replace(emit, mode="close", lateness=None)
     return emit
+
+
+def emit_above(planner: Planner, node: Node) -> Emit:
+    """The EMIT clause for a windowed operator over ``node``.
+
+    Where one below judges lateness, the watermark it passes on is already less the lateness.
+    """
+    if planner.emit.lateness is not None and judged(node):
+        return replace(planner.emit, lateness=0)
+    return planner.emit
 
 
 def gate(planner: Planner, node: Node) -> Node:
@@ -58,13 +81,13 @@ def gate(planner: Planner, node: Node) -> Node:
             watermarks=frozenset(out for out, _, _ in passed),
         )
         return replace(node, input=inner, properties=properties, watermarks=passed)
-    if isinstance(node, GroupAggregate) and node.window_end is not None and emit.mode != "every":
+    if isinstance(node, Keyed) and node.window_end is not None and emit.mode != "every":
         return _fused(planner, node)
     return hold(planner, node, end)
 
 
-def _fused(planner: Planner, node: GroupAggregate) -> GroupAggregate:
-    """The aggregation itself holds its groups back."""
+def _fused(planner: Planner, node: Keyed) -> Keyed:
+    """The operator itself holds its groups back."""
     once = planner.emit.mode == "close"
     if not once and any(judged(below) for below in children(node)):
         raise _corrected_twice(planner)
@@ -101,7 +124,7 @@ def _window_end(planner: Planner, node: Node) -> int | None:
     node = _base(node)
     if isinstance(node, EmitGate | EmitEvery):
         return node.end
-    if isinstance(node, GroupAggregate) and (node.window_end is not None or planner.judges):
+    if isinstance(node, Keyed) and (node.window_end is not None or planner.judges):
         return node.window_end
     for column in node.properties.watermarks:
         role = planner.windows.get(column)
@@ -112,7 +135,7 @@ def _window_end(planner: Planner, node: Node) -> int | None:
 
 def judged(node: Node) -> bool:
     """Whether rows have passed an operator that refuses late ones: its output is the lateness behind."""
-    if isinstance(node, GroupAggregate) and node.window_end is not None and not node.partial:
+    if isinstance(node, Keyed) and node.window_end is not None and not getattr(node, "partial", False):
         return True
     return any(judged(below) for below in children(node))
 
@@ -127,11 +150,13 @@ def _corrected_twice(planner: Planner) -> Exception:
 
 
 def _nothing_closes(planner: Planner, node: Node) -> Exception:
-    if isinstance(node, GroupAggregate):
+    if isinstance(node, GroupAggregate | GroupReduce):
         hint = (
             "Group by window_start and window_end of TUMBLE(...) or HOP(...) over a column that the source "
             "declares WATERMARK FOR."
         )
+    elif isinstance(node, TopN | OverWindow):
+        hint = "Partition by window_end of a window over a column that the source declares WATERMARK FOR."
     elif len(children(node)) > 1:
         hint = "An equi-join passes a watermark only on its key columns: join on window_end of both sides."
     else:

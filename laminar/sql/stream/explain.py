@@ -9,17 +9,20 @@ from laminar.engine.nodes import (
     EmitGate,
     Exchange,
     GroupAggregate,
+    GroupReduce,
     HashJoin,
     Hop,
     Input,
     Linear,
     Materialize,
     Node,
+    OverWindow,
     Sink,
+    TopN,
 )
 from laminar.engine.relations import children
 from laminar.sql.explain import expression
-from laminar.sql.plan import Aggregate
+from laminar.sql.plan import Aggregate, SortItem, WindowCall
 
 
 def explain_stream(root: Node, names: dict[int, str]) -> list[str]:
@@ -50,8 +53,14 @@ def _head(node: Node, names: dict[int, str]) -> str:
             return f"Hop {expression(node.time)} every {_span(node.step)} of {_span(node.size)}"
         case Exchange():
             return f"Exchange by ({_ids(node.keys)})" if node.keys else "Exchange to one reactor"
-        case GroupAggregate():
+        case GroupAggregate() | GroupReduce():
             return _aggregate(node)
+        case TopN():
+            return _top_n(node)
+        case OverWindow():
+            calls = ", ".join(_window_call(c) for c in node.calls)
+            by = f" by ({_ids(node.keys)})" if node.keys else ""
+            return f"OverWindow{by} [{calls}]{_closing(node)}"
         case HashJoin():
             return _join(node)
         case EmitGate():
@@ -79,23 +88,50 @@ def _join(node: HashJoin) -> str:
     return f"{head}, time #{b.left} - #{b.right} {spans}{late}"
 
 
-def _aggregate(node: GroupAggregate) -> str:
+def _aggregate(node: GroupAggregate | GroupReduce) -> str:
     calls = ", ".join(_call(a) for a in node.aggregates)
     by = f" by ({_ids(node.keys)})" if node.keys else ""
-    head = f"GroupAggregate{by} [{calls}]"
-    if node.closes:
-        head += f" once when #{node.window_end} has passed"
-    elif node.window_end is not None:
-        head += f" until #{node.window_end} has passed"
-    if node.window_end is not None and node.emit is not None and node.emit.lateness:
-        head += f" by {_span(node.emit.lateness)}"
-    return head
+    return f"{type(node).__name__}{by} [{calls}]{_closing(node)}"
+
+
+def _closing(node: GroupAggregate | GroupReduce | TopN | OverWindow) -> str:
+    """When state is freed, or results go out."""
+    if node.window_end is None:
+        return ""
+    text = f" {'once when' if node.closes else 'until'} #{node.window_end} has passed"
+    if node.emit is not None and node.emit.lateness:
+        text += f" by {_span(node.emit.lateness)}"
+    return text
+
+
+def _top_n(node: TopN) -> str:
+    what = f"{node.rank} <= {node.limit}" if node.limit is not None else "all rows"
+    by = f" by ({_ids(node.keys)})" if node.keys else ""
+    order = ", ".join(f"#{column}{' desc' if descending else ''}" for column, descending in node.order)
+    skipped = f" after {node.offset} rows" if node.offset else ""
+    return f"TopN{by} [{what}{skipped}{' order by ' + order if order else ''}]{_closing(node)}"
+
+
+def _window_call(call: WindowCall) -> str:
+    args = ", ".join(expression(a) for a in call.args)
+    return f"{call.function.name}({args}{_order(call.order_by)}){_filter(call)}"
+
+
+def _order(items: tuple[SortItem, ...]) -> str:
+    if not items:
+        return ""
+    return " order by " + ", ".join(f"{expression(i.expr)}{' desc' if i.descending else ''}" for i in items)
+
+
+def _filter(call: Aggregate | WindowCall) -> str:
+    return "" if call.filter is None else f" filter ({expression(call.filter)})"
 
 
 def _call(aggregate: Aggregate) -> str:
     distinct = "distinct " if aggregate.distinct else ""
-    text = f"{aggregate.function.name}({distinct}{', '.join(expression(a) for a in aggregate.args) or '*'})"
-    return text if aggregate.filter is None else f"{text} filter ({expression(aggregate.filter)})"
+    args = ", ".join(expression(a) for a in (*aggregate.direct, *aggregate.args)) or "*"
+    order = _order(aggregate.order_by)
+    return f"{aggregate.function.name}({distinct}{args}{order}){_filter(aggregate)}"
 
 
 def _properties(node: Node) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import GroupAggregate, Node, Properties
+from laminar.engine.nodes import GroupAggregate, GroupReduce, Node, Properties
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
-from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
+from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Expr, Function
 from laminar.sql.sortkeys import key_type, sort_key
-from laminar.sql.stream import legality, twophase
-from laminar.sql.stream.emission import judged
-from laminar.sql.stream.timewindow import JUST_PAST, WINDOW_END, interval_bytes
-from laminar.types import INTERVAL, PgType
+from laminar.sql.stream import reduction, twophase
+from laminar.sql.stream.emission import emit_above
+from laminar.sql.stream.timewindow import closing_key
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
@@ -30,7 +28,7 @@ def group_by(planner: Planner, node: logical.GroupBy) -> Node:
             hint="Create one view per grouping and combine them when reading.",
         )
     for aggregate in node.aggregates:
-        legality.check_aggregate(aggregate)
+        reduction.check(aggregate)
     below = planner.build_below(node.input, row_watermark=planner.judges)
     return _Grouping(planner, node, below).build()
 
@@ -58,12 +56,15 @@ class _Grouping:
 
     def build(self) -> Node:
         self._plan_keys()
-        aggregates = tuple(self.representatives) + self.node.aggregates
+        aggregates = tuple(self.representatives) + reduction.simplified(self.node.aggregates)
+        reduced = any(map(reduction.needs_rows, aggregates))
+        if reduced:
+            self.below, aggregates = reduction.read(self.planner, self.below, aggregates)
         node = self._project_input(aggregates)
         key_ids = tuple(column.id for column, _ in self.keys)
         window_end = self.window_end if self.planner.judges else None
         hidden = node.properties.row_watermark
-        if self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
+        if not reduced and self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
             node, aggregates = twophase.partial(self.planner, node, key_ids, aggregates, window_end)
             hidden = None
         node = self.planner.exchange(node, key_ids)
@@ -71,9 +72,7 @@ class _Grouping:
         n_keys = len(self.node.keys)
         results = self.node.columns[n_keys : n_keys + len(self.node.aggregates)]
         carried = node.properties.watermarks & frozenset(key_ids)
-        emit = self.planner.emit
-        if judged(self.below):
-            emit = replace(emit, lateness=None if emit.lateness is None else 0)
+        emit = emit_above(self.planner, self.below)
         assert window_end is None or window_end in carried
         properties = Properties(
             columns=(*(column for column, _ in self.keys), *added, *results),
@@ -83,15 +82,13 @@ class _Grouping:
             watermarks=carried,
         )
         assert hidden is None or node.properties.row_watermark == hidden
-        grouped = GroupAggregate(
-            self.planner.node_id(),
-            node,
-            key_ids,
-            aggregates,
-            properties,
-            window_end,
-            emit if window_end is not None else None,
-        )
+        held = emit if window_end is not None else None
+        number = self.planner.node_id()
+        grouped: GroupAggregate | GroupReduce
+        if reduced:
+            grouped = GroupReduce(number, node, key_ids, (), aggregates, properties, window_end, held)
+        else:
+            grouped = GroupAggregate(number, node, key_ids, aggregates, properties, window_end, held)
         return self._restore_keys(grouped, added, results)
 
     def _plan_keys(self) -> None:
@@ -111,26 +108,11 @@ class _Grouping:
 
     def _find_window_end(self) -> None:
         """The key by which groups close: window_end, or what stands for it."""
-        carried = self.below.properties.watermarks
-        bounds = [
-            (key, self.planner.windows[key.id])
-            for key in self.node.keys
-            if key.id in carried and key.id in self.planner.windows
-        ]
-        for key, role in bounds:
-            if role.bound == "end":
-                self.window_end = key.id
-                return
-        for key, role in bounds:
-            if role.size is not None:
-                size = Const(interval_bytes((0, 0, role.size)), PgType(INTERVAL))
-                self._add_hidden_end(Call(WINDOW_END, (key, size), key.type))
-                return
-        for key in self.node.keys:
-            if key.id in carried:
-                just_past = Const(interval_bytes((0, 0, 1)), PgType(INTERVAL))
-                self._add_hidden_end(Call(JUST_PAST, (key, just_past), key.type))
-                return
+        found = closing_key(self.planner, self.node.keys, self.below.properties.watermarks)
+        if isinstance(found, Call):
+            self._add_hidden_end(found)
+        elif found is not None:
+            self.window_end = found.id
 
     def _add_hidden_end(self, expr: Call) -> None:
         column = self.planner.column("window_end", expr.type)
@@ -154,7 +136,7 @@ class _Grouping:
         return self.planner.project(self.below, outputs)
 
     def _restore_keys(
-        self, grouped: GroupAggregate, added: tuple[Column, ...], results: tuple[Column, ...]
+        self, grouped: GroupAggregate | GroupReduce, added: tuple[Column, ...], results: tuple[Column, ...]
     ) -> Node:
         """Give the logical columns back: representatives for sort keys, no hidden end."""
         outputs: list[tuple[Column, Expr]] = []

@@ -5,9 +5,8 @@ from __future__ import annotations
 from laminar.errors import PgError, not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import position_of, uses_now, volatile_call, walk
-from laminar.sql.plan import Aggregate
 
-#: aggregates the incremental engine maintains, by name
+#: aggregates of which a fixed number of words is kept per group, by name
 MAINTAINED = frozenset({"count", "sum", "avg", "min", "max", "bool_and", "bool_or", "every", "any_value"})
 
 
@@ -41,32 +40,10 @@ def check_expression(expr: object) -> None:
         )
 
 
-def check_aggregate(aggregate: Aggregate) -> None:
-    """Refuse aggregates that the engine does not maintain yet."""
-    check_expression(aggregate)
-    where = aggregate.position or None
-    if aggregate.distinct and aggregate.function.name not in ("min", "max"):
-        raise not_supported(
-            f"{aggregate.function.name}(DISTINCT ...) is not supported in materialized views yet",
-            hint="Aggregate over a subquery with SELECT DISTINCT.",
-            position=where,
-        )
-    if aggregate.function.name not in MAINTAINED:
-        known = ", ".join(sorted(MAINTAINED - {"any_value", "every"}))
-        raise not_supported(
-            f"aggregate {aggregate.function.name}() is not supported in materialized views yet",
-            hint=f"Maintained incrementally: {known}.",
-            position=where,
-        )
-
-
 _NAMES: dict[type, str] = {
     logical.Values: "VALUES",
     logical.ProjectSet: "a set-returning function in the select list",
-    logical.DistinctOn: "SELECT DISTINCT ON",
     logical.SetOp: "a set operation",
-    logical.Limit: "LIMIT",
-    logical.Window: "a window function",
     logical.TableFunction: "a function in FROM",
 }
 
@@ -76,7 +53,7 @@ def unsupported(node: logical.Plan) -> PgError:
     name = _NAMES.get(type(node), type(node).__name__)
     return not_supported(
         f"{name} is not supported in materialized views yet",
-        hint="Filters, projections, GROUP BY, DISTINCT, TUMBLE, HOP and joins are; "
+        hint="Filters, projections, GROUP BY, DISTINCT, window functions, LIMIT, TUMBLE, HOP and joins are; "
         "a plain SELECT over the view can do the rest.",
         position=getattr(node, "position", 0) or None,
     )

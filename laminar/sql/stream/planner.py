@@ -10,12 +10,12 @@ from dataclasses import replace
 from itertools import count
 
 from laminar.connectors.base import SinkSpec
-from laminar.engine.nodes import Exchange, Input, Linear, Materialize, Node, Properties, Sink
+from laminar.engine.nodes import Exchange, Input, Linear, Materialize, Node, Properties, Sink, TopN
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute
 from laminar.sql.plan import Column, ColumnRef, Emit, Expr, Plan
-from laminar.sql.stream import grouping, joining, legality, timewindow
+from laminar.sql.stream import grouping, joining, legality, overwindows, ranking, timewindow
 from laminar.sql.stream.emission import clause_name, gate, settled
 from laminar.sql.stream.shape import Shapes, WindowRole
 from laminar.sql.stream.watermarks import passed_on
@@ -131,6 +131,9 @@ class Planner:
         return self._linear(node, outputs, condition)
 
     def _linear(self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None) -> Linear:
+        if isinstance(node, TopN):
+            used = columns_of(*(expr for _, expr in outputs), *conjuncts(condition))
+            node = ranking.without_number(node, used)
         inner = node.properties
         passed = passed_on(outputs, inner.watermarks)
         renamed: dict[int, int] = {}
@@ -230,6 +233,12 @@ class Planner:
                 return grouping.group_by(self, node)
             case logical.DistinctOn() if {c.id for c in node.columns} == {c.id for c in node.on}:
                 return grouping.distinct(self, node)
+            case logical.DistinctOn():
+                return ranking.distinct_on(self, node)
+            case logical.Limit():
+                return ranking.limit(self, node)
+            case logical.Window():
+                return overwindows.window(self, node)
             case logical.Join():
                 return joining.join(self, node)
             case logical.TimeWindow():
@@ -260,6 +269,9 @@ class Planner:
         return Input(self.node_id(), node.relation, tuple(attnums), properties)
 
     def filter(self, node: logical.Filter, row_watermark: bool) -> Node:
+        ranked = ranking.ranked(self, node)
+        if ranked is not None:
+            return ranked
         legality.check_expression(node.condition)
         below = self.build(node.input, row_watermark)
         outputs: list[tuple[Column, Expr]] = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -75,6 +76,31 @@ def _bound(expr: Expr) -> tuple[int, WindowRole] | None:
     if expr.function == WINDOW_END and first is not None:
         start = _bound(first)
         return None if start is None else (start[0], replace(start[1], bound="end"))
+    return None
+
+
+def closing_key(
+    planner: Planner, keys: Sequence[ColumnRef], carried: frozenset[int]
+) -> ColumnRef | Call | None:
+    """What says when no more rows come for equal ``keys``: a window's end, or what stands for it.
+
+    Args:
+        carried: columns with a watermark.
+    """
+    bounds = [
+        (key, planner.windows[key.id]) for key in keys if key.id in carried and key.id in planner.windows
+    ]
+    for key, role in bounds:
+        if role.bound == "end":
+            return key
+    for key, role in bounds:
+        if role.size is not None:
+            size = Const(interval_bytes((0, 0, role.size)), PgType(INTERVAL))
+            return Call(WINDOW_END, (key, size), key.type)
+    for key in keys:
+        if key.id in carried:
+            just_past = Const(interval_bytes((0, 0, 1)), PgType(INTERVAL))
+            return Call(JUST_PAST, (key, just_past), key.type)
     return None
 
 
