@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.harness.postgres import Postgres
 from tests.harness.server import LaminarServer
@@ -30,14 +31,11 @@ DOCUMENTS = [
 
 def refused(dsn: str, document: str) -> tuple[str | None, ...]:
     with psycopg.connect(dsn, autocommit=True) as session, pytest.raises(psycopg.Error) as error:
-        session.execute("select %s::jsonb", (document,))
+        session.execute(sql.SQL("select {}::jsonb").format(sql.Literal(document)))
     diag = error.value.diag
     return diag.sqlstate, diag.message_primary, diag.message_detail, diag.context
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_errors_are_postgresqls(document: str, laminar: LaminarServer, postgres: Postgres) -> None:
-    theirs, ours = refused(postgres.dsn, document), refused(laminar.dsn, document)
-    # an argument is no literal of the statement: PostgreSQL names the parameter below what JSON says
-    assert ours[:3] == theirs[:3]
-    assert (ours[3] or "").splitlines()[0] == (theirs[3] or "").splitlines()[0]
+    assert refused(laminar.dsn, document) == refused(postgres.dsn, document)
