@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
-from laminar.catalog.objects import KIND_NAMES, Role, Schema, StoredFunction, StoredRelation, part_names
+from laminar.catalog.acl import PUBLIC, Acl, AclItem, mentions
+from laminar.catalog.objects import (
+    KIND_NAMES,
+    Role,
+    Schema,
+    StoredFunction,
+    StoredRelation,
+    acl_from_json,
+    part_names,
+)
+from laminar.catalog.sequences import Sequences
 from laminar.catalog.store import CatalogStore
 from laminar.errors import (
     DEPENDENT_OBJECTS,
@@ -43,7 +54,15 @@ class Catalog:
         self.schemas: dict[str, Schema] = {schema.name: schema for schema in schemas}
         self.roles: dict[str, Role] = {role.name: role for role in roles}
         self.functions: dict[int, StoredFunction] = {f.oid: f for f in self._store.load_functions()}
+        notes = self._store.notes()
+        #: COMMENT ON by (oid of the system catalog that has the object, the object's, attribute or 0)
+        self.comments: dict[tuple[int, int, int], str] = {
+            _comment_key(key): text for key, text in notes.items() if key.startswith("comment ")
+        }
+        #: who may connect to the database and make schemas in it
+        self.database_acl: Acl | None = acl_from_json(notes.get("database acl"))
         self._next_oid = max(next_oid, FIRST_OID)
+        self.sequences = Sequences(self._store)
         #: counts DDL statements: plans bound under another version are stale
         self.version = 0
         if self._store.is_new:
@@ -51,7 +70,9 @@ class Catalog:
         self._give_missing_oids()
 
     def _bootstrap(self) -> None:
-        self.schemas = {"public": Schema("public", SUPERUSER, PUBLIC_OID)}
+        # As in PostgreSQL 15: everybody may look into public, nobody else may create in it.
+        everybody = (AclItem(SUPERUSER, SUPERUSER, "UC"), AclItem(PUBLIC, SUPERUSER, "U"))
+        self.schemas = {"public": Schema("public", SUPERUSER, PUBLIC_OID, everybody)}
         self.roles = {SUPERUSER: Role(SUPERUSER, superuser=True, oid=SUPERUSER_OID)}
         self._write(put_schemas=tuple(self.schemas.values()), put_roles=tuple(self.roles.values()))
 
@@ -94,6 +115,10 @@ class Catalog:
         self._next_oid += 1
         return oid
 
+    def reserve_oids(self) -> None:
+        """Make durable that the oids given so far are taken, though nothing in the catalog has them yet."""
+        self._store.write(next_oid=self._next_oid)
+
     # --- relations ----------------------------------------------------------------
 
     def find(self, schema: str, name: str) -> StoredRelation | None:
@@ -107,23 +132,47 @@ class Catalog:
         if (schema, name) in self._names:
             raise PgError(DUPLICATE_TABLE, f'relation "{name}" already exists', position=position)
 
-    def create(self, relation: StoredRelation) -> None:
-        """Add a relation whose name is free."""
-        relation = self._with_parts(relation)
-        self._write(put=(relation,))
-        self.relations[relation.oid] = relation
-        self._names[relation.schema, relation.name] = relation.oid
+    def create(self, *relations: StoredRelation) -> None:
+        """Add relations whose names are free, all or none."""
+        self.exchange((), relations)
 
     def drop(self, oids: Iterable[int]) -> None:
         """Remove relations and functions (dependents included by the caller)."""
-        gone = tuple(oids)
-        relations = tuple(oid for oid in gone if oid in self.relations)
-        self._write(remove=relations, drop_functions=tuple(oid for oid in gone if oid in self.functions))
+        self.exchange(tuple(oids), ())
+
+    def replace(self, *relations: StoredRelation) -> None:
+        """Change relations; their names may change too."""
+        self.exchange((), relations)
+
+    def exchange(self, gone: Iterable[int], relations: Iterable[StoredRelation]) -> None:
+        """Remove some relations and functions, add or change others, all in one step."""
+        gone, put = tuple(gone), tuple(self._with_parts(r) for r in relations)
+        functions = tuple(oid for oid in gone if oid in self.functions)
+        gone = tuple(oid for oid in gone if oid in self.relations)
+        self._write(remove=gone, put=put, drop_functions=functions)
+        for oid in functions:
+            del self.functions[oid]
+        for oid in (*gone, *(r.oid for r in put if r.oid in self.relations)):
+            old = self.relations.pop(oid)
+            del self._names[old.schema, old.name]
+        for relation in put:
+            self.relations[relation.oid] = relation
+            self._names[relation.schema, relation.name] = relation.oid
         for oid in gone:
-            self.functions.pop(oid, None)
-        for oid in relations:
-            relation = self.relations.pop(oid)
-            del self._names[relation.schema, relation.name]
+            self.sequences.forget(oid)
+
+    def free_name(self, schema: str, *parts: str) -> str:
+        """PostgreSQL's name for what comes with a relation (``t_id_seq``, ``t_a_idx``), numbered if taken."""
+        base = "_".join(parts)
+        name, number = base[:63], 0
+        while (schema, name) in self._names:
+            number += 1
+            name = f"{base[: 63 - len(str(number))]}{number}"
+        return name
+
+    def owned(self, oid: int) -> list[StoredRelation]:
+        """The sequences and indexes that belong to a relation."""
+        return [r for r in self.relations.values() if r.owned_by is not None and r.owned_by[0] == oid]
 
     def dependents(self, oid: int) -> list[StoredRelation]:
         """Relations that read ``oid`` directly."""
@@ -149,11 +198,26 @@ class Catalog:
                     needing.append((dependent, relation))
                 if dependent.oid not in found:
                     visit(dependent)
+            for part in self.owned(relation.oid):
+                found.setdefault(part.oid, part)
             found.setdefault(relation.oid, relation)
 
         for relation in wanted.values():
             if relation.oid not in found:
                 visit(relation)
+        defaults = [d for r in found.values() if r.kind == "sequence" for d in self.defaults_of(r, found)]
+        if defaults and not cascade:
+            first = next(iter(wanted.values()))
+            raise PgError(
+                DEPENDENT_OBJECTS,
+                f"cannot drop {describe(first, path)} because other objects depend on it",
+                detail="\n".join(
+                    f"default value for column {r.columns[i].name} of {describe(r, path)}"
+                    f" depends on {describe(q, path)}"
+                    for q, r, i in defaults
+                ),
+                hint="Use DROP ... CASCADE to drop the dependent objects too.",
+            )
         if needing and not cascade:
             first = next(iter(wanted.values()))
             raise PgError(
@@ -163,6 +227,19 @@ class Catalog:
                 hint="Use DROP ... CASCADE to drop the dependent objects too.",
             )
         return list(found.values())
+
+    def defaults_of(
+        self, sequence: StoredRelation, gone: Iterable[int] = ()
+    ) -> list[tuple[StoredRelation, StoredRelation, int]]:
+        """(sequence, relation, position of the column) for each default that takes its values."""
+        start = f"nextval('{sequence.schema}.{sequence.name}'"
+        return [
+            (sequence, relation, i)
+            for relation in self.relations.values()
+            if relation.oid not in gone
+            for i, column in enumerate(relation.columns)
+            if (column.default or "").replace('"', "").startswith(start)
+        ]
 
     def in_creation_order(self) -> Iterator[StoredRelation]:
         """Relations so that what one reads comes before it."""
@@ -212,6 +289,34 @@ class Catalog:
         things: list[StoredObject] = [*self.relations.values(), *self.functions.values()]
         return [thing for thing in things if thing.schema == name]
 
+    def replace_schema(self, schema: Schema) -> None:
+        """Change a schema's owner or privileges."""
+        self._write(put_schemas=(schema,))
+        self.schemas[schema.name] = schema
+
+    def set_database_acl(self, acl: Acl | None) -> None:
+        """Change who may connect to the database."""
+        self._write(put_notes=(("database acl", None if acl is None else [asdict(i) for i in acl]),))
+        self.database_acl = acl
+
+    def comment(self, key: tuple[int, int, int], text: str | None) -> None:
+        """COMMENT ON; None or an empty text takes it away."""
+        name = "comment {} {} {}".format(*key)
+        if text:
+            self._write(put_notes=((name, text),))
+            self.comments[key] = text
+        elif key in self.comments:
+            self._write(drop_notes=(name,))
+            del self.comments[key]
+
+    def move_comments(self, old: int, new: int, places: dict[int, int]) -> None:
+        """A relation got another number: its comments, and its columns', follow."""
+        for (catalog, oid, attnum), text in list(self.comments.items()):
+            if oid == old:
+                self.comment((catalog, oid, attnum), None)
+                if attnum in places:
+                    self.comment((catalog, new, places[attnum]), text)
+
     # --- roles --------------------------------------------------------------------
 
     def put_role(self, role: Role, *, replace: bool = False) -> None:
@@ -228,21 +333,37 @@ class Catalog:
         """Remove a role that owns nothing."""
         if name not in self.roles:
             raise PgError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
-        owned = [f"schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
-        owned += [describe(r) for r in self.relations.values() if r.owner == name]
-        owned += [describe(f) for f in self.functions.values() if f.owner == name]
+        owned = [f"owner of schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
+        owned += [f"owner of {describe(r)}" for r in self.relations.values() if r.owner == name]
+        owned += [f"owner of {describe(f)}" for f in self.functions.values() if f.owner == name]
+        owned += [f"privileges for schema {x.name}" for x in self.schemas.values() if mentions(x.acl, name)]
+        owned += [f"privileges for {describe(r)}" for r in self.relations.values() if mentions(r.acl, name)]
+        if mentions(self.database_acl, name):
+            owned.append(f"privileges for database {DATABASE}")
         if owned or name == SUPERUSER:
             raise PgError(
                 DEPENDENT_OBJECTS,
                 f'role "{name}" cannot be dropped because some objects depend on it',
-                detail="\n".join(f"owner of {what}" for what in owned) or None,
+                detail="\n".join(owned) or None,
             )
-        self._write(drop_roles=(name,))
+        members = [
+            dataclasses.replace(r, memberships=tuple(m for m in r.memberships if m.role != name))
+            for r in self.roles.values()
+            if any(m.role == name for m in r.memberships)
+        ]
+        self._write(drop_roles=(name,), put_roles=tuple(members))
         del self.roles[name]
+        self.roles |= {role.name: role for role in members}
 
     def close(self) -> None:
         """Release the store."""
+        self.sequences.close()
         self._store.close()
+
+
+def _comment_key(name: str) -> tuple[int, int, int]:
+    catalog, oid, part = (int(number) for number in name.split()[1:])
+    return catalog, oid, part
 
 
 def describe(thing: StoredObject, path: tuple[str, ...] = ("public",)) -> str:

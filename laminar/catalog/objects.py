@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from laminar.catalog.acl import Acl, AclItem
 from laminar.types import PgType
 
-Kind = Literal["table", "source", "mview", "view", "sink"]
+Kind = Literal["table", "source", "mview", "view", "sink", "sequence", "index"]
 
 #: how each kind is called in messages
 KIND_NAMES: dict[str, str] = {
@@ -16,6 +17,8 @@ KIND_NAMES: dict[str, str] = {
     "mview": "materialized view",
     "view": "view",
     "sink": "sink",
+    "sequence": "sequence",
+    "index": "index",
     "system": "table",
 }
 
@@ -34,6 +37,8 @@ class StoredColumn:
     default: str | None = None
     generated: str | None = None
     include: str | None = None
+    #: "a": GENERATED ALWAYS AS IDENTITY, "d": BY DEFAULT; ``default`` takes the sequence's next value
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,8 @@ class StoredRelation:
         depends_on: oids of the relations it reads.
         settings: session settings that its text was read under (TimeZone, DateStyle, IntervalStyle).
         created: when, microseconds since 1970; what a literal 'now' in its text means.
+        acl: who may do what; None: its owner everything, nobody else anything.
+        owned_by: sequences and indexes: (relation, attribute number or 0) with which they go.
         parts: oids of what comes with it, by the names of :func:`part_names`; the catalog gives them.
     """
 
@@ -75,6 +82,8 @@ class StoredRelation:
     settings: dict[str, str] = field(default_factory=dict)
     created: int = 0
     parts: dict[str, int] = field(default_factory=dict)
+    acl: Acl | None = None
+    owned_by: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for :func:`relation_from_json`."""
@@ -87,7 +96,10 @@ def relation_from_json(data: dict[str, Any]) -> StoredRelation:
     tuples = {name: tuple(data[name]) for name in ("search_path", "primary_key", "depends_on")}
     watermark = tuple(data["watermark"]) if data["watermark"] else None
     checks = tuple((name, text) for name, text in data["checks"])
-    return StoredRelation(**{**data, **tuples, "columns": columns, "watermark": watermark, "checks": checks})
+    acl = acl_from_json(data.get("acl"))
+    owned_by = tuple(data["owned_by"]) if data.get("owned_by") else None
+    parts = {"columns": columns, "watermark": watermark, "checks": checks, "acl": acl, "owned_by": owned_by}
+    return StoredRelation(**{**data, **tuples, **parts})
 
 
 def _type(data: dict[str, Any]) -> PgType:
@@ -101,7 +113,7 @@ def part_names(relation: StoredRelation) -> list[str]:
     ``type`` and ``array``: its row type and the array of that; ``key`` and ``key index``: the primary
     key; ``check c``: a constraint; ``default 2``: the default of an attribute; ``rule``: of a view.
     """
-    names = [] if relation.kind == "sink" else ["type", "array"]
+    names = [] if relation.kind in ("sink", "sequence", "index") else ["type", "array"]
     if relation.primary_key:
         names += ["key", "key index"]
     names += [f"check {name}" for name, _ in relation.checks]
@@ -120,6 +132,17 @@ class Schema:
     name: str
     owner: str
     oid: int = 0
+    #: None: the default, everything for the owner alone
+    acl: Acl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Being a member of ``role``; ``admin`` WITH ADMIN OPTION."""
+
+    role: str
+    grantor: str
+    admin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +186,14 @@ def function_from_json(data: dict[str, Any]) -> StoredFunction:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A user. ``verifier`` is PostgreSQL's stored SCRAM form, None when it has no password.
+    """A user or a group.
 
-    The catalog gives the oid.
+    Args:
+        verifier: PostgreSQL's stored SCRAM form, None when it has no password.
+        oid: the catalog gives it.
+        connection_limit: sessions at the same time; -1 for no limit.
+        valid_until: when the password ends, microseconds since 1970.
+        memberships: the roles that it is a member of.
     """
 
     name: str
@@ -173,3 +201,22 @@ class Role:
     login: bool = True
     verifier: str | None = None
     oid: int = 0
+    createdb: bool = False
+    createrole: bool = False
+    inherit: bool = True
+    replication: bool = False
+    bypassrls: bool = False
+    connection_limit: int = -1
+    valid_until: int | None = None
+    memberships: tuple[Membership, ...] = ()
+
+
+def role_from_json(data: dict[str, Any]) -> Role:
+    """The role whose ``asdict`` this is."""
+    memberships = tuple(Membership(**m) for m in data.get("memberships", ()))
+    return Role(**{**data, "memberships": memberships})
+
+
+def acl_from_json(data: list[dict[str, str]] | None) -> Acl | None:
+    """The list whose items' ``asdict`` these are."""
+    return None if data is None else tuple(AclItem(**item) for item in data)

@@ -14,8 +14,10 @@ from laminar.catalog.objects import (
     Schema,
     StoredFunction,
     StoredRelation,
+    acl_from_json,
     function_from_json,
     relation_from_json,
+    role_from_json,
 )
 from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
 
@@ -35,11 +37,14 @@ class CatalogStore:
         directory.mkdir(parents=True, exist_ok=True)
         try:
             self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=8, sync=True, metasync=True)
+            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=16, sync=True, metasync=True)
             self._relations = self._env.open_db(b"relations")
             self._schemas = self._env.open_db(b"schemas")
             self._roles = self._env.open_db(b"roles")
             self._functions = self._env.open_db(b"functions")
             self._meta = self._env.open_db(b"meta")
+            self._notes = self._env.open_db(b"notes")
+            self._sequences = self._env.open_db(b"sequences")
         except lmdb.Error as error:
             raise PgError(DATA_CORRUPTED, f'cannot open the catalog in "{directory}": {error}') from error
         stored = self._get_meta("format")
@@ -60,16 +65,38 @@ class CatalogStore:
         with self._env.begin() as txn:
             relations = [relation_from_json(json.loads(v)) for _, v in txn.cursor(self._relations)]
             schemas = [
-                Schema(**{"owner": "laminar", **json.loads(v), "name": k.decode()})
+                _schema({"owner": "laminar", **json.loads(v), "name": k.decode()})
                 for k, v in txn.cursor(self._schemas)
             ]
-            roles = [Role(**json.loads(v)) for _, v in txn.cursor(self._roles)]
+            roles = [role_from_json(json.loads(v)) for _, v in txn.cursor(self._roles)]
         return relations, schemas, roles, int(self._get_meta("next_oid") or 0)
 
     def load_functions(self) -> list[StoredFunction]:
         """All users' functions."""
         with self._env.begin(db=self._functions) as txn:
             return [function_from_json(json.loads(value)) for _, value in txn.cursor()]
+
+    def notes(self) -> dict[str, Any]:
+        """What was stored by :meth:`write` as ``put_notes``."""
+        with self._env.begin() as txn:
+            return {k.decode(): json.loads(v) for k, v in txn.cursor(self._notes)}
+
+    def sequences(self) -> dict[int, tuple[int, bool]]:
+        """(last value, whether it was given out) by oid."""
+        with self._env.begin() as txn:
+            rows = {int.from_bytes(k, "big"): json.loads(v) for k, v in txn.cursor(self._sequences)}
+        return {oid: (int(last), bool(called)) for oid, (last, called) in rows.items()}
+
+    def write_sequence(self, oid: int, last: int | None, called: bool) -> None:
+        """Make a sequence's state durable; None forgets it. May be called by any thread."""
+        try:
+            with self._env.begin(write=True) as txn:
+                if last is None:
+                    txn.delete(_key(oid), db=self._sequences)
+                else:
+                    txn.put(_key(oid), json.dumps([last, called]).encode(), db=self._sequences)
+        except lmdb.Error as error:
+            raise _failed(error) from error
 
     def write(
         self,
@@ -83,6 +110,8 @@ class CatalogStore:
         drop_roles: tuple[str, ...] = (),
         put_functions: tuple[StoredFunction, ...] = (),
         drop_functions: tuple[int, ...] = (),
+        put_notes: tuple[tuple[str, Any], ...] = (),
+        drop_notes: tuple[str, ...] = (),
     ) -> None:
         """Make all the changes durable, or none."""
         try:
@@ -106,11 +135,12 @@ class CatalogStore:
                     txn.put(_key(function.oid), value, db=self._functions)
                 for oid in drop_functions:
                     txn.delete(_key(oid), db=self._functions)
-        except (lmdb.DiskError, lmdb.MapFullError) as error:
-            raise PgError(DISK_FULL, f"could not write the catalog: {error}") from error
+                for key, value in put_notes:
+                    txn.put(key.encode(), json.dumps(value).encode(), db=self._notes)
+                for key in drop_notes:
+                    txn.delete(key.encode(), db=self._notes)
         except lmdb.Error as error:
-            full = "No space left" in str(error)
-            raise PgError(DISK_FULL if full else IO_ERROR, f"could not write the catalog: {error}") from error
+            raise _failed(error) from error
 
     def close(self) -> None:
         """Release the environment."""
@@ -120,6 +150,15 @@ class CatalogStore:
         with self._env.begin(db=self._meta) as txn:
             value = txn.get(name.encode())
         return None if value is None else json.loads(value)
+
+
+def _failed(error: lmdb.Error) -> PgError:
+    full = isinstance(error, lmdb.DiskError | lmdb.MapFullError) or "No space left" in str(error)
+    return PgError(DISK_FULL if full else IO_ERROR, f"could not write the catalog: {error}")
+
+
+def _schema(data: dict[str, Any]) -> Schema:
+    return Schema(**{**data, "acl": acl_from_json(data.get("acl"))})
 
 
 def _key(oid: int) -> bytes:

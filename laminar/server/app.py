@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from dataclasses import replace
 
 import uvloop
 
 from laminar import __version__, logging
 from laminar.catalog.catalog import SUPERUSER, Catalog
-from laminar.catalog.objects import Role
 from laminar.config import Settings
 from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
@@ -86,7 +86,7 @@ def _set_superuser_password(catalog: Catalog, settings: Settings) -> None:
     role = catalog.roles[SUPERUSER]
     if settings.superuser_password_file is not None:
         password = settings.superuser_password_file.read_text().rstrip("\n")
-        catalog.put_role(Role(role.name, role.superuser, role.login, make_verifier(password)), replace=True)
+        catalog.put_role(replace(role, verifier=make_verifier(password)), replace=True)
     elif settings.auth == "scram-sha-256" and not any(r.verifier for r in catalog.roles.values()):
         raise PgError(
             INVALID_PARAMETER_VALUE,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import time
 from typing import TYPE_CHECKING, Literal
 
 from laminar.catalog.catalog import DATABASE
 from laminar.errors import (
     CANNOT_CONNECT_NOW,
+    INSUFFICIENT_PRIVILEGE,
     INVALID_AUTHORIZATION,
     INVALID_CATALOG_NAME,
     INVALID_PARAMETER_VALUE,
@@ -15,6 +17,7 @@ from laminar.errors import (
     PgError,
 )
 from laminar.pgwire.backend import Backend, Client
+from laminar.server import privileges
 from laminar.server.session import Session
 
 if TYPE_CHECKING:
@@ -50,7 +53,10 @@ class Admission:
         if not self._database.ready:
             return None
         role = self._database.catalog.roles.get(user)
-        return role.verifier if role is not None and role.login else None
+        if role is None or not role.login:
+            return None
+        expired = role.valid_until is not None and role.valid_until <= time.time_ns() // 1000
+        return None if expired else role.verifier
 
     async def open(
         self, user: str, database: str, options: dict[str, str], peer: str, client: Client
@@ -74,6 +80,16 @@ class Admission:
             )
         if len(self._database.sessions) >= self._settings.max_connections:
             raise PgError(TOO_MANY_CONNECTIONS, "sorry, too many clients already", severity="FATAL")
+        if not role.superuser and "c" not in privileges.database_letters(self._database.catalog, user):
+            raise PgError(
+                INSUFFICIENT_PRIVILEGE,
+                f'permission denied for database "{database}"',
+                detail="User does not have CONNECT privilege.",
+                severity="FATAL",
+            )
+        mine = sum(session.authenticated == user for session in self._database.sessions)
+        if 0 <= role.connection_limit <= mine and not role.superuser:
+            raise PgError(TOO_MANY_CONNECTIONS, f'too many connections for role "{user}"', severity="FATAL")
         session = Session(self._database, role, client)
         session.apply_startup(options)
         self._database.sessions.add(session)

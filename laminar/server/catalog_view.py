@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,9 @@ from laminar.errors import (
     WRONG_OBJECT_TYPE,
     PgError,
 )
-from laminar.server import guc, sinks
+from laminar.server import guc, privileges, sinks
+from laminar.server.notifications import check_notification
+from laminar.server.sequences import serial_sequence
 from laminar.sql import facts
 from laminar.sql.binder import bind_type
 from laminar.sql.catalog_view import Attribute, Relation, Watermark
@@ -27,6 +30,9 @@ from laminar.sql.resolve import type_name
 from laminar.types import REGCLASS, REGTYPE, PgType
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from laminar.server.database import Database
     from laminar.server.session import Session
     from laminar.sql.statements import QName
@@ -105,7 +111,7 @@ class StoredCatalog:
     def describe(stored: StoredRelation) -> Relation:
         """A stored relation as the binder wants it."""
         attributes = tuple(
-            Attribute(c.name, c.type, attnum, c.not_null, c.default)
+            Attribute(c.name, c.type, attnum, c.not_null, c.default, c.generated, c.identity)
             for attnum, c in enumerate(stored.columns, 1)
         )
         return Relation(
@@ -119,7 +125,7 @@ class StoredCatalog:
             append_only=stored.append_only,
             definition=stored.query if stored.kind == "view" else None,
             search_path=stored.search_path,
-            scannable=stored.connector is None and stored.kind != "sink",
+            scannable=stored.connector is None and stored.kind not in ("sink", "index"),
         )
 
 
@@ -127,7 +133,7 @@ class SessionCatalog(StoredCatalog):
     """A session's view: its search path as it is now, and look-ups that raise."""
 
     def __init__(self, database: Database, session: Session) -> None:
-        super().__init__(database, (), session.role.name)
+        super().__init__(database, (), session.authenticated)
         self._session = session
 
     @property
@@ -135,10 +141,35 @@ class SessionCatalog(StoredCatalog):
         path = self._session.search_path
         return path if "pg_catalog" in path else ("pg_catalog", *path)
 
+    def relation(self, schema: str | None, name: str) -> Relation | None:
+        if schema is not None:
+            self.check_usage(schema)
+        for candidate in (schema,) if schema is not None else self._usable_path():
+            found = super().relation(candidate, name)
+            if found is not None:
+                return found
+        return None
+
+    def check_usage(self, schema: str) -> None:
+        """Raise 42501 for a schema that the session's role may not look into."""
+        if self.has_schema(schema):
+            privileges.check_schema(self.database.catalog, self._session.role.name, schema, "USAGE")
+
+    def _usable_path(self) -> list[str]:
+        """The schemas of the search path that there are and that the role may look into."""
+        catalog, role = self.database.catalog, self._session.role.name
+        return [
+            schema
+            for schema in self.search_path
+            if self.has_schema(schema) and "U" in privileges.schema_letters(catalog, role, schema)
+        ]
+
     def find(self, name: QName) -> StoredRelation | None:
         """The stored relation a name means, or None."""
         self._check_database(name)
-        for schema in (name.schema,) if name.schema is not None else self.search_path:
+        if name.schema is not None:
+            self.check_usage(name.schema)
+        for schema in (name.schema,) if name.schema is not None else self._usable_path():
             found = self.database.catalog.find(schema, name.name)
             if found is not None:
                 return found
@@ -168,7 +199,6 @@ class SessionCatalog(StoredCatalog):
                 hint=f"Its rows come from the connector {found.connector}.",
                 position=where,
             )
-        self._session.check_owner(found)
         sinks.refuse_filled(self.database, found, verb, where)
         return found
 
@@ -178,12 +208,14 @@ class SessionCatalog(StoredCatalog):
         schema = name.schema
         if schema is None:
             known = self.database.catalog.schemas
-            schema = next((s for s in self._session.search_path if s in known), None)
+            usable = set(self._usable_path())
+            schema = next((s for s in self._session.search_path if s in known and s in usable), None)
             if schema is None:
                 raise PgError(UNDEFINED_SCHEMA, "no schema has been selected to create in")
-        self.database.catalog.check_free(schema, name.name, name.pos or None)
-        if schema != "public":
-            self._session.check_schema_owner(schema, f"permission denied for schema {schema}")
+        catalog = self.database.catalog
+        catalog.check_schema(schema, name.pos or None)
+        privileges.check_schema(catalog, self._session.role.name, schema, "CREATE", name.pos or None)
+        catalog.check_free(schema, name.name, name.pos or None)
         return schema, name.name
 
     def taken(self, name: QName, if_not_exists: bool) -> bool:
@@ -203,7 +235,10 @@ class SessionCatalog(StoredCatalog):
             return int(name)
         if type_oid == REGTYPE:
             return bind_type(parse_type(name)).oid
-        parts = tuple(part.strip('"') if part.startswith('"') else part.lower() for part in name.split("."))
+        parts = tuple(
+            quoted.replace('""', '"') if quoted else bare.lower()
+            for quoted, bare in re.findall(r'"((?:[^"]|"")+)"|([^".]+)', name)
+        ) or (name,)
         if type_oid == REGCLASS:
             found = self.relation(parts[-2] if len(parts) > 1 else None, parts[-1])
             if found is None:
@@ -243,6 +278,33 @@ class SessionCatalog(StoredCatalog):
         roles = sorted(self.database.catalog.roles)
         number = oid - 10
         return roles[number] if 0 <= number < len(roles) else f"unknown (OID={oid})"
+
+    def next_values(self, oid: int, count: int) -> npt.NDArray[np.int64]:
+        """nextval()."""
+        return self._session.sequences.next_values(oid, count)
+
+    def current_value(self, oid: int) -> int:
+        """currval()."""
+        return self._session.sequences.current_value(oid)
+
+    def last_value(self) -> int:
+        """lastval()."""
+        return self._session.sequences.last_value()
+
+    def set_value(self, oid: int, value: int, called: bool = True) -> int:
+        """setval()."""
+        return self._session.sequences.set_value(oid, value, called)
+
+    def serial_sequence(self, table: str, column: str) -> str | None:
+        """pg_get_serial_sequence()."""
+        relation = self.database.catalog.relations.get(self.parse_reg(table, REGCLASS))
+        return None if relation is None else serial_sequence(self._session, relation, column)
+
+    def notify(self, channel: str, payload: str) -> None:
+        """pg_notify()."""
+        check_notification(channel, payload)
+        if self._session.transaction is not None:
+            self._session.transaction.notifications.notify(channel, payload)
 
     def setting(self, name: str) -> str:
         """current_setting; raises 42704."""

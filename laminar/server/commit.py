@@ -9,6 +9,7 @@ import numpy as np
 from laminar.engine.change import Change
 from laminar.engine.serving import Layout
 from laminar.engine.serving.consolidate import split
+from laminar.errors import SERIALIZATION_FAILURE, PgError
 from laminar.server.dml import commit_change
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class PendingCommit:
         #: what can meet others' changes: all of a table with a primary key, deletions of other tables
         self._guarded: list[tuple[int, Change]] = []
         for oid, made in by_relation.items():
+            self._check_there(oid)
             layout = database.coordinator.store.relation(oid).layout
             net = commit_change(made, layout)
             if net is None:
@@ -49,8 +51,18 @@ class PendingCommit:
 
     def check(self) -> None:
         """See :class:`laminar.engine.coordinator.CommitGate`."""
+        for oid, _ in self.changes:
+            self._check_there(oid)
         for oid, change in self._guarded:
             self._database.guard.check(self._database.relation(oid), change, self.seen)
+
+    def _check_there(self, oid: int) -> None:
+        if oid not in self._database.catalog.relations or oid in self._database.frozen:
+            raise PgError(
+                SERIALIZATION_FAILURE,
+                "could not serialize access due to concurrent change of a table",
+                hint="The transaction writes to a table that was altered or dropped: run it again.",
+            )
 
     def accepted(self, epoch: int) -> None:
         """See :class:`laminar.engine.coordinator.CommitGate`."""

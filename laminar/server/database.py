@@ -46,6 +46,8 @@ class Database:
         self.ddl = asyncio.Lock()
         #: stream plans of materialized views and sinks
         self.plans: dict[int, Materialize | Sink] = {}
+        #: relations whose rows are being given another form: nobody may change them
+        self.frozen: set[int] = set()
         self.plans_cache = PlanCache()
         self.channels = Channels()
         #: tables that sinks which are being created will fill
@@ -123,6 +125,8 @@ class Database:
                 "system relations cannot be read by materialized views",
                 hint="Query them directly.",
             )
+        if stored.kind == "sequence":
+            raise PgError(FEATURE_NOT_SUPPORTED, "sequences cannot be read by materialized views")
         if stored.kind == "mview":
             return self._view_shape(self.plans[relation])
         watermark = frozenset((stored.watermark[0],)) if stored.watermark else frozenset()

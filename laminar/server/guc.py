@@ -169,11 +169,12 @@ _ALL = (
     _setting("lock_timeout", "0", "Longest wait for a lock.", _time),
     _setting("max_identifier_length", "63", "Longest identifier in bytes.", _fixed),
     _setting("read_your_writes", "on", "Reads wait for the session's own commits.", _bool),
+    _setting("role", "none", "The role whose privileges count; none is the session's user."),
     _setting("search_path", '"$user", public', "Schemas searched for names without one."),
     _setting("server_encoding", "UTF8", "Encoding of the database.", _fixed),
     _setting("server_version", SERVER_VERSION, "PostgreSQL version that is spoken.", _fixed),
     _setting("server_version_num", "150000", "The same as a number.", _fixed),
-    _setting("session_authorization", "laminar", "The session's user.", _fixed),
+    _setting("session_authorization", "laminar", "The session's user."),
     _setting("standard_conforming_strings", "on", "Backslashes in '...' are themselves.", _bool),
     _setting("statement_timeout", "0", "Longest time a statement may take.", _time),
     _setting(
@@ -200,6 +201,12 @@ def find(name: str) -> Setting:
 def defaults() -> dict[str, str]:
     """Every setting at its default, by canonical name."""
     return {setting.name: setting.default for setting in _ALL}
+
+
+def resettable() -> dict[str, str]:
+    """What RESET ALL sets: not who the user is."""
+    kept = ("role", "session_authorization")
+    return {s.name: s.default for s in _ALL if not s.read_only and s.name not in kept}
 
 
 def split_path(value: str, user: str) -> tuple[str, ...]:

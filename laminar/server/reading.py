@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from laminar.engine.serving import RelationStore, Snapshot
+from laminar.engine.serving import Layout, RelationStore, Snapshot
+from laminar.engine.serving.chunk import Chunk
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server.planning import PlannedQuery
 from laminar.sql import adhoc
 from laminar.sql.plan import Scan
 
 if TYPE_CHECKING:
+    from laminar.catalog.objects import StoredRelation
     from laminar.engine.serving import EpochView
     from laminar.server.session import Session
 
@@ -58,6 +60,9 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
     system = session.database.system.snapshot(oid)
     if system is not None:
         return system
+    stored = session.database.catalog.relations.get(oid)
+    if stored is not None and stored.kind == "sequence":
+        return _sequence_row(session, stored)
     snapshot = view.snapshots.get(oid)
     if snapshot is None:
         relation = session.database.catalog.relations[oid]
@@ -70,6 +75,18 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
     if own is None:
         return snapshot
     return own.snapshot(snapshot, session.database.coordinator.store.relation(oid))
+
+
+def _sequence_row(session: Session, sequence: StoredRelation) -> Snapshot:
+    """SELECT * FROM a sequence: its state."""
+    last, called = session.database.catalog.sequences.last(sequence)
+    types = tuple(column.type for column in sequence.columns)
+    layout = Layout(tuple(range(1, len(types) + 1)), types, ())
+    row = [[last], [0], [called]]
+    batch = pa.RecordBatch.from_arrays(
+        [pa.array(v, t.storage) for v, t in zip(row, types, strict=True)], schema=layout.schema
+    )
+    return Snapshot(layout, (Chunk(batch, None, 1, (0, 0)),))
 
 
 def scans(plan: object) -> list[Scan]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 
-from laminar.catalog.objects import KIND_NAMES, Role, StoredRelation
+from laminar.catalog.objects import Role, StoredRelation
 from laminar.errors import (
     IN_FAILED_SQL_TRANSACTION,
     INSUFFICIENT_PRIVILEGE,
@@ -20,10 +20,11 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Client, Field, Result
 from laminar.pgwire.settings import input_settings, output_settings
-from laminar.server import guc
+from laminar.server import guc, privileges
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
 from laminar.server.notifications import MAX_WAITING
+from laminar.server.sequences import SessionSequences
 from laminar.server.transaction import Transaction
 from laminar.sql.evaluator import Env
 from laminar.sql.kernels.session import look_back
@@ -50,6 +51,8 @@ class PreparedStatement:
     statement: Statement
     action: Action
     version: int
+    #: whose privileges have been checked
+    role: str
     asked_types: Sequence[int]
 
     @property
@@ -66,15 +69,17 @@ class Session:
 
     def __init__(self, database: Database, role: Role, client: Client) -> None:
         self.database = database
-        self.role = role
         self.client = client
+        #: who logged in
+        self.authenticated = role.name
         self.settings = guc.defaults()
         self.settings["session_authorization"] = role.name
-        self.settings["is_superuser"] = "on" if role.superuser else "off"
+        self.note_role()
         #: values to go back to when the transaction of SET rolls back
         self.local_settings: dict[str, str] = {}
         self.transaction: Transaction | None = None
         self.catalog = SessionCatalog(database, self)
+        self.sequences = SessionSequences(self)
         #: the epoch that holds this session's newest commit
         self.committed_epoch = 0
         self._running: asyncio.Task[Any] | None = None
@@ -93,6 +98,10 @@ class Session:
             setting = guc.find(name)
             if setting.read_only:
                 continue
+            if setting.name in ("role", "session_authorization"):
+                raise PgError(
+                    "55P02", f'parameter "{setting.name}" cannot be set at start-up', severity="FATAL"
+                )
             self.settings[setting.name] = setting.check(setting.name, value)
 
     @property
@@ -106,33 +115,43 @@ class Session:
         """Schemas to look in, as SET search_path gave them."""
         return guc.split_path(self.settings["search_path"], self.role.name)
 
-    # --- privileges -----------------------------------------------------------------
+    # --- who it is ------------------------------------------------------------------
 
-    def check_access(self, relation: StoredRelation) -> None:
-        """Raise 42501 unless the session's user may read the relation: its owner and superusers may."""
-        if not self.role.superuser and relation.owner != self.role.name:
-            raise PgError(
-                INSUFFICIENT_PRIVILEGE, f"permission denied for {KIND_NAMES[relation.kind]} {relation.name}"
-            )
+    @property
+    def role(self) -> Role:
+        """The role whose privileges count: SET ROLE's, or the session's user."""
+        name = self.settings["role"]
+        if name == "none":
+            name = self.settings["session_authorization"]
+        return self.database.catalog.roles.get(name) or Role(name, login=False)
+
+    def named_role(self, name: str) -> str:
+        """A role as statements name it: current_user and the like are somebody."""
+        if name in ("current_user", "current_role"):
+            return self.role.name
+        return self.settings["session_authorization"] if name == "session_user" else name
+
+    def note_role(self) -> None:
+        """The role may have changed: what depends on it."""
+        self.settings["is_superuser"] = "on" if self.role.superuser else "off"
+
+    def check_access(self, relation: StoredRelation, privilege: str = "SELECT") -> None:
+        """Raise 42501 unless the session's role has the privilege."""
+        privileges.check_relation(self.database.catalog, self.role.name, relation, privilege)
 
     def check_owner(self, relation: StoredRelation) -> None:
-        """Raise 42501 unless the session's user may change the relation."""
-        if not self.role.superuser and relation.owner != self.role.name:
-            raise PgError(
-                INSUFFICIENT_PRIVILEGE, f"must be owner of {KIND_NAMES[relation.kind]} {relation.name}"
-            )
+        """Raise 42501 unless the session's role may change the relation."""
+        privileges.check_owner(self.database.catalog, self.role.name, relation)
 
-    def check_schema_owner(self, schema: str, message: str) -> None:
-        """Raise 42501 with that message unless the session's user owns the schema."""
-        if not self.role.superuser and self.database.catalog.schemas[schema].owner != self.role.name:
-            raise PgError(INSUFFICIENT_PRIVILEGE, message)
+    def check_schema_owner(self, schema: str) -> None:
+        """Raise 42501 unless the session's role may drop or change the schema."""
+        catalog = self.database.catalog
+        if not privileges.owns(catalog, self.role.name, catalog.schemas[schema].owner):
+            raise PgError(INSUFFICIENT_PRIVILEGE, f"must be owner of schema {schema}")
 
     def check_accesses(self, accesses: Iterable[Access]) -> None:
-        """Raise 42501 unless the user may do all that; what a view reads, its owner must be allowed to."""
-        for access in sorted(accesses):
-            relation = self.database.catalog.relations.get(access.relation)
-            if relation is not None:
-                self.check_access(relation)
+        """Raise 42501 unless the role may do all that; what a view reads, its owner must be allowed to."""
+        privileges.check_accesses(self.database.catalog, self.role.name, accesses)
 
     def split(self, script: str) -> list[str]:
         return split(script)
@@ -159,7 +178,7 @@ class Session:
             with reading_literals(input_settings(self.settings)):
                 action = action_for(self, statement, sql, param_types)
             cache.offer(key, statement, action.shared())
-        return PreparedStatement(sql, statement, action, version, param_types)
+        return PreparedStatement(sql, statement, action, version, self.role.name, param_types)
 
     def _plan_key(self, sql: str, param_types: Sequence[int]) -> PlanKey:
         """Everything that a statement's plan depends on."""
@@ -176,10 +195,10 @@ class Session:
 
     async def current(self, prepared: PreparedStatement) -> PreparedStatement:
         """The statement as the catalog is now."""
-        if prepared.version == self.database.catalog.version:
+        if prepared.version == self.database.catalog.version and prepared.role == self.role.name:
             return prepared
         again = await self.prepare(prepared.sql, prepared.asked_types)
-        prepared.action, prepared.version = again.action, again.version
+        prepared.action, prepared.version, prepared.role = again.action, again.version, again.role
         return prepared
 
     async def execute(self, prepared: Any, params: Sequence[pa.Scalar | None]) -> Result:
@@ -223,6 +242,7 @@ class Session:
         """A transaction is over, one way or the other."""
         transaction.release_turn()
         self.settings.update(transaction.until_end)
+        self.note_role()
 
     def _refuse_in_failed(self, statement: Statement) -> None:
         if self.transaction_status != "E" or isinstance(statement, Commit | Rollback | RollbackTo):
@@ -290,6 +310,7 @@ class Session:
             await self.client.portals.end_transaction()
         self.settings.update(self.local_settings)
         self.local_settings.clear()
+        self.note_role()
 
     async def view(self) -> EpochView:
         """The epoch that the next read sees: the transaction's, or the newest that has this session's
@@ -321,7 +342,7 @@ class Session:
             params=tuple(params),
             settings=output_settings(self.settings),
             user=self.role.name,
-            session_user=self.role.name,
+            session_user=self.settings["session_authorization"],
             search_path=self.search_path,
             backend_pid=self.client.process_id,
             catalog=self.catalog,

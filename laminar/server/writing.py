@@ -11,12 +11,12 @@ from laminar.catalog.objects import StoredRelation
 from laminar.errors import READ_ONLY_SQL_TRANSACTION, PgError
 from laminar.server import dml
 from laminar.server.catalog_view import StoredCatalog
+from laminar.server.rewriting import check_exprs
 from laminar.sql.adhoc import batches
-from laminar.sql.binder import bind_default, bind_expression
+from laminar.sql.binder import bind_default
 from laminar.sql.evaluator import compile as compile_exprs
-from laminar.sql.expressions import substitute
 from laminar.sql.parse import parse_expression
-from laminar.sql.plan import ColumnRef, Const, Expr
+from laminar.sql.plan import Const, Expr
 from laminar.types import PgType
 
 if TYPE_CHECKING:
@@ -51,14 +51,7 @@ def checks_of(database: Database, oid: int) -> list[dml.Check]:
     stored = database.catalog.relations[oid]
     if not stored.checks:
         return []
-    catalog = StoredCatalog(database, stored.search_path, stored.owner)
-    found = []
-    for name, text in stored.checks:
-        expr, numbers = bind_expression(parse_expression(text), catalog.describe(stored), catalog)
-        types = {attnum: stored.columns[attnum - 1].type for attnum in numbers.values()}
-        columns: dict[int, Expr] = {i: ColumnRef(a, types[a]) for i, a in numbers.items()}
-        found.append(dml.Check(name, substitute(expr, columns)))
-    return found
+    return [dml.Check(name, expr) for name, expr in check_exprs(database, stored)]
 
 
 class CopyWriter:

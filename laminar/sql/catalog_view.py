@@ -9,7 +9,9 @@ from typing import Literal, Protocol
 from laminar.sql.facts import ProcFact
 from laminar.types import PgType
 
-RelationKind = Literal["table", "source", "mview", "view", "stream", "lookup", "system", "sink"]
+RelationKind = Literal[
+    "table", "source", "mview", "view", "stream", "lookup", "system", "sink", "sequence", "index"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Attribute:
     not_null: bool = False
     default: str | None = None
     generated: str | None = None
+    #: "a": GENERATED ALWAYS AS IDENTITY, "d": BY DEFAULT
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,6 +180,10 @@ class ColumnDef:
     generated: ast.Expr | None = None
     generated_text: str | None = None
     identity: L["always", "default"] | None = None
+    #: of an identity column's sequence
+    sequence: list[Option] = field(default_factory=list)
+    #: smallserial, serial or bigserial
+    serial: bool = False
     checks: list[Check] = field(default_factory=list)
 
 
@@ -403,30 +407,46 @@ class Drop:
     arguments: list[list[ast.TypeName] | None] = field(default_factory=list)
 
 
+AlterAction = L[
+    "rename", "rename column", "rename constraint", "owner", "schema", "swap", "set", "add column",
+    "drop column", "default", "not null", "nullable", "type", "add constraint", "drop constraint", "pause",
+    "resume", "sequence",
+]  # fmt: skip
+
+
 @dataclass(slots=True)
 class Alter:
-    """ALTER kind name action. ``arguments`` by action: rename (new name), rename column
-    (old, new), owner, schema, swap (other), set (options), add column (column), pause, resume."""
+    """ALTER kind name action. ``arguments`` by action: rename (new name), rename column and constraint
+    (old, new), owner, schema, swap (other), set (options), drop column and constraint, and the column of
+    default, not null, nullable and type. ``next``: the action behind the comma."""
 
     kind: ObjectKind
     name: QName
-    action: L[
-        "rename",
-        "rename column",
-        "owner",
-        "schema",
-        "swap",
-        "set",
-        "add column",
-        "drop column",
-        "pause",
-        "resume",
-    ]
+    action: AlterAction
     if_exists: bool = False
     arguments: tuple[str, ...] = ()
     options: list[Option] = field(default_factory=list)
     column: ColumnDef | None = None
+    constraint: TableConstraint | None = None
     cascade: bool = False
+    #: default: the expression, None drops it; type: USING
+    expr: ast.Expr | None = None
+    text: str | None = None
+    type: ast.TypeName | None = None
+    pos: int = 0
+    #: ADD COLUMN IF NOT EXISTS, DROP COLUMN IF EXISTS
+    if_column: bool = False
+    next: Alter | None = None
+
+
+@dataclass(slots=True)
+class CreateSequence:
+    """``options``: increment, start, minvalue, maxvalue, cache, cycle, as, owned by; value None for NO …"""
+
+    name: QName
+    options: list[Option]
+    if_not_exists: bool = False
+    temporary: bool = False
 
 
 @dataclass(slots=True)
@@ -638,7 +658,7 @@ class Maintenance:
 Statement = Union[
     Query, Insert, Update, Delete, Truncate, Subscribe, Copy, CreateTable, CreateSource, CreateLookupTable,
     CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateFunction, CreateIndex,
-    CreateRole,
+    CreateRole, CreateSequence,
     Drop, Alter,
     CommentOn, Grant, Explain, Show, ShowCreate, Describe, SetVariable, ResetAll, SetTransaction, Begin,
     Commit,

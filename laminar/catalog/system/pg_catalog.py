@@ -17,7 +17,15 @@ SCHEMA = "pg_catalog"
 #: oids of schemas: PostgreSQL's where it has them, Laminar's own below FIRST_OID
 NAMESPACES = {"pg_catalog": 11, "public": 2200, "information_schema": 13000, "laminar_catalog": 13001}
 _SUPERUSER_OID = 10
-_RELKINDS = {"table": "r", "source": "r", "mview": "m", "view": "v", "sink": "f"}
+_RELKINDS = {
+    "table": "r",
+    "source": "r",
+    "mview": "m",
+    "view": "v",
+    "sink": "f",
+    "sequence": "S",
+    "index": "i",
+}
 
 
 def namespace_oid(database: Database, schema: str) -> int:

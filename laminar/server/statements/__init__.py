@@ -26,17 +26,20 @@ _TRANSACTION = (
 def action_for(session: Session, statement: s.Statement, sql: str, param_types: Sequence[int]) -> Action:
     """Bind a statement for a session; raises PgError with position."""
     from laminar.server.statements import (
+        alter,
         copy,
         create,
         cursors,
         drop,
         explain,
         functions,
+        grants,
         maintenance,
         notifications,
         prepared,
         query,
         roles,
+        sequences,
         settings,
         show,
         subscribe,
@@ -66,12 +69,22 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return views.CreateViewAction(session, statement, sql)
         case s.CreateSink():
             return views.CreateSinkAction(session, statement, sql)
+        case s.CreateSequence():
+            return sequences.CreateSequenceAction(session, statement)
         case s.CreateSchema():
             return create.CreateSchemaAction(session, statement)
         case s.CreateFunction():
             return functions.CreateFunctionAction(session, statement, sql)
         case s.CreateRole():
             return roles.RoleAction(session, statement)
+        case s.Grant(kind=None):
+            return grants.MembershipAction(session, statement)
+        case s.Grant():
+            return grants.GrantAction(session, statement)
+        case s.Alter(kind="schema"):
+            return alter.AlterSchemaAction(session, statement)
+        case s.Alter():
+            return alter.AlterAction(session, statement)
         case s.Drop():
             return drop.DropAction(session, statement)
         case s.SetVariable() | s.ResetAll():

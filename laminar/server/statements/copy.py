@@ -51,6 +51,7 @@ class CopyFromAction(Action):
         super().__init__(session)
         assert isinstance(statement.source, s.QName)
         self.relation = session.catalog.writable(statement.source, "copy to")
+        session.check_access(self.relation, "INSERT")
         if statement.where is not None:
             raise not_supported("COPY FROM … WHERE is not supported yet", position=statement.pos or None)
         self.attnums = _attnums(self.relation.columns, self.relation.name, statement.columns)

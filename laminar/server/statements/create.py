@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.errors import (
     DUPLICATE_COLUMN,
@@ -19,13 +20,16 @@ from laminar.errors import (
     not_supported,
 )
 from laminar.pgwire.backend import Notice, Result
-from laminar.server import sources
+from laminar.server import privileges, sources
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.drop import refuse_in_block
+from laminar.server.statements.sequences import column_sequence, default_of
 from laminar.server.statements.watermark import watermark_of
 from laminar.sql import statements as s
-from laminar.sql.binder import bind_check, bind_default, bind_type
+from laminar.sql.binder import bind_check, bind_default, bind_expression, bind_type
+from laminar.sql.expressions import walk
+from laminar.sql.plan import ColumnRef
 from laminar.types import supported
 
 
@@ -38,6 +42,7 @@ class CreateRelationAction(Action):
         super().__init__(session)
         self.statement = statement
         self.kind = "table" if isinstance(statement, s.CreateTable) else "source"
+        self.sequences: list[StoredRelation] = []
         #: None: IF NOT EXISTS found one
         self.relation: StoredRelation | None = None
         if session.catalog.taken(statement.name, statement.if_not_exists):
@@ -45,7 +50,7 @@ class CreateRelationAction(Action):
         _refuse_gaps(statement)
         schema, name = session.catalog.creation_name(statement.name)
         uses: set[int] = set()
-        columns = _columns(session, statement.elements, uses)
+        columns, self.sequences = new_columns(session, statement.elements, schema, name, uses)
         primary = _primary_key(statement.elements, columns, name)
         columns = tuple(replace(c, not_null=True) if i in primary else c for i, c in enumerate(columns, 1))
         relation = StoredRelation(
@@ -79,7 +84,12 @@ class CreateRelationAction(Action):
                     return already_exists(tag, self.relation.name)
                 catalog.check_free(self.relation.schema, self.relation.name, self.statement.name.pos or None)
             relation = replace(self.relation, oid=catalog.new_oid())
-            catalog.create(relation)
+            sequences = [
+                replace(q, oid=catalog.new_oid(), owned_by=(relation.oid, q.owned_by[1]))
+                for q in self.sequences
+                if q.owned_by is not None
+            ]
+            catalog.create(relation, *sequences)
             self.database.coordinator.register_relation(sources.relation_spec(relation))
         return Result(tag)
 
@@ -132,10 +142,16 @@ def _check_server_files(session: Session, statement: s.CreateSource) -> None:
         )
 
 
-def _columns(session: Session, elements: s.Elements, uses: set[int]) -> tuple[StoredColumn, ...]:
-    """The columns; ``uses`` gets the oids of the users' functions in their defaults."""
+def new_columns(
+    session: Session, elements: s.Elements, schema: str, relation: str, uses: set[int]
+) -> tuple[tuple[StoredColumn, ...], list[StoredRelation]]:
+    """The columns, and the sequences of those that are serial or identity.
+
+    ``uses`` gets the oids of the users' functions in their defaults.
+    """
     seen: set[str] = set()
-    columns = []
+    columns: list[StoredColumn] = []
+    sequences: list[StoredRelation] = []
     for definition in elements.columns:
         where = definition.pos or None
         if definition.name in seen:
@@ -145,8 +161,6 @@ def _columns(session: Session, elements: s.Elements, uses: set[int]) -> tuple[St
         seen.add(definition.name)
         if definition.generated is not None:
             raise not_supported("computed columns are not supported yet", position=where)
-        if definition.identity is not None:
-            raise not_supported("identity columns are not supported yet", position=where)
         if definition.unique:
             raise not_supported(
                 "UNIQUE constraints are not supported yet", hint="PRIMARY KEY is.", position=where
@@ -156,8 +170,21 @@ def _columns(session: Session, elements: s.Elements, uses: set[int]) -> tuple[St
             raise not_supported(f'type of column "{definition.name}" is not supported', position=where)
         if definition.default is not None:
             bind_default(definition.default, type_, definition.name, session.catalog, uses)
-        columns.append(StoredColumn(definition.name, type_, definition.not_null, definition.default_text))
-    return tuple(columns)
+        column = StoredColumn(definition.name, type_, definition.not_null, definition.default_text)
+        if definition.serial or definition.identity is not None:
+            if definition.default is not None:
+                what = "both default and identity" if definition.identity else "multiple default values"
+                raise PgError(
+                    "42601",
+                    f'{what} specified for column "{column.name}" of table "{relation}"',
+                    position=where,
+                )
+            sequence = column_sequence(session, schema, relation, len(columns) + 1, definition, type_)
+            sequences.append(sequence)
+            identity = (definition.identity or "")[:1]
+            column = replace(column, not_null=True, default=default_of(sequence), identity=identity)
+        columns.append(column)
+    return tuple(columns), sequences
 
 
 def _primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relation: str) -> tuple[int, ...]:
@@ -219,8 +246,16 @@ def _checks(
             add(check, f"{relation.name}_{column.name}_check")
     for constraint in elements.constraints:
         if constraint.check is not None:
-            add(constraint.check, f"{relation.name}_check")
+            add(constraint.check, check_base(session, relation, constraint.check))
     return tuple(found)
+
+
+def check_base(session: Session, relation: StoredRelation, check: s.Check) -> str:
+    """PostgreSQL's name for a table's check constraint: with the column if it is about one."""
+    expr, numbers = bind_expression(check.expr, session.catalog.describe(relation), session.catalog)
+    attnums = {numbers[e.id] for e in walk(expr) if isinstance(e, ColumnRef)}
+    column = f"_{relation.columns[attnums.pop() - 1].name}" if len(attnums) == 1 else ""
+    return f"{relation.name}{column}_check"
 
 
 class CreateSchemaAction(Action):
@@ -234,6 +269,8 @@ class CreateSchemaAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         refuse_in_block(self.session, "CREATE SCHEMA")
+        if "C" not in privileges.database_letters(self.database.catalog, self.session.role.name):
+            raise PgError(INSUFFICIENT_PRIVILEGE, f"permission denied for database {DATABASE}")
         result = Result("CREATE SCHEMA")
         async with self.database.ddl:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from laminar.errors import (
     not_supported,
 )
 from laminar.pgwire.backend import Notice, Result
+from laminar.server import privileges
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.server.statements.signatures import named_function, signature
@@ -78,16 +80,31 @@ class DropAction(Action):
             raise PgError(UNDEFINED_TABLE, message, position=name.pos or None)
         if found.kind != _KINDS[wanted]:
             raise wrong_kind(found, wanted)
-        self.session.check_owner(found)
+        if not self._owns_schema(found.schema):
+            self.session.check_owner(found)
         return found
+
+    def _owns_schema(self, schema: str) -> bool:
+        """The owner of a schema may drop what is in it."""
+        catalog = self.database.catalog
+        return privileges.owns(catalog, self.session.role.name, catalog.schemas[schema].owner)
 
     async def _drop(self, targets: Sequence[StoredObject]) -> None:
         doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
         if self.statement.kind == "function":
             _keep_tables(doomed)
         # The catalog decides: after a crash from here on, a start removes what it does not have.
-        self.database.catalog.drop(thing.oid for thing in doomed)
         relations = [thing for thing in doomed if isinstance(thing, StoredRelation)]
+        catalog = self.database.catalog
+        changed: dict[int, StoredRelation] = {}
+        gone = {thing.oid for thing in doomed}
+        for sequence in relations:
+            if sequence.kind == "sequence":
+                for _, relation, i in catalog.defaults_of(sequence, gone):
+                    columns = list(changed.get(relation.oid, relation).columns)
+                    columns[i] = replace(columns[i], default=None)
+                    changed[relation.oid] = replace(relation, columns=tuple(columns))
+        catalog.exchange(gone, changed.values())
         dataflows = [relation.oid for relation in relations if relation.kind in ("mview", "sink")]
         try:
             await self.database.coordinator.remove(dataflows)
@@ -106,7 +123,7 @@ class DropAction(Action):
                     result.notices.append(Notice("NOTICE", "00000", text))
                     continue
                 raise PgError(UNDEFINED_SCHEMA, f'schema "{name}" does not exist')
-            self.session.check_schema_owner(name, f"must be owner of schema {name}")
+            self.session.check_schema_owner(name)
             inside = catalog.in_schema(name)
             if inside and not self.statement.cascade:
                 raise PgError(
@@ -122,15 +139,20 @@ class DropAction(Action):
             catalog.drop_schema(name)
 
     def _drop_roles(self, result: Result) -> None:
-        if not self.session.role.superuser:
+        role, roles = self.session.role, self.database.catalog.roles
+        if not role.superuser and not role.createrole:
             raise PgError("42501", "permission denied to drop role")
         for name in (qname.name for qname in self.statement.names):
-            if name not in self.database.catalog.roles and self.statement.if_exists:
+            if name not in roles and self.statement.if_exists:
                 text = f'role "{name}" does not exist, skipping'
                 result.notices.append(Notice("NOTICE", UNDEFINED_OBJECT, text))
                 continue
-            if name == self.session.role.name:
+            if name == role.name:
                 raise PgError("55006", "current user cannot be dropped")
+            if name == self.session.settings["session_authorization"]:
+                raise PgError("55006", "session user cannot be dropped")
+            if name in roles and roles[name].superuser and not role.superuser:
+                raise PgError("42501", "must be superuser to drop superusers")
             self.database.catalog.drop_role(name)
 
 
@@ -143,6 +165,14 @@ def _keep_tables(doomed: Sequence[StoredObject]) -> None:
                 f"cannot drop the function because a default or check of {describe(thing)} needs it",
                 hint="Drop the table first.",
             )
+
+
+def missing(session: Session, name: s.QName, what: str) -> PgError:
+    """What a statement raises for a relation that is not there: 42P01, or 3F000 for its schema."""
+    where = name.pos or None
+    if name.schema is not None and not session.catalog.has_schema(name.schema):
+        return PgError(UNDEFINED_SCHEMA, f'schema "{name.schema}" does not exist', position=where)
+    return PgError(UNDEFINED_TABLE, f'{what} "{name}" does not exist', position=where)
 
 
 def refuse_in_block(session: Session, what: str) -> None:

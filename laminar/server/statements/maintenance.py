@@ -72,7 +72,10 @@ class DiscardAction(Action):
             await session.client.portals.clear_all()
             session.client.statements.clear()
             self.database.channels.forget(session)
-            for name, value in guc.defaults().items():
-                if not guc.find(name).read_only:
-                    session.settings[name] = value
+            session.sequences.forget()
+            session.settings |= guc.resettable()
+            session.settings |= {"role": "none", "session_authorization": session.authenticated}
+            session.note_role()
+        elif self.what == "sequences":
+            session.sequences.forget()
         return Result(f"DISCARD {self.what.upper()}")

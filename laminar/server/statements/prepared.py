@@ -33,7 +33,9 @@ class PrepareAction(Action):
         types = [bind_type(node).oid for node in statement.types]
         version = self.database.catalog.version
         action = action_for(session, statement.statement, statement.text, types)
-        self.prepared = PreparedStatement(statement.text, statement.statement, action, version, types)
+        self.prepared = PreparedStatement(
+            statement.text, statement.statement, action, version, session.role.name, types
+        )
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         client = self.session.client

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from laminar.errors import PgError
+from laminar.errors import INSUFFICIENT_PRIVILEGE, INVALID_PARAMETER_VALUE, PgError
 from laminar.pgwire.backend import Notice, Result
-from laminar.server import guc
+from laminar.server import guc, privileges
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches, text_batch, text_fields
 from laminar.sql import statements as s
@@ -40,10 +40,39 @@ def set_config(session: Session, name: str, value: str | None, local: bool) -> s
     setting = guc.find(name)
     if setting.read_only:
         raise PgError("55P02", f'parameter "{setting.name}" cannot be changed')
+    if setting.name in ("role", "session_authorization"):
+        return _set_role(session, setting.name, value, local)
     checked = setting.check(setting.name, setting.default if value is None else value)
     if not (local and session.transaction_status == "I"):
         assign(session, setting.name, checked, local)
     return checked
+
+
+def _set_role(session: Session, name: str, wanted: str | None, local: bool) -> str:
+    """SET ROLE and SET SESSION AUTHORIZATION; 22023 for an unknown role, 42501 when not allowed."""
+    catalog = session.database.catalog
+    if name == "session_authorization":
+        value = session.authenticated if wanted is None else wanted
+        _check_role(session, value)
+        logged_in = catalog.roles.get(session.authenticated)
+        if value != session.authenticated and not (logged_in is not None and logged_in.superuser):
+            raise PgError(INSUFFICIENT_PRIVILEGE, f'permission denied to set session authorization "{value}"')
+        assign(session, "role", "none", local)
+    elif wanted is None or wanted.lower() == "none":
+        value = "none"
+    else:
+        value = wanted
+        _check_role(session, value)
+        if not privileges.may_become(catalog, session.settings["session_authorization"], value):
+            raise PgError(INSUFFICIENT_PRIVILEGE, f'permission denied to set role "{value}"')
+    assign(session, name, value, local)
+    session.note_role()
+    return value
+
+
+def _check_role(session: Session, name: str) -> None:
+    if name not in session.database.catalog.roles:
+        raise PgError(INVALID_PARAMETER_VALUE, f'role "{name}" does not exist')
 
 
 class SetAction(Action):
@@ -57,9 +86,8 @@ class SetAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         if isinstance(self.statement, s.ResetAll):
-            for name, value in guc.defaults().items():
-                if not guc.find(name).read_only:
-                    assign(self.session, name, value)
+            for name, value in guc.resettable().items():
+                assign(self.session, name, value)
             return Result("RESET")
         return self._set_variable(self.statement)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar._native.rowindex import group_rows
+from laminar.catalog.sequences import definition_of
 from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNIQUE_VIOLATION, PgError
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml
@@ -210,6 +211,9 @@ class TruncateAction(Action):
     def __init__(self, session: Session, statement: s.Truncate) -> None:
         super().__init__(session)
         self.relations = [session.catalog.writable(name, "truncate") for name in statement.relations]
+        self.restart = statement.restart_identity
+        for relation in self.relations:
+            session.check_access(relation, "TRUNCATE")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         transaction = self.session.transaction
@@ -220,6 +224,12 @@ class TruncateAction(Action):
                 effect = dml.delete(table, chunk.rows())
                 if effect.change is not None:
                     transaction.add(relation.oid, effect.change)
+        if self.restart:
+            catalog = self.database.catalog
+            for relation in self.relations:
+                for owned in catalog.owned(relation.oid):
+                    if owned.kind == "sequence":
+                        catalog.sequences.set(owned, definition_of(owned).start, False)
         return Result("TRUNCATE TABLE")
 
 

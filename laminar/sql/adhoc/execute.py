@@ -20,7 +20,8 @@ from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches, calls, grouping, setops, sorting, tablefunctions, timewindows, windows
 from laminar.sql.adhoc.relational import Relational
 from laminar.sql.evaluator import Env
-from laminar.sql.plan import Column, ColumnRef, Expr, Plan
+from laminar.sql.expressions import walk
+from laminar.sql.plan import Call, Column, ColumnRef, Expr, Plan
 from laminar.sql.sortkeys import sort_key
 
 Batches = Iterator[pa.RecordBatch]
@@ -130,6 +131,10 @@ def _project(run: Execution, plan: logical.Project) -> Batches:
             yield batches.make([batch.column(i) for i in picked], batch.num_rows)
         return
     grows = any(not isinstance(e, ColumnRef) and _variable(e.type.storage) for e in plan.exprs)
+    # a sample would take a sequence's values twice
+    grows = grows and not any(
+        isinstance(e, Call) and e.function.volatility == "v" for x in plan.exprs for e in walk(x)
+    )
     for batch in run.run(plan.input):
         rows = _rows_at_once(run, plan, batch) if grows else batch.num_rows
         for start in range(0, batch.num_rows, max(1, rows)):

@@ -17,6 +17,7 @@ from laminar.sql.binder.dml import BoundConflict, BoundDelete, BoundInsert, Boun
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import bind_type, location
 from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
+from laminar.sql.expressions import substitute
 from laminar.sql.resolve import type_name
 from laminar.sql.trees import has_subquery
 from laminar.types import PgType
@@ -28,6 +29,7 @@ __all__ = [
     "BoundQuery",
     "BoundUpdate",
     "bind_argument",
+    "bind_assignment",
     "bind_check",
     "bind_default",
     "bind_delete",
@@ -147,6 +149,44 @@ def check_body(function: p.Function, result: PgType, catalog: CatalogView) -> No
 def _note_uses(binder: DmlBinder, uses: set[int] | None) -> None:
     if uses is not None:
         uses.update(access.relation for access in binder.accesses)
+
+
+def bind_assignment(
+    node: ast.Expr | None,
+    column: str,
+    type_: PgType,
+    relation: Relation,
+    catalog: CatalogView,
+    *,
+    using: bool,
+) -> p.Expr:
+    """ALTER COLUMN … TYPE: the new value out of the old row (column ids are attribute numbers)."""
+    binder = DmlBinder(catalog)
+    level, numbers = _relation_level(binder, relation, "TRANSFORM")
+    source = node if node is not None else ast.Name((column,), 0)
+    expr = binder.expr(source, level)
+    if has_subquery(expr):
+        raise PgError("0A000", "cannot use subquery in transform expression")
+    try:
+        expr = binder.coerce(expr, type_, source, "assignment")
+    except PgError as error:
+        if error.sqlstate != "42846":
+            raise
+        want = type_name(PgType(type_.oid))
+        if using:
+            raise PgError(
+                "42804",
+                f'result of USING clause for column "{column}" cannot be cast automatically to type {want}',
+                hint="You might need to add an explicit cast.",
+            ) from None
+        raise PgError(
+            "42804",
+            f'column "{column}" cannot be cast automatically to type {want}',
+            hint=f'You might need to specify "USING {column}::{want}".',
+        ) from None
+    types = {a.attnum: a.type for a in relation.columns}
+    places: dict[int, p.Expr] = {i: p.ColumnRef(a, types[a]) for i, a in numbers.items()}
+    return substitute(expr, places)
 
 
 def bind_check(

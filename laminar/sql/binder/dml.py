@@ -101,6 +101,7 @@ class DmlBinder(QueryBinder):
 
     def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
         super().__init__(catalog, param_types)
+        self._overriding: str | None = None
 
     # --- targets
 
@@ -180,6 +181,7 @@ class DmlBinder(QueryBinder):
     def insert(self, node: s.Insert) -> BoundInsert:
         relation = self.target(node.relation, "insert into")
         targets = self.target_columns(relation, node.columns)
+        self._overriding = node.overriding
         source = node.source
         batch: pa.RecordBatch | None = None
         plan: p.Plan | None = None
@@ -216,7 +218,7 @@ class DmlBinder(QueryBinder):
             return None
         given = given[: len(rows.columns)]
         missing = [a for a in relation.columns if all(a is not b for b in given)]
-        if any(a.generated is not None for a in relation.columns):
+        if any(a.generated is not None or a.identity for a in relation.columns):
             return None
         constants: dict[int, p.Expr] = {a.attnum: self.default(a) for a in missing}
         if not all(isinstance(expr, p.Const) for expr in constants.values()):
@@ -314,8 +316,14 @@ class DmlBinder(QueryBinder):
             )
         return [attribute for attribute, _ in targets[:width]]
 
-    @staticmethod
-    def _refuse_generated(attribute: Attribute, what: str) -> None:
+    def _refuse_generated(self, attribute: Attribute, what: str) -> None:
+        if attribute.identity == "a" and self._overriding is None and what.startswith("insert"):
+            raise PgError(
+                "428C9",
+                f'cannot {what} column "{attribute.name}"',
+                detail=f'Column "{attribute.name}" is an identity column defined as GENERATED ALWAYS.',
+                hint="Use OVERRIDING SYSTEM VALUE to override.",
+            )
         if attribute.generated is not None:
             raise PgError(
                 "428C9",
@@ -329,7 +337,8 @@ class DmlBinder(QueryBinder):
         exprs: list[p.Expr] = []
         for attribute in relation.columns:
             column = places.get(attribute.attnum)
-            if column is not None and attribute.generated is None:
+            ignored = attribute.identity and self._overriding == "user"
+            if column is not None and attribute.generated is None and not ignored:
                 exprs.append(ref(column))
             elif attribute.generated is not None:
                 exprs.append(p.Const(None, attribute.type))
@@ -400,11 +409,14 @@ class DmlBinder(QueryBinder):
                 if isinstance(source, ast.Default):
                     values[attribute.attnum] = self.default(attribute)
                     continue
-                if attribute.generated is not None:
+                if attribute.generated is not None or attribute.identity == "a":
+                    how = "a generated column"
+                    if attribute.identity:
+                        how = "an identity column defined as GENERATED ALWAYS"
                     raise PgError(
                         "428C9",
                         f'column "{name}" can only be updated to DEFAULT',
-                        detail=f'Column "{name}" is a generated column.',
+                        detail=f'Column "{name}" is {how}.',
                     )
                 assert expr is not None
                 values[attribute.attnum] = self.assign(expr, attribute, source)

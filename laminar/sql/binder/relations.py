@@ -110,6 +110,8 @@ class RelationBinder(CallBinder):
                 hint="Sinks cannot be read.",
                 position=node.pos,
             )
+        if relation.kind == "index":
+            raise PgError(WRONG_OBJECT_TYPE, f'"{relation.name}" is an index', position=node.pos)
         self.access(relation.oid)
         if relation.kind == "view":
             plan = self._view(relation, node.pos)

@@ -64,6 +64,7 @@ _MODULES: Final = (
     "jsonmaking",
     "math",
     "regex",
+    "sequences",
     "series",
     "session",
     "subqueries",

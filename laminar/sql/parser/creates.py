@@ -14,7 +14,7 @@ _REFUSED = frozenset((
     "event",
     "foreign", "procedure", "publication", "server", "statistics", "subscription", "tablespace", "text",
     "transform",
-    "type", "sequence", "database", "aggregate", "policy", "access", "unlogged", "recursive",
+    "type", "database", "aggregate", "policy", "access", "unlogged", "recursive",
     "secret",
     "connection",
 ))  # fmt: skip
@@ -34,6 +34,8 @@ class CreateParser(FunctionParser):
             return self._table(temporary)
         if word == "view":
             return self._view(or_replace, temporary)
+        if word == "sequence":
+            return self._sequence(temporary)
         if temporary:
             raise self.unexpected()
         if word == "source":
@@ -210,6 +212,11 @@ class CreateParser(FunctionParser):
             raise not_supported("CREATE SCHEMA AUTHORIZATION is not supported", position=self.pos)
         return s.CreateSchema(name, exists, pos)
 
+    def _sequence(self, temporary: bool) -> s.Statement:
+        self.expect_words("sequence")
+        exists = self.if_not_exists()
+        return s.CreateSequence(self.qname(), self.sequence_options(), exists, temporary)
+
     def _index(self) -> s.Statement:
         unique = self.accept("unique")
         self.expect_words("index")
@@ -238,6 +245,13 @@ class CreateParser(FunctionParser):
             options.append(self._role_option())
         return s.CreateRole(name, options, alter, exists)
 
+    def name_list_bare(self) -> list[str]:
+        """``a, b, c``"""
+        names = [self.label()]
+        while self.accept(","):
+            names.append(self.label())
+        return names
+
     def _role_option(self) -> s.Option:
         pos, word = self.pos, self.label()
         if word in ("superuser", "login", "inherit", "createdb", "createrole", "replication", "bypassrls"):
@@ -256,6 +270,14 @@ class CreateParser(FunctionParser):
         if word == "connection":
             self.expect_words("limit")
             return self.option_value(s.Option("connection limit", None, pos, self.pos))
+        if word == "in":
+            if not self.accept_words("role"):
+                self.expect("group")
+            return s.Option("in role", None, pos, items=tuple(self.name_list_bare()))
+        if word in ("role", "user", "admin", "sysid"):
+            if word == "sysid":
+                return self.option_value(s.Option("sysid", None, pos, self.pos))
+            return s.Option("role" if word == "user" else word, None, pos, items=tuple(self.name_list_bare()))
         if word == "valid":
             self.expect_words("until")
             return s.Option("valid until", self.string(), pos, quoted=True)

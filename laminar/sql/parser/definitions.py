@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from laminar.errors import not_supported
-from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.keywords import FUNCTION_NAMES
 from laminar.sql.parser.queries import QueryParser
 
+_SERIALS = {
+    "serial": "int4", "serial4": "int4", "bigserial": "int8", "serial8": "int8", "smallserial": "int2",
+    "serial2": "int2",
+}  # fmt: skip
 _INCLUDES = ("offset", "partition", "key", "timestamp", "headers")
 
 
@@ -154,23 +159,14 @@ class DefinitionParser(QueryParser):
         """``name type [COLLATE c] [constraints] | name type AS (expr)``."""
         pos = self.pos
         name = self.name()
-        start = self.i
         column = s.ColumnDef(name, self.type(), pos)
-        serial = self._serial(column.type)
-        if serial:
-            raise not_supported(
-                f"type {serial} is not supported",
-                hint="Sequences are not there yet.",
-                position=self.tokens[start].start + 1,
-            )
+        names = column.type.names
+        if len(names) == 1 and names[0] in _SERIALS:
+            column.serial = column.not_null = True
+            column.type = replace(column.type, names=("pg_catalog", _SERIALS[names[0]]))
         while self._column_constraint(column):
             pass
         return column
-
-    @staticmethod
-    def _serial(type_: ast.TypeName) -> str | None:
-        name = type_.names[-1]
-        return name if len(type_.names) == 1 and name in ("serial", "bigserial", "smallserial") else None
 
     def _column_constraint(self, column: s.ColumnDef) -> bool:
         name = self.name() if self.accept("constraint") else None
@@ -227,6 +223,51 @@ class DefinitionParser(QueryParser):
         column.generated_text = self.text_since(start)
         self.expect(")")
 
+    def sequence_options(self) -> list[s.Option]:
+        """INCREMENT BY n, START WITH n, MINVALUE n, NO CYCLE, OWNED BY t.c, RESTART …"""
+        found: list[s.Option] = []
+        while (option := self._sequence_option()) is not None:
+            if any(option.name == other.name for other in found):
+                raise self.error("conflicting or redundant options", option.pos)
+            found.append(option)
+        return found
+
+    def _sequence_option(self) -> s.Option | None:
+        pos, word = self.pos, self.word()
+        option = s.Option(word, None, pos, pos)
+        if word == "no":
+            self.advance()
+            option.name = self.word()
+            if option.name not in ("minvalue", "maxvalue", "cycle"):
+                raise self.unexpected()
+            self.advance()
+            return replace(option, value="false") if option.name == "cycle" else option
+        if word == "cycle":
+            self.advance()
+            option.value = "true"
+        elif word in ("increment", "start", "minvalue", "maxvalue", "cache", "restart"):
+            self.advance()
+            if word == "increment":
+                self.accept_words("by")
+            elif word in ("start", "restart"):
+                self.accept("with")
+            if word == "restart" and self.kind not in ("INT", "-", "+"):
+                return option
+            option.value_pos = self.pos
+            self.option_value(option)
+        elif self.kind == "as":
+            self.advance()
+            option.name = "as"
+            option.items = (self.type().names[-1],)
+        elif word == "owned":
+            self.advance()
+            self.expect_words("by")
+            option.name = "owned by"
+            option.items = () if self.accept_words("none") else tuple(self.qualified())
+        else:
+            return None
+        return option
+
     def _generated_clause(self, column: s.ColumnDef, pos: int) -> None:
         if self.accept_words("always"):
             always = True
@@ -235,7 +276,14 @@ class DefinitionParser(QueryParser):
             always = False
         self.expect("as")
         if self.accept_words("identity"):
-            raise not_supported("identity columns are not supported", position=pos)
+            if column.identity is not None:
+                raise self.error(f'multiple identity specifications for column "{column.name}"', pos)
+            column.identity = "always" if always else "default"
+            column.not_null = True
+            if self.accept("("):
+                column.sequence = self.sequence_options()
+                self.expect(")")
+            return
         if not always:
             raise self.unexpected()
         self._generated(column)

@@ -88,20 +88,20 @@ class SessionParser(DmlParser):
         kind = self.object_kind()
         exists = self.if_exists()
         self.accept("only")
-        alter = s.Alter(kind, self.qname(), "rename", exists)
+        name = self.qname()
+        self.accept("*")
+        first = alter = s.Alter(kind, name, "rename", exists)
         self._alter_action(alter)
-        return alter
+        while kind in ("table", "source", "materialized view", "view") and self.accept(","):
+            alter.next = s.Alter(kind, name, "rename", exists)
+            alter = alter.next
+            self._alter_action(alter)
+        return first
 
     def _alter_action(self, alter: s.Alter) -> None:
-        pos = self.pos
+        pos = alter.pos = self.pos
         if self.accept_words("rename"):
-            if self.accept("to"):
-                alter.arguments = (self.name(),)
-                return
-            self.accept_words("column")
-            old = self.name()
-            self.expect("to")
-            alter.action, alter.arguments = "rename column", (old, self.name())
+            self._rename(alter)
         elif self.accept_words("owner"):
             self.expect("to")
             alter.action, alter.arguments = "owner", (self.label(),)
@@ -109,6 +109,10 @@ class SessionParser(DmlParser):
             alter.action, alter.arguments = "schema", (self.name(),)
         elif self.accept_words("swap", "with"):
             alter.action, alter.arguments = "swap", tuple(self.qualified())
+        elif alter.kind == "sequence":
+            alter.action, alter.options = "sequence", self.sequence_options()
+            if not alter.options:
+                raise self.unexpected()
         elif self.words("set") and self.peek() == "(":
             self.advance()
             alter.action, alter.options = "set", self.options()
@@ -121,14 +125,21 @@ class SessionParser(DmlParser):
         elif self.word() in ("pause", "resume"):
             alter.action = "pause" if self.advance().value == "pause" else "resume"
         elif self.accept_words("add"):
-            self._add_column(alter, pos)
+            self._add_column(alter)
+        elif self.words("drop", "constraint"):
+            self.i += 2
+            alter.if_column = self.if_exists()
+            alter.action, alter.arguments = "drop constraint", (self.name(),)
+            self._behaviour(alter)
         elif self.words("drop", "column") or (self.word() == "drop" and self.at_name(1)):
             self.advance()
             self.accept_words("column")
+            alter.if_column = self.if_exists()
             alter.action, alter.arguments = "drop column", (self.name(),)
-            alter.cascade = self.accept_words("cascade")
-            if not alter.cascade:
-                self.accept_words("restrict")
+            self._behaviour(alter)
+        elif self.word() == "alter" and self.word(1) != "constraint":
+            self.advance()
+            self._alter_column(alter, pos)
         elif self.word() in (
             "alter",
             "enable",
@@ -143,13 +154,62 @@ class SessionParser(DmlParser):
         else:
             raise self.unexpected()
 
-    def _add_column(self, alter: s.Alter, pos: int) -> None:
-        if self.kind in ("constraint", "primary", "unique", "check", "foreign"):
-            raise not_supported("ALTER … ADD CONSTRAINT is not supported", position=pos)
+    def _behaviour(self, alter: s.Alter) -> None:
+        alter.cascade = self.accept_words("cascade")
+        if not alter.cascade:
+            self.accept_words("restrict")
+
+    def _rename(self, alter: s.Alter) -> None:
+        """RENAME TO, RENAME [COLUMN] a TO b, RENAME CONSTRAINT a TO b."""
+        if self.accept("to"):
+            alter.arguments = (self.name(),)
+            return
+        alter.action = "rename column"
+        if self.accept("constraint"):
+            alter.action = "rename constraint"
+        else:
+            self.accept_words("column")
+        old = self.name()
+        self.expect("to")
+        alter.arguments = (old, self.name())
+
+    def _alter_column(self, alter: s.Alter, pos: int) -> None:
+        """ALTER [COLUMN] c SET DEFAULT …, DROP DEFAULT, SET and DROP NOT NULL, TYPE."""
+        self.accept_words("column")
+        alter.arguments = (self.name(),)
+        if self.accept_words("set", "default"):
+            alter.action = "default"
+            start = self.i
+            alter.expr = self.expr()
+            alter.text = self.text_since(start)
+        elif self.accept_words("drop", "default"):
+            alter.action = "default"
+        elif self.accept_words("set", "not", "null"):
+            alter.action = "not null"
+        elif self.accept_words("drop", "not", "null"):
+            alter.action = "nullable"
+        elif self.accept_words("type") or self.accept_words("set", "data", "type"):
+            alter.action = "type"
+            alter.type = self.type()
+            if self.accept("using"):
+                start = self.i
+                alter.expr = self.expr()
+                alter.text = self.text_since(start)
+        elif self.word() in ("set", "reset", "add", "drop", "restart"):
+            raise not_supported("this form of ALTER COLUMN is not supported", position=pos)
+        else:
+            raise self.unexpected()
+
+    def _add_column(self, alter: s.Alter) -> None:
+        if self.kind in ("constraint", "primary", "unique", "check", "foreign") or self.words(
+            "exclude", "using"
+        ):
+            alter.action = "add constraint"
+            alter.constraint = self._table_constraint()
+            return
         self.accept_words("column")
         alter.action = "add column"
-        if self.if_not_exists():
-            alter.if_exists = True
+        alter.if_column = self.if_not_exists()
         alter.column = self.column_definition()
 
     def comment(self) -> s.Statement:
