@@ -205,7 +205,8 @@ class Catalog:
         for relation in wanted.values():
             if relation.oid not in found:
                 visit(relation)
-        defaults = [d for r in found.values() if r.kind == "sequence" for d in self.defaults_of(r, found)]
+        sequences = [r for r in found.values() if isinstance(r, StoredRelation) and r.kind == "sequence"]
+        defaults = [d for sequence in sequences for d in self.defaults_of(sequence, found)]
         if defaults and not cascade:
             first = next(iter(wanted.values()))
             raise PgError(
@@ -275,9 +276,13 @@ class Catalog:
                 f'unacceptable schema name "{name}"',
                 detail='The prefix "pg_" is reserved for system schemas.',
             )
-        schema = Schema(name, owner, self.new_oid())
+        self.add_schema(Schema(name, owner))
+
+    def add_schema(self, schema: Schema) -> None:
+        """Add a schema whatever it is called (a session's temporary one)."""
+        schema = dataclasses.replace(schema, oid=self.new_oid())
         self._write(put_schemas=(schema,))
-        self.schemas[name] = schema
+        self.schemas[schema.name] = schema
 
     def drop_schema(self, name: str) -> None:
         """Remove an empty schema."""

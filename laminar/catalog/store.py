@@ -36,7 +36,6 @@ class CatalogStore:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=8, sync=True, metasync=True)
             self._env = lmdb.open(str(directory), map_size=_MAP_SIZE, max_dbs=16, sync=True, metasync=True)
             self._relations = self._env.open_db(b"relations")
             self._schemas = self._env.open_db(b"schemas")

@@ -139,10 +139,13 @@ class SessionCatalog(StoredCatalog):
     @property
     def search_path(self) -> tuple[str, ...]:
         path = self._session.search_path
-        return path if "pg_catalog" in path else ("pg_catalog", *path)
+        path = path if "pg_catalog" in path else ("pg_catalog", *path)
+        temporary = self._session.temp_schema
+        return path if temporary is None else (temporary, *path)
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         if schema is not None:
+            schema = self._session.temp_schema or schema if schema == "pg_temp" else schema
             self.check_usage(schema)
         for candidate in (schema,) if schema is not None else self._usable_path():
             found = super().relation(candidate, name)
@@ -167,9 +170,12 @@ class SessionCatalog(StoredCatalog):
     def find(self, name: QName) -> StoredRelation | None:
         """The stored relation a name means, or None."""
         self._check_database(name)
-        if name.schema is not None:
-            self.check_usage(name.schema)
-        for schema in (name.schema,) if name.schema is not None else self._usable_path():
+        wanted = name.schema
+        if wanted == "pg_temp" and self._session.temp_schema is not None:
+            wanted = self._session.temp_schema
+        if wanted is not None:
+            self.check_usage(wanted)
+        for schema in (wanted,) if wanted is not None else self._usable_path():
             found = self.database.catalog.find(schema, name.name)
             if found is not None:
                 return found
@@ -202,11 +208,18 @@ class SessionCatalog(StoredCatalog):
         sinks.refuse_filled(self.database, found, verb, where)
         return found
 
-    def creation_name(self, name: QName) -> tuple[str, str]:
+    def creation_name(self, name: QName, temporary: bool = False) -> tuple[str, str]:
         """(schema, name) for a new relation; raises unless the name is free."""
         self._check_database(name)
         schema = name.schema
-        if schema is None:
+        if temporary:
+            if schema not in (None, "pg_temp", self._session.temp_schema):
+                raise PgError(
+                    "42P16", "cannot create temporary relation in non-temporary schema", position=name.pos
+                )
+            schema = self._session.temp_schema
+            assert schema is not None
+        elif schema is None:
             known = self.database.catalog.schemas
             usable = set(self._usable_path())
             schema = next((s for s in self._session.search_path if s in known and s in usable), None)
@@ -218,12 +231,14 @@ class SessionCatalog(StoredCatalog):
         catalog.check_free(schema, name.name, name.pos or None)
         return schema, name.name
 
-    def taken(self, name: QName, if_not_exists: bool) -> bool:
+    def taken(self, name: QName, if_not_exists: bool, temporary: bool = False) -> bool:
         """Whether IF NOT EXISTS has nothing to do: then nothing else of the statement is looked at."""
         if not if_not_exists:
             return False
         schema = name.schema
-        if schema is None:
+        if temporary:
+            schema = self._session.temp_schema or ""
+        elif schema is None:
             schema = next((s for s in self._session.search_path if s in self.database.catalog.schemas), "")
         return self.database.catalog.find(schema, name.name) is not None
 

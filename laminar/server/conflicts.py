@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from laminar._native.rowindex import RowIndex
+from laminar._native.rowindex import RowIndex, group_rows
 from laminar.engine.change import Change
-from laminar.engine.serving import Layout, RelationStore, ServingStore
+from laminar.engine.serving import Layout, ServingStore
 from laminar.engine.serving.consolidate import split
+from laminar.engine.serving.layout import digest
 from laminar.errors import SERIALIZATION_FAILURE, PgError
 from laminar.server.rowerrors import duplicate_key
 
@@ -29,25 +29,102 @@ if TYPE_CHECKING:
 Bools = npt.NDArray[np.bool_]
 
 
+#: transactions of up to this many rows are kept by key digest in a dictionary, larger ones in an index
+_SMALL: Final = 64
+
+
+class _Few:
+    """Keys that small transactions inserted (True) or deleted (False), the newest word on each."""
+
+    def __init__(self) -> None:
+        self._present: dict[bytes, bool] = {}
+        self._keys: list[list[pa.Array]] = []
+        self._index: tuple[RowIndex, Bools] | None = None
+
+    def note(self, keys: list[pa.Array], present: bool) -> None:
+        """The keys are now there, or not."""
+        self._present.update(dict.fromkeys(digest(*keys).to_pylist(), present))
+        self._keys.append(keys)
+        self._index = None
+
+    def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
+        """Which of the (comparable) keys are known here, and which of those are there."""
+        if len(keys[0]) <= _SMALL:
+            found = [self._present.get(key) for key in digest(*keys).to_pylist()]
+            return np.array([f is not None for f in found]), np.array([f is True for f in found])
+        if self._index is None:
+            self._index = self._indexed()
+        index, present = self._index
+        at = index.find(keys)
+        return at >= 0, np.where(at >= 0, present[at], False)
+
+    def _indexed(self) -> tuple[RowIndex, Bools]:
+        """The keys each once, and whether they are there."""
+        every = [pa.concat_arrays(parts) for parts in zip(*self._keys, strict=True)]
+        first = pa.array(group_rows(every)[1])
+        kept = [array.take(first) for array in every]
+        self._keys = [kept]
+        index = RowIndex()
+        index.set_chunk(0, kept)
+        index.insert(0)
+        return index, np.array([self._present[key] for key in digest(*kept).to_pylist()])
+
+
+class _Many:
+    """The same for one large transaction."""
+
+    def __init__(self, deleted: list[pa.Array] | None, inserted: list[pa.Array] | None) -> None:
+        self._deleted = None if deleted is None else _index_of(deleted)
+        self._inserted = None if inserted is None else _index_of(inserted)
+
+    def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
+        """See :meth:`_Few.look`."""
+        gone, there = (
+            np.zeros(len(keys[0]), dtype=bool) if index is None else index.find(keys) >= 0
+            for index in (self._deleted, self._inserted)
+        )
+        return gone | there, there
+
+
+def _index_of(keys: list[pa.Array]) -> RowIndex:
+    index = RowIndex()
+    index.set_chunk(0, keys)
+    index.insert(0)
+    return index
+
+
 class _Touched:
-    """Keys that the transactions of one epoch inserted or deleted, and whether they are there after it."""
+    """Keys that the transactions of one epoch inserted or deleted: layers, the newest last."""
 
-    def __init__(self, layout: Layout) -> None:
-        self.keys = Layout(tuple(layout.attnums[i] for i in layout.key), layout.key_types, _all(layout.key))
-        self.present = RelationStore(0, self.keys)
-        self.absent = RelationStore(0, self.keys)
+    def __init__(self) -> None:
+        self._layers: list[_Few | _Many] = []
 
-    def move(self, keys: pa.RecordBatch, source: RelationStore, target: RelationStore) -> None:
-        """The keys are now in ``target``, whether or not they were in ``source``."""
-        key_arrays = self.keys.key_arrays(keys)
-        for store, wanted, weight in ((source, True, -1), (target, False, 1)):
-            rows = keys.filter(pa.array((store.find_comparable(key_arrays) >= 0) == wanted))
-            if rows.num_rows:
-                store.apply([Change(rows, np.full(rows.num_rows, weight, dtype=np.int64))])
+    def note(self, deleted: list[pa.Array] | None, inserted: list[pa.Array] | None) -> None:
+        """A transaction's keys; what it deletes and inserts again is there."""
+        rows = sum(len(keys[0]) for keys in (deleted, inserted) if keys is not None)
+        if not rows:
+            return
+        if rows > _SMALL:
+            self._layers.append(_Many(deleted, inserted))
+            return
+        last = self._layers[-1] if self._layers else None
+        if not isinstance(last, _Few):
+            last = _Few()
+            self._layers.append(last)
+        if deleted is not None:
+            last.note(deleted, False)
+        if inserted is not None:
+            last.note(inserted, True)
 
-
-def _all(key: Sequence[int]) -> tuple[int, ...]:
-    return tuple(range(len(key)))
+    def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
+        """Which of the (comparable) keys were touched, and which of those are there."""
+        known = np.zeros(len(keys[0]), dtype=bool)
+        there = known.copy()
+        for layer in self._layers:
+            touched, present = layer.look(keys)
+            known |= touched
+            there = np.where(touched, present, there)
+        return known, there
 
 
 class WriteGuard:
@@ -89,12 +166,8 @@ class WriteGuard:
         epochs = {e: t for e, t in self._touched.get(oid, {}).items() if e > seen}
         if deletes is not None and epochs:
             keys = layout.key_arrays(deletes)
-            for touched in epochs.values():
-                for store in (touched.present, touched.absent):
-                    if (store.find_comparable(keys) >= 0).any():
-                        raise PgError(
-                            SERIALIZATION_FAILURE, "could not serialize access due to concurrent update"
-                        )
+            if any(touched.look(keys)[0].any() for touched in epochs.values()):
+                raise PgError(SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
         if inserts is not None:
             self._check_keys(relation, layout, inserts, deletes)
 
@@ -119,25 +192,19 @@ class WriteGuard:
         for epoch in sorted(self._touched.get(oid, {})):
             if epoch <= self._store.epoch:
                 continue
-            touched = self._touched[oid][epoch]
-            result |= touched.present.find_comparable(keys) >= 0
-            result &= ~(touched.absent.find_comparable(keys) >= 0)
+            known, there = self._touched[oid][epoch].look(keys)
+            result = np.where(known, there, result)
         return result
 
     def accepted(self, oid: int, change: Change, epoch: int) -> None:
         """The coordinator took the change into ``epoch``."""
         layout = self._store.relation(oid).layout
-        touched = self._touched.setdefault(oid, {}).setdefault(epoch, _Touched(layout))
+        touched = self._touched.setdefault(oid, {}).get(epoch)
+        if touched is None:
+            touched = self._touched[oid][epoch] = _Touched()
         inserts, deletes = split([change], layout)
-        for batch, source, target in (
-            (deletes, touched.present, touched.absent),
-            (inserts, touched.absent, touched.present),
-        ):
-            if batch is not None:
-                keys = pa.RecordBatch.from_arrays(
-                    [batch.column(i) for i in layout.key], schema=touched.keys.schema
-                )
-                touched.move(keys, source, target)
+        deleted, inserted = (None if rows is None else layout.key_arrays(rows) for rows in (deletes, inserts))
+        touched.note(deleted, inserted)
 
     def prune(self, oldest: int) -> None:
         """Forget what every open transaction has seen; ``oldest``: the lowest epoch that one reads."""

@@ -15,7 +15,7 @@ from laminar.engine.coordinator import Coordinator
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
-from laminar.server import sources
+from laminar.server import sources, temporary
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.conflicts import WriteGuard
 from laminar.server.notifications import Channels
@@ -59,6 +59,7 @@ class Database:
         """Recover: register stored relations, plan the views again, start the engine."""
         from laminar.server.views import replan
 
+        temporary.forget_leftovers(self)
         relations: list[RelationSpec] = []
         dataflows: list[DataflowSpec] = []
         for relation in self.catalog.in_creation_order():

@@ -20,7 +20,7 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Client, Field, Result
 from laminar.pgwire.settings import input_settings, output_settings
-from laminar.server import guc, privileges
+from laminar.server import guc, privileges, temporary
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
 from laminar.server.notifications import MAX_WAITING
@@ -80,6 +80,8 @@ class Session:
         self.transaction: Transaction | None = None
         self.catalog = SessionCatalog(database, self)
         self.sequences = SessionSequences(self)
+        #: the schema of its temporary tables, once it has some
+        self.temp_schema: str | None = None
         #: the epoch that holds this session's newest commit
         self.committed_epoch = 0
         self._running: asyncio.Task[Any] | None = None
@@ -188,6 +190,7 @@ class Session:
             tuple(param_types),
             self.database.catalog.version,
             self.search_path,
+            self.temp_schema,
             settings["TimeZone"],
             settings["DateStyle"],
             settings["IntervalStyle"],
@@ -402,6 +405,8 @@ class Session:
             self._end(self.transaction)
             self.transaction = None
         self.database.sessions.discard(self)
+        if self.temp_schema is not None:
+            await temporary.drop_schema(self.database, self.temp_schema)
 
     async def _guard(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` so that cancel() and statement_timeout end it with 57014."""

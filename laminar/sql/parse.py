@@ -50,7 +50,7 @@ class StatementParser(SessionParser):
     def statement(self) -> s.Statement:
         kind, word = self.kind, self.word()
         if kind in _QUERY:
-            return s.Query(self.query())
+            return self._query()
         if kind == "with":
             return self._with()
         method = _DISPATCH.get(word)
@@ -74,7 +74,20 @@ class StatementParser(SessionParser):
         if self.kind == "merge":
             raise not_supported(_REFUSED["merge"], hint=_HINTS["merge"], position=self.pos)
         self.i = start
-        return s.Query(self.query())
+        return self._query()
+
+    def _query(self) -> s.Statement:
+        """A query, or SELECT … INTO."""
+        query = self.query()
+        if self.into is None:
+            return s.Query(query)
+        (parts, pos, temporary), self.into = self.into, None
+        return s.CreateTable(s.QName(parts, pos), s.Elements(), temporary=temporary, query=query)
+
+    def refuse_into(self) -> None:
+        """42601 for SELECT … INTO inside another statement."""
+        if self.into is not None:
+            raise self.error("SELECT ... INTO is not allowed here", self.into[1])
 
     def insert_statement(self) -> s.Statement:
         return self.insert(None)
@@ -158,6 +171,7 @@ def parse(sql: str) -> s.Statement:
     parser = StatementParser(sql)
     statement = parser.statement()
     parser.end()
+    parser.refuse_into()
     return statement
 
 

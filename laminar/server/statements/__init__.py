@@ -27,6 +27,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
     """Bind a statement for a session; raises PgError with position."""
     from laminar.server.statements import (
         alter,
+        comments,
         copy,
         create,
         cursors,
@@ -43,6 +44,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         settings,
         show,
         subscribe,
+        tableas,
         transactions,
         views,
         writes,
@@ -61,6 +63,10 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return copy.copy_action(session, statement)
         case s.Subscribe():
             return subscribe.SubscribeAction(session, statement)
+        case s.CreateTable() if statement.query is not None:
+            return tableas.CreateTableAsAction(session, statement, param_types)
+        case s.CommentOn():
+            return comments.CommentAction(session, statement)
         case s.CreateTable() | s.CreateSource():
             return create.CreateRelationAction(session, statement, sql)
         case s.CreateMaterializedView():

@@ -264,8 +264,16 @@ class AlterAction(Action):
                 f'column "{column.name}" of relation "{form.relation.name}" is an identity column',
             )
         if action.expr is not None:
-            bind_default(action.expr, column.type, column.name, self.session.catalog)
+            uses: set[int] = set()
+            bind_default(action.expr, column.type, column.name, self.session.catalog, uses)
+            self._note_uses(form, uses)
         self._set_column(form, i, replace(column, default=action.text))
+
+    @staticmethod
+    def _note_uses(form: _Form, uses: set[int]) -> None:
+        """Users' functions in defaults and checks: they stay as long as the table."""
+        depends_on = tuple(sorted({*form.relation.depends_on, *uses}))
+        form.relation = replace(form.relation, depends_on=depends_on)
 
     def _set_not_null(self, form: _Form, action: s.Alter) -> None:
         i = self._place(form.relation, action.arguments[0])
@@ -303,8 +311,10 @@ class AlterAction(Action):
         if definition.primary_key or definition.unique:
             raise not_supported("adding a column with a key is not supported yet", position=definition.pos)
         elements = s.Elements(columns=[definition])
-        (column,), sequences = new_columns(self.session, elements, relation.schema, relation.name)
-        form.relation = replace(relation, columns=(*relation.columns, column))
+        uses: set[int] = set()
+        (column,), sequences = new_columns(self.session, elements, relation.schema, relation.name, uses)
+        depends_on = tuple(sorted({*relation.depends_on, *uses}))
+        form.relation = replace(relation, columns=(*relation.columns, column), depends_on=depends_on)
         form.origins.append(0)
         if sequences:
             raise not_supported(
@@ -384,7 +394,10 @@ class AlterAction(Action):
 
     def _add_check(self, form: _Form, check: s.Check, base: str) -> None:
         relation = form.relation
-        bind_check(check.expr, self.session.catalog.describe(relation), self.session.catalog)
+        uses: set[int] = set()
+        bind_check(check.expr, self.session.catalog.describe(relation), self.session.catalog, uses)
+        self._note_uses(form, uses)
+        relation = form.relation
         taken = {name for name, _ in relation.checks}
         if check.name in taken:
             raise PgError(

@@ -20,7 +20,7 @@ from laminar.errors import (
     not_supported,
 )
 from laminar.pgwire.backend import Notice, Result
-from laminar.server import privileges, sources
+from laminar.server import privileges, sources, temporary
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.drop import refuse_in_block
@@ -45,10 +45,13 @@ class CreateRelationAction(Action):
         self.sequences: list[StoredRelation] = []
         #: None: IF NOT EXISTS found one
         self.relation: StoredRelation | None = None
-        if session.catalog.taken(statement.name, statement.if_not_exists):
+        temp = isinstance(statement, s.CreateTable) and statement.temporary
+        if session.catalog.taken(statement.name, statement.if_not_exists, temp):
             return
         _refuse_gaps(statement)
-        schema, name = session.catalog.creation_name(statement.name)
+        if temp:
+            temporary.make_schema(session)
+        schema, name = session.catalog.creation_name(statement.name, temp)
         uses: set[int] = set()
         columns, self.sequences = new_columns(session, statement.elements, schema, name, uses)
         primary = _primary_key(statement.elements, columns, name)
@@ -98,14 +101,6 @@ def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
     """What is understood but not there yet."""
     position = statement.name.pos or None
     if isinstance(statement, s.CreateTable):
-        if statement.query is not None:
-            raise not_supported(
-                "CREATE TABLE AS is not supported yet",
-                hint="Create the table, then INSERT INTO … SELECT.",
-                position=position,
-            )
-        if statement.temporary:
-            raise not_supported("temporary tables are not supported yet", position=position)
         if statement.conflict is not None:
             raise not_supported(
                 "ON CONFLICT behaviours of tables are not supported yet",

@@ -90,7 +90,8 @@ class GrantAction(Action):
             for name in statement.names:
                 if not self.session.catalog.has_schema(name.name):
                     raise PgError(UNDEFINED_SCHEMA, f'schema "{name.name}" does not exist')
-                found += [r for r in catalog.in_schema(name.name) if self._matches(r)]
+                inside = [r for r in catalog.in_schema(name.name) if isinstance(r, StoredRelation)]
+                found += [r for r in inside if self._matches(r)]
             return [self._relation(r) for r in found]
         if statement.kind == "schema":
             return [self._schema(name.name) for name in statement.names]

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from laminar.errors import ACTIVE_SQL_TRANSACTION, INSUFFICIENT_PRIVILEGE, PgError
 from laminar.pgwire.backend import Result
-from laminar.server import guc
+from laminar.server import guc, temporary
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.sql import statements as s
@@ -76,6 +76,9 @@ class DiscardAction(Action):
             session.settings |= guc.resettable()
             session.settings |= {"role": "none", "session_authorization": session.authenticated}
             session.note_role()
-        elif self.what == "sequences":
+        if self.what in ("all", "temp") and session.temp_schema is not None:
+            name, session.temp_schema = session.temp_schema, None
+            await temporary.drop_schema(self.database, name)
+        if self.what == "sequences":
             session.sequences.forget()
         return Result(f"DISCARD {self.what.upper()}")

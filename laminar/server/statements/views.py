@@ -29,6 +29,7 @@ from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.drop import refuse_in_block
+from laminar.server.temporary import is_temporary
 from laminar.server.views import stream_plan
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_emit
@@ -133,6 +134,7 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             depends_on=self.planned.dependencies,
         )
         session.check_accesses(self.planned.accesses)
+        refuse_temporary(session, self.planned)
         positioned = replace(self.relation, emit=asdict(emit))
         stream_plan(self.database, positioned, self.planned)
 
@@ -160,6 +162,7 @@ class CreateSinkAction(CreateDataflowAction):
         dependencies = self.planned.dependencies
         if statement.into is not None:
             table = session.catalog.writable(statement.into, "fill")
+            session.check_owner(table)
             sinks.check_into(self.database, table, columns, dependencies, statement.into)
             options = {sinks.INTO: str(table.oid)}
             dependencies = tuple(sorted({*dependencies, table.oid}))
@@ -186,6 +189,7 @@ class CreateSinkAction(CreateDataflowAction):
             depends_on=dependencies,
         )
         session.check_accesses(self.planned.accesses)
+        refuse_temporary(session, self.planned)
         try:
             stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
         except PgError as error:
@@ -207,6 +211,7 @@ class CreateViewAction(Action):
         schema, name = session.catalog.creation_name(statement.name)
         planned = plan_query(statement.query, session.catalog)
         session.check_accesses(planned.accesses)
+        refuse_temporary(session, planned)
         self.relation = StoredRelation(
             oid=0,
             schema=schema,
@@ -243,6 +248,17 @@ def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[Store
         type_ = PgType(TEXT) if column.type.oid == UNKNOWN else column.type
         result.append(StoredColumn(name, type_))
     return tuple(result)
+
+
+def refuse_temporary(session: Session, planned: PlannedQuery) -> None:
+    """What lasts cannot read what goes with a session."""
+    for oid in planned.dependencies:
+        relation = session.database.catalog.relations.get(oid)
+        if relation is not None and is_temporary(relation):
+            raise not_supported(
+                f'a view or sink cannot read the temporary table "{relation.name}"',
+                hint="Create the table without TEMPORARY.",
+            )
 
 
 def quoted(name: s.QName) -> str:

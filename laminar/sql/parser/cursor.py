@@ -16,6 +16,10 @@ class Cursor:
         self.sql = sql
         self.tokens, self.lexical_error = tokenize(sql, at)
         self.i = 0
+        #: SELECT … INTO: name, its position, whether it is temporary
+        self.into: tuple[tuple[str, ...], int, bool] | None = None
+        #: nesting of SELECTs
+        self.selects = 0
         #: nesting of expressions, bounded as PostgreSQL's stack depth is
         self.depth = 0
 

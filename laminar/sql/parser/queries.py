@@ -120,7 +120,26 @@ class QueryParser(RelationParser):
             return ast.Default(pos)
         return self.expr()
 
+    def _into(self) -> None:
+        """SELECT … INTO: allowed in a statement that is a query and nothing else, once."""
+        pos = self.advance().start + 1
+        if self.into is not None or self.selects > 1:
+            raise self.error("SELECT ... INTO is not allowed here", pos)
+        temporary = self.word() in ("temp", "temporary")
+        if temporary or self.word() == "unlogged":
+            self.advance()
+        self.accept("table")
+        at = self.pos
+        self.into = (self.qualified(), at, temporary)
+
     def _select(self) -> ast.Select:
+        self.selects += 1
+        try:
+            return self._select_core()
+        finally:
+            self.selects -= 1
+
+    def _select_core(self) -> ast.Select:
         pos = self.expect("select").start + 1
         distinct: list[ast.Expr] | None = None
         if self.accept("distinct"):
@@ -133,9 +152,7 @@ class QueryParser(RelationParser):
             self.accept("all")
         targets = self.targets() if distinct is not None or self.kind not in _NO_TARGETS else []
         if self.kind == "into":
-            raise not_supported(
-                "SELECT INTO is not supported", hint="Use CREATE TABLE AS.", position=self.pos
-            )
+            self._into()
         from_ = self.from_list() if self.accept("from") else []
         where = self.expr() if self.accept("where") else None
         groups: list[ast.Expr | ast.GroupingSet] = []
