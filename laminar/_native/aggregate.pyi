@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, Sequence
 
@@ -6,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-CHECKPOINT_SCHEMA: pa.Schema
+from laminar._native.checkpointed import Checkpointed
 
 class Spec(Protocol):
     """What :class:`Groups` needs to know about one accumulator."""
@@ -33,7 +32,7 @@ class Spec(Protocol):
     @property
     def output(self) -> pa.DataType: ...
 
-class Groups:
+class Groups(Checkpointed):
     """Groups of one aggregation in one reactor.
 
     Args:
@@ -74,8 +73,6 @@ class Groups:
     def barrier(self, watermark: int) -> list[tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]]:
         """End the epoch; returns key columns and accumulators' results with weights. ``watermark`` is that
         of the windows' end; it never moves back."""
-    def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
-    def restore(self, batch: pa.RecordBatch) -> None: ...
     @property
     def late(self) -> int: ...
     @property

@@ -1,13 +1,13 @@
 """Keyed aggregation over changes; the work is in groupstate.hpp."""
 
-import numpy as np
 import pyarrow as pa
 
 from libcpp.string cimport string
 
+from laminar._native.checkpointed cimport Checkpointed, take_rows
 from laminar._native.columns cimport (
     ArrowArray, Batch, BatchBuilder, Layout, cbool, int64_t, raise_pg_error, read_batch, read_layouts, uint64_t,
-    uintptr_t, vector,
+    vector,
 )
 
 
@@ -81,15 +81,13 @@ cdef dict RESULTS = {
     "int64": <int>Result.Int64, "decimal": <int>Result.Decimal, "double": <int>Result.Double,
     "float": <int>Result.Float, "and": <int>Result.And, "or": <int>Result.Or, "same": <int>Result.Same,
 }
-CHECKPOINT_SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
-cdef class Groups:
+cdef class Groups(Checkpointed):
     """Groups of one aggregation in one reactor. See aggregate.pyi."""
 
     cdef GroupState* state
     cdef object schema
-    cdef vector[Layout] entry_layouts
 
     def __cinit__(self, keys, specs, directory, window=-1, window_unit=1, lateness=None, closes=False,
                   single=False, multiset=False, corrects=False):
@@ -117,7 +115,6 @@ cdef class Groups:
         config.is_global = single
         config.multiset = multiset
         self.schema = pa.schema(fields)
-        self.entry_layouts = read_layouts(CHECKPOINT_SCHEMA)
         self.state = new GroupState(config, str(directory or "").encode())
 
     def __dealloc__(self):
@@ -141,37 +138,17 @@ cdef class Groups:
             done = self.state.barrier(watermark)
         out = []
         for i in range(done.size()):
-            batch = pa.RecordBatch._import_from_c(<uintptr_t>&done[i].batch, self.schema)
-            weights = None
-            if not done[i].all_ones:
-                weights = np.array(<int64_t[:done[i].weights.size()]>done[i].weights.data(), dtype=np.int64)
-            out.append((batch, weights))
+            out.append(take_rows(&done[i].batch, done[i].weights, done[i].all_ones, self.schema))
         return out
 
-    def checkpoint(self):
-        cdef BatchBuilder* builder
-        cdef ArrowArray array
-        cdef cbool more = True
-        cdef int64_t rows
-        while True:
-            builder = new BatchBuilder(self.entry_layouts)
-            try:
-                with nogil:
-                    more = self.state.checkpoint(builder[0])
-                if not more:
-                    return
-                rows = builder.columns[0].length()
-                builder.finish(&array, rows)
-                batch = pa.RecordBatch._import_from_c(<uintptr_t>&array, CHECKPOINT_SCHEMA)
-            finally:
-                del builder
-            yield batch
-
-    def restore(self, batch):
-        cdef tuple held = batch.__arrow_c_array__()
-        cdef Batch view = read_batch(held)
+    cdef bint next_entries(self, BatchBuilder* out) except -1:
         with nogil:
-            self.state.restore(view)
+            return self.state.checkpoint(out[0])
+
+    cdef int put_back(self, const Batch& entries) except -1:
+        with nogil:
+            self.state.restore(entries)
+        return 0
 
     @property
     def late(self):

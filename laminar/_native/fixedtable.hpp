@@ -1,7 +1,11 @@
-// A hash table for keys and values of one size each, both inside the slot: one cache miss a lookup.
+// A hash table for keys and values of one size each, both inside the slot.
 //
-// Extendible hashing like Table (statetable.hpp), but a page holds the entries themselves, so a
-// split moves them and pointers into the table last only until the next insertion or deletion.
+// Extendible hashing like HashIndex, but a page holds the entries themselves, so a split moves them
+// and pointers into the table last only until the next insertion or deletion. A page begins with a
+// byte of each entry's hash (as in Kulukundis, "Designing a Fast, Efficient, Cache-friendly Hash
+// Table", CppCon 2017): eight slots are ruled out at a time, and while that line comes from memory
+// the entry is on its way as well, so that most lookups wait for memory once.
+//
 // Changes are listed by page: a page with changed entries is on the list once, each entry says
 // whether it changed.
 #pragma once
@@ -15,11 +19,15 @@ class FixedTable {
     static constexpr size_t kMaxKey = 64, kMaxValue = 256;
 
     FixedTable(Arena* arena, size_t key_size, size_t value_size)
-        : arena_(arena), key_(key_size), value_(value_size), stride_(8 + Row::padded(key_size) + Row::padded(value_size)) {
+        : arena_(arena), key_(key_size), value_(value_size), value_at_(Row::padded(key_size)),
+          stride_((value_at_ + value_size + 15) / 16 * 16) {
         if (!key_size || key_size > kMaxKey || value_size > kMaxValue) fail("XX000", "entries do not fit a table of fixed sizes");
-        class_ = Arena::class_of(stride_ * 160 + sizeof(Page));
-        slots_ = uint32_t(((Arena::kPage << class_) - sizeof(Page)) / stride_);
-        full_ = slots_ * 3 / 4;
+        class_ = Arena::class_of(stride_ * kMinSlots + sizeof(Page));
+        const size_t size = Arena::kPage << class_;
+        slots_ = uint32_t((size - sizeof(Page) - kGroup - kLine) / (stride_ + 2));
+        full_ = slots_ * 13 / 16;
+        flags_at_ = sizeof(Page) + slots_ + kGroup;
+        first_at_ = (flags_at_ + slots_ + kLine - 1) / kLine * kLine;
         directory_.push_back(new_page(0));
     }
     FixedTable(const FixedTable&) = delete;
@@ -29,62 +37,42 @@ class FixedTable {
     const uint8_t* find(const uint8_t* key) const {
         const uint64_t h = hash(key);
         const Page* page = page_of(h);
-        for (uint32_t i = home(h);; i = next(i)) {
-            const uint8_t* s = slot(page, i);
-            const uint64_t word = read8(s);
-            if ((word & ~kFlags) == h && same(s + 8, key)) return value_at(s);
-            if (!word) return nullptr;
-        }
+        fetch(slot(page, home(h)));
+        const uint32_t i = locate(page, h, key);
+        return i == kNone ? nullptr : value(page, i);
     }
     void prefetch(const uint8_t* key) const {
         const uint64_t h = hash(key);
-        const uint8_t* s = slot(page_of(h), home(h));
-        __builtin_prefetch(s);
-        __builtin_prefetch(s + 64);
+        const Page* page = page_of(h);
+        __builtin_prefetch(tags(page) + home(h));
+        fetch(slot(page, home(h)));
     }
     // Where key's value is to be written; counted as changed. All zero when it was not there.
     uint8_t* upsert(const uint8_t* key, bool* created = nullptr) {
         const uint64_t h = hash(key);
-        for (;;) {
-            Page* page = page_of(h);
-            uint32_t i = home(h);
-            for (;; i = next(i)) {
-                uint8_t* s = slot(page, i);
-                const uint64_t word = read8(s);
-                if (!word) break;
-                if ((word & ~kFlags) != h || !same(s + 8, key)) continue;
-                set(s, word | kChanged);
-                note(page);
-                if (created) *created = false;
-                return value_at(s);
-            }
-            if (page->count >= full_) {
-                split(page, h);
-                continue;
-            }
-            uint8_t* s = slot(page, i);
-            std::memset(s, 0, stride_);
-            std::memcpy(s + 8, key, key_);
-            set(s, h | kChanged);
-            ++page->count, ++entries_;
-            note(page);
-            if (created) *created = true;
-            return value_at(s);
+        Page* page = page_of(h);
+        uint32_t i = locate(page, h, key);
+        if (created) *created = i == kNone;
+        if (i == kNone) {
+            for (; page->count >= full_; page = page_of(h)) split(page, h);
+            i = place(page, h);
+            std::memset(slot(page, i), 0, stride_);
+            std::memcpy(slot(page, i), key, key_);
+            ++entries_;
         }
+        flags(page)[i] |= kChanged;
+        note(page);
+        return value(page, i);
     }
     bool erase(const uint8_t* key) {
         const uint64_t h = hash(key);
         Page* page = page_of(h);
-        for (uint32_t i = home(h);; i = next(i)) {
-            uint8_t* s = slot(page, i);
-            const uint64_t word = read8(s);
-            if (!word) return false;
-            if ((word & ~kFlags) != h || !same(s + 8, key)) continue;
-            if (word & kPersisted) deleted_.append(key, key_);
-            shift_back(page, i);
-            --page->count, --entries_;
-            return true;
-        }
+        const uint32_t i = locate(page, h, key);
+        if (i == kNone) return false;
+        if (flags(page)[i] & kPersisted) deleted_.append(key, key_);
+        shift_back(page, i);
+        --page->count, --entries_;
+        return true;
     }
 
     size_t entries() const { return entries_; }
@@ -104,10 +92,8 @@ class FixedTable {
     // f(key, value) for the entries of one page; returns where to go on, 0 at the end.
     template <class F> size_t each_from(size_t d, F f) const {
         const Page* page = directory_[d];
-        for (uint32_t i = 0; i < slots_; ++i) {
-            const uint8_t* s = slot(page, i);
-            if (read8(s)) f(s + 8, value_at(s));
-        }
+        for (uint32_t i = 0; i < slots_; ++i)
+            if (tags(page)[i]) f(slot(page, i), value(page, i));
         d += size_t(1) << (depth_ - page->depth);
         return d < directory_.size() ? d : 0;
     }
@@ -122,10 +108,8 @@ class FixedTable {
         bool more = true;
         while (more && place.changed < changed_.size()) {
             const Page* page = changed_[place.changed++];
-            for (uint32_t i = 0; i < slots_; ++i) {
-                const uint8_t* s = slot(page, i);
-                if (read8(s) & kChanged) more &= f(s + 8, value_at(s));
-            }
+            for (uint32_t i = 0; i < slots_; ++i)
+                if (tags(page)[i] && flags(page)[i] & kChanged) more &= f(slot(page, i), value(page, i));
         }
     }
     void checkpointed() {
@@ -137,28 +121,67 @@ class FixedTable {
     void restored() { checkpointed(); }
 
   private:
-    static constexpr uint64_t kChanged = 1, kPersisted = 2, kFlags = 3;
+    static constexpr uint8_t kChanged = 1, kPersisted = 2;
+    static constexpr uint32_t kNone = UINT32_MAX;
+    static constexpr size_t kGroup = 8, kLine = 64, kMinSlots = 640;
+    static constexpr uint64_t kOnes = 0x0101010101010101ull, kHighs = 0x8080808080808080ull;
+    // Then: slots_ tags (0: empty) and the first kGroup of them again, slots_ flags, the slots.
     struct Page {
         uint32_t count, depth;
         uint32_t listed, unused;  // listed: 1 + place among the changed pages
     };
 
-    uint64_t hash(const uint8_t* key) const { return (hash_bytes(key, key_, process_seed()) & ~kFlags) | 4; }
+    uint64_t hash(const uint8_t* key) const { return hash_bytes(key, key_, process_seed()); }
     bool same(const uint8_t* a, const uint8_t* b) const {
         return key_ == 16 ? read8(a) == read8(b) && read8(a + 8) == read8(b + 8) : std::memcmp(a, b, key_) == 0;
     }
     Page* page_of(uint64_t h) const { return directory_[depth_ ? h >> (64 - depth_) : 0]; }
     uint32_t home(uint64_t h) const { return uint32_t(((h & 0xffffffffull) * slots_) >> 32); }
-    uint32_t next(uint32_t i) const { return i + 1 == slots_ ? 0 : i + 1; }
-    uint8_t* slot(const Page* page, uint32_t i) const {
-        return reinterpret_cast<uint8_t*>(const_cast<Page*>(page) + 1) + size_t(i) * stride_;
+    static uint8_t tag_of(uint64_t h) { return uint8_t(h | 0x80); }
+    uint32_t wrapped(uint32_t i) const { return i >= slots_ ? i - slots_ : i; }
+    static uint8_t* bytes_of(const Page* page) { return reinterpret_cast<uint8_t*>(const_cast<Page*>(page)); }
+    uint8_t* tags(const Page* page) const { return bytes_of(page) + sizeof(Page); }
+    uint8_t* flags(const Page* page) const { return bytes_of(page) + flags_at_; }
+    uint8_t* slot(const Page* page, uint32_t i) const { return bytes_of(page) + first_at_ + size_t(i) * stride_; }
+    uint8_t* value(const Page* page, uint32_t i) const { return slot(page, i) + value_at_; }
+    void fetch(const uint8_t* slot) const {
+        __builtin_prefetch(slot);
+        __builtin_prefetch(slot + stride_ - 1);
     }
-    uint8_t* value_at(const uint8_t* s) const { return const_cast<uint8_t*>(s) + 8 + Row::padded(key_); }
-    static void set(uint8_t* s, uint64_t word) { std::memcpy(s, &word, 8); }
+    void set_tag(Page* page, uint32_t i, uint8_t tag) const {
+        tags(page)[i] = tag;
+        if (i < kGroup) tags(page)[slots_ + i] = tag;
+    }
+
+    // The slot of key, kNone when it is not in the page.
+    uint32_t locate(const Page* page, uint64_t h, const uint8_t* key) const {
+        const uint64_t wanted = tag_of(h) * kOnes;
+        for (uint32_t i = home(h);; i = wrapped(i + kGroup)) {
+            const uint64_t group = read8(tags(page) + i);
+            const uint64_t differs = group ^ wanted;
+            // high bits of bytes that are equal, and perhaps of others above one that is
+            for (uint64_t hits = (differs - kOnes) & ~differs & kHighs; hits; hits &= hits - 1) {
+                const uint32_t at = wrapped(i + uint32_t(__builtin_ctzll(hits)) / 8);
+                if (same(slot(page, at), key)) return at;
+            }
+            if (~group & kHighs) return kNone;
+        }
+    }
+    // Takes the first empty slot for a hash.
+    uint32_t place(Page* page, uint64_t h) {
+        uint32_t i = home(h);
+        uint64_t empty;
+        while (!(empty = ~read8(tags(page) + i) & kHighs)) i = wrapped(i + kGroup);
+        i = wrapped(i + uint32_t(__builtin_ctzll(empty)) / 8);
+        set_tag(page, i, tag_of(h));
+        flags(page)[i] = 0;
+        ++page->count;
+        return i;
+    }
 
     Page* new_page(uint32_t depth) {
         auto* page = static_cast<Page*>(arena_->alloc(class_));
-        std::memset(static_cast<void*>(page), 0, Arena::kPage << class_);
+        std::memset(static_cast<void*>(page), 0, first_at_);
         page->depth = depth;
         ++pages_;
         return page;
@@ -177,11 +200,8 @@ class FixedTable {
         page->listed = 0;
     }
     void settle(Page* page) {
-        for (uint32_t i = 0; i < slots_; ++i) {
-            uint8_t* s = slot(page, i);
-            const uint64_t word = read8(s);
-            if (word & kChanged) set(s, (word & ~kChanged) | kPersisted);
-        }
+        for (uint32_t i = 0; i < slots_; ++i)
+            if (tags(page)[i] && flags(page)[i] & kChanged) flags(page)[i] = kPersisted;
         page->listed = 0;
     }
     void split(Page* page, uint64_t h) {
@@ -194,14 +214,12 @@ class FixedTable {
         }
         Page* half[2] = {new_page(page->depth + 1), new_page(page->depth + 1)};
         for (uint32_t i = 0; i < slots_; ++i) {
-            const uint8_t* s = slot(page, i);
-            const uint64_t word = read8(s);
-            if (!word) continue;
-            Page* to = half[word >> (63 - page->depth) & 1];
-            uint32_t k = home(word & ~kFlags);
-            while (read8(slot(to, k))) k = next(k);
-            std::memcpy(slot(to, k), s, stride_);
-            ++to->count;
+            if (!tags(page)[i]) continue;
+            const uint64_t own = hash(slot(page, i));
+            Page* to = half[own >> (63 - page->depth) & 1];
+            const uint32_t k = place(to, own);
+            std::memcpy(slot(to, k), slot(page, i), stride_);
+            flags(to)[k] = flags(page)[i];
         }
         if (page->listed) note(half[0]), note(half[1]);
         forget(page);
@@ -212,16 +230,16 @@ class FixedTable {
         --pages_;
     }
     void shift_back(Page* page, uint32_t hole) {
-        for (uint32_t i = next(hole);; i = next(i)) {
-            const uint64_t word = read8(slot(page, i));
-            if (!word) break;
-            const uint32_t at = home(word & ~kFlags);
+        for (uint32_t i = wrapped(hole + 1); tags(page)[i]; i = wrapped(i + 1)) {
+            const uint32_t at = home(hash(slot(page, i)));
             const bool stays = hole < i ? at > hole && at <= i : at > hole || at <= i;
             if (stays) continue;
             std::memcpy(slot(page, hole), slot(page, i), stride_);
+            set_tag(page, hole, tags(page)[i]);
+            flags(page)[hole] = flags(page)[i];
             hole = i;
         }
-        std::memset(slot(page, hole), 0, stride_);
+        set_tag(page, hole, 0);
     }
     void free_all() {
         for (size_t d = 0; d < directory_.size();) {
@@ -232,7 +250,8 @@ class FixedTable {
     }
 
     Arena* arena_;
-    size_t key_, value_, stride_;
+    size_t key_, value_, value_at_, stride_;
+    size_t flags_at_ = 0, first_at_ = 0;
     int class_ = 0;
     uint32_t slots_ = 0, full_ = 0, depth_ = 0;
     std::vector<Page*> directory_;

@@ -1,4 +1,4 @@
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-CHECKPOINT_SCHEMA: pa.Schema
+from laminar._native.checkpointed import Checkpointed
+
 Rows = tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]
 
 class Side(NamedTuple):
@@ -32,7 +33,7 @@ class Side(NamedTuple):
     keys_only: bool
     time: int | None
 
-class Joiner:
+class Joiner(Checkpointed):
     """Both sides of one join in one reactor.
 
     Args:
@@ -69,8 +70,6 @@ class Joiner:
         """At the barrier, until it returns None: changes of the rows that are shown by themselves."""
     def expire(self, port: int, bound: int) -> None:
         """Rows of an input whose time is not after ``bound`` meet nothing any more; they are freed by and by."""
-    def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
-    def restore(self, batch: pa.RecordBatch) -> None: ...
     @property
     def entries(self) -> int: ...
     @property

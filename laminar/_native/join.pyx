@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from libcpp.string cimport string
 
+from laminar._native.checkpointed cimport Checkpointed, take_rows
 from laminar._native.columns cimport (
-    ArrowArray, Batch, BatchBuilder, Layout, cbool, int64_t, raise_pg_error, read_batch, read_layouts, uint8_t,
-    uintptr_t, vector,
+    ArrowArray, Batch, BatchBuilder, Layout, cbool, int64_t, raise_pg_error, read_batch, read_layouts, uint8_t, vector,
 )
 
 
@@ -60,7 +60,6 @@ cdef extern from "join.hpp" namespace "laminar::engine" nogil:
 
 
 Side = namedtuple("Side", "schema keys append_only shown count_rows count_keys keys_only time")
-CHECKPOINT_SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
 cdef Shown shown_rows(what) except *:
@@ -81,20 +80,11 @@ cdef void describe(JoinSideConfig& config, side) except *:
     config.time = -1 if side.time is None else side.time
 
 
-cdef object take(Joined& done, schema):
-    """Rows and their weights, None when all are 1."""
-    batch = pa.RecordBatch._import_from_c(<uintptr_t>&done.batch, schema)
-    if done.all_ones:
-        return batch, None
-    return batch, np.array(<int64_t[:done.weights.size()]>done.weights.data(), dtype=np.int64)
-
-
-cdef class Joiner:
+cdef class Joiner(Checkpointed):
     """Both sides of one join in one reactor. See join.pyi."""
 
     cdef JoinState* state
     cdef object pair_schema, shown_schema
-    cdef vector[Layout] entry_layouts
     # the batch that is being joined
     cdef object held, weights
     cdef Batch batch
@@ -111,7 +101,6 @@ cdef class Joiner:
         config.padded = padded
         self.pair_schema = pa.schema(list(left.schema) + list(right.schema))
         self.shown_schema = self.pair_schema if padded else left.schema
-        self.entry_layouts = read_layouts(CHECKPOINT_SCHEMA)
         self.state = new JoinState(config, str(directory or "").encode())
 
     def __dealloc__(self):
@@ -132,7 +121,7 @@ cdef class Joiner:
 
     def loose(self):
         cdef Joined done
-        return take(done, self.shown_schema) if self.state.loose(done) else None
+        return take_rows(&done.batch, done.weights, done.all_ones, self.shown_schema) if self.state.loose(done) else None
 
     def next_pairs(self):
         cdef Joined done
@@ -140,7 +129,7 @@ cdef class Joiner:
         with nogil:
             more = self.state.next_pairs(done)
         if more:
-            return take(done, self.pair_schema)
+            return take_rows(&done.batch, done.weights, done.all_ones, self.pair_schema)
         self.held = self.weights = None
         return None
 
@@ -158,34 +147,20 @@ cdef class Joiner:
         cdef cbool more
         with nogil:
             more = self.state.next_shown(done)
-        return take(done, self.shown_schema) if more else None
+        return take_rows(&done.batch, done.weights, done.all_ones, self.shown_schema) if more else None
 
     def expire(self, int port, int64_t bound):
         with nogil:
             self.state.expire(port, bound)
 
-    def checkpoint(self):
-        cdef BatchBuilder* builder
-        cdef ArrowArray array
-        cdef cbool more = True
-        while True:
-            builder = new BatchBuilder(self.entry_layouts)
-            try:
-                with nogil:
-                    more = self.state.checkpoint(builder[0])
-                if not more:
-                    return
-                builder.finish(&array, builder.columns[0].length())
-                batch = pa.RecordBatch._import_from_c(<uintptr_t>&array, CHECKPOINT_SCHEMA)
-            finally:
-                del builder
-            yield batch
-
-    def restore(self, batch):
-        cdef tuple held = batch.__arrow_c_array__()
-        cdef Batch view = read_batch(held)
+    cdef bint next_entries(self, BatchBuilder* out) except -1:
         with nogil:
-            self.state.restore(view)
+            return self.state.checkpoint(out[0])
+
+    cdef int put_back(self, const Batch& entries) except -1:
+        with nogil:
+            self.state.restore(entries)
+        return 0
 
     @property
     def entries(self):

@@ -3,7 +3,8 @@ from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 
-from laminar._native.columns cimport raise_pg_error
+from laminar._native.checkpointed cimport Checkpointed
+from laminar._native.columns cimport Batch, BatchBuilder, Builder, Column, raise_pg_error
 
 
 cdef extern from "statetable.hpp" namespace "laminar::engine" nogil:
@@ -55,8 +56,20 @@ cdef extern from "fixedtable.hpp" namespace "laminar::engine" nogil:
         size_t value_size()
 
 
-cdef class StateTable:
+cdef class Entries(Checkpointed):
     cdef Arena* arena
+
+    # What the two kinds of tables do each in their way, to columns of keys and values.
+    cdef int read(self, const Column& keys, Builder* out) except -1
+    cdef int write(self, const Batch& entries, bint restoring) except -1
+    # Entries from a place on, whose keys start with n bytes at prefix; returns where to go on, 0 at the end.
+    cdef size_t collect(self, size_t place, const uint8_t* prefix, size_t n, BatchBuilder* out) except? 1
+    cdef bint changes(self, Place* place, BatchBuilder* out) except -1
+    cdef int settled(self) except -1
+    cdef Place place  # of the checkpoint that is being taken
+
+
+cdef class StateTable(Entries):
     cdef Table* table
 
     cdef const Row* lookup(self, const uint8_t* key, size_t size) noexcept nogil
@@ -64,8 +77,7 @@ cdef class StateTable:
     cdef bint remove(self, const uint8_t* key, size_t size) except -1 nogil
 
 
-cdef class FixedStateTable:
-    cdef Arena* arena
+cdef class FixedStateTable(Entries):
     cdef FixedTable* table
 
     # The value of a key, NULL when there is none; good until the next change.

@@ -5,13 +5,28 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-ENTRIES: pa.Schema
+from laminar._native.checkpointed import Checkpointed
 
 def memory_budget(left: int | None = None) -> int:
     """Bytes of plain memory that state with a directory may still take before it goes to mapped files;
     with ``left``, sets it. A quarter of the machine's memory at first. Returns the value before."""
 
-class StateTable:
+class Entries(Checkpointed):
+    """What tables of all kinds do with many entries at a time."""
+
+    def get_batch(self, keys: pa.BinaryArray) -> pa.BinaryArray:
+        """Values by key, null where there is none."""
+    def put_batch(self, keys: pa.BinaryArray, values: pa.BinaryArray) -> None:
+        """Null values delete."""
+    def delete_batch(self, keys: pa.BinaryArray) -> None: ...
+    def scan(self, prefix: bytes = b"") -> Iterator[pa.RecordBatch]:
+        """Entries (key, value) whose key starts so, a few megabytes at a time. Nothing may change meanwhile."""
+    def snapshot(self) -> list[pa.RecordBatch]:
+        """All entries as they are now: copies that later changes do not touch."""
+    @property
+    def allocated_bytes(self) -> int: ...
+
+class StateTable(Entries):
     """Bytes to bytes, in no order, in a memory-mapped scratch file of ``directory`` (None: in memory).
 
     Grows page by page, never pausing to rehash. Keeps a list of changed entries for checkpoints.
@@ -26,28 +41,12 @@ class StateTable:
     def delete(self, key: bytes) -> bool:
         """Whether it was there."""
     def __len__(self) -> int: ...
-    def get_batch(self, keys: pa.BinaryArray) -> pa.BinaryArray:
-        """Values by key, null where there is none."""
-    def put_batch(self, keys: pa.BinaryArray, values: pa.BinaryArray) -> None:
-        """Null values delete."""
-    def delete_batch(self, keys: pa.BinaryArray) -> None: ...
-    def scan(self, prefix: bytes = b"") -> Iterator[pa.RecordBatch]:
-        """Entries (key, value) whose key starts so, a few megabytes at a time. Nothing may change meanwhile."""
-    def snapshot(self) -> list[pa.RecordBatch]:
-        """All entries as they are now: copies that later changes do not touch."""
-    def checkpoint(self) -> Iterator[pa.RecordBatch]:
-        """Entries changed since the last checkpoint, deleted ones first and with a null value. Nothing may
-        change before the iterator is exhausted, which also clears the list of changes."""
-    def restore(self, entries: pa.RecordBatch) -> None:
-        """Take back what :meth:`checkpoint` gave; does not count as a change."""
     def clear(self) -> None:
         """Forget everything, list of changes included."""
     @property
     def state_bytes(self) -> int: ...
-    @property
-    def allocated_bytes(self) -> int: ...
 
-class FixedStateTable:
+class FixedStateTable(Entries):
     """:class:`StateTable` for keys of 1 to 64 and values of up to 256 bytes, each of one size.
 
     Entries lie in the slots, so that a lookup costs one cache miss.
@@ -61,18 +60,9 @@ class FixedStateTable:
     def put(self, key: bytes, value: bytes) -> None: ...
     def delete(self, key: bytes) -> bool: ...
     def __len__(self) -> int: ...
-    def get_batch(self, keys: pa.BinaryArray) -> pa.BinaryArray: ...
-    def put_batch(self, keys: pa.BinaryArray, values: pa.BinaryArray) -> None: ...
-    def delete_batch(self, keys: pa.BinaryArray) -> None: ...
-    def scan(self, prefix: bytes = b"") -> Iterator[pa.RecordBatch]: ...
-    def snapshot(self) -> list[pa.RecordBatch]: ...
-    def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
-    def restore(self, entries: pa.RecordBatch) -> None: ...
     def clear(self) -> None: ...
     @property
     def state_bytes(self) -> int: ...
-    @property
-    def allocated_bytes(self) -> int: ...
 
 def time_lookups(
     table: StateTable | FixedStateTable | None, keys: npt.NDArray[np.uint8]
@@ -83,7 +73,7 @@ def time_lookups(
     depends on all values found, so that no lookup is optimised away.
     """
 
-class OrderedTable:
+class OrderedTable(Checkpointed):
     """A multiset of byte strings in memcmp order: key to weight. Weights may be negative; 0 is gone."""
 
     def __init__(self, directory: Path | None = None) -> None: ...
@@ -95,7 +85,5 @@ class OrderedTable:
         self, low: bytes = b"", high: bytes | None = None, descending: bool = False, limit: int = ...
     ) -> pa.RecordBatch:
         """(key, weight) of up to ``limit`` keys in [low, high)."""
-    def checkpoint(self) -> Iterator[pa.RecordBatch]: ...
-    def restore(self, entries: pa.RecordBatch) -> None: ...
     @property
     def state_bytes(self) -> int: ...

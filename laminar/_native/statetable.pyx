@@ -8,11 +8,11 @@ import pyarrow as pa
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 
-from laminar._native.columns cimport (
-    ArrowArray, Batch, BatchBuilder, Builder, Column, Layout, read_batch, read_layouts, uintptr_t, vector,
-)
+from laminar._native.checkpointed import ENTRIES
 
-ENTRIES = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+from laminar._native.checkpointed cimport BatchOut, Checkpointed
+from laminar._native.columns cimport Batch, BatchBuilder, Builder, Column, read_batch
+
 KEYS = pa.schema([("key", pa.binary())])
 VALUES = pa.schema([("value", pa.binary())])
 WEIGHTED = pa.schema([("key", pa.binary()), ("weight", pa.int64())])
@@ -52,31 +52,73 @@ def memory_budget(left=None):
     return set_memory_budget(-1 if left is None else left)
 
 
-cdef class _Out:
-    """A record batch under construction."""
-
-    cdef BatchBuilder* builder
-    cdef object schema
-
-    def __cinit__(self, schema):
-        cdef vector[Layout] layouts = read_layouts(schema)
-        self.schema = schema
-        self.builder = new BatchBuilder(layouts)
-
-    def __dealloc__(self):
-        del self.builder
-
-    cdef object finish(self):
-        cdef ArrowArray array
-        self.builder.finish(&array, self.builder.columns[0].length())
-        return pa.RecordBatch._import_from_c(<uintptr_t>&array, self.schema)
-
-
 cdef inline const uint8_t* raw(bytes b) noexcept:
     return <const uint8_t*>PyBytes_AsString(b)
 
 
-cdef class StateTable:
+cdef class Entries(Checkpointed):
+    """What tables of all kinds do with many entries at a time. See statetable.pyi."""
+
+    cdef int read(self, const Column& keys, Builder* out) except -1:
+        raise NotImplementedError
+
+    cdef int write(self, const Batch& entries, bint restoring) except -1:
+        raise NotImplementedError
+
+    cdef size_t collect(self, size_t place, const uint8_t* prefix, size_t n, BatchBuilder* out) except? 1:
+        raise NotImplementedError
+
+    cdef bint changes(self, Place* place, BatchBuilder* out) except -1:
+        raise NotImplementedError
+
+    cdef int settled(self) except -1:
+        raise NotImplementedError
+
+    def get_batch(self, keys):
+        cdef tuple held = pa.RecordBatch.from_arrays([keys], schema=KEYS).__arrow_c_array__()
+        cdef Batch view = read_batch(held)
+        cdef BatchOut out = BatchOut(VALUES)
+        self.read(view.columns[0], &out.builder.columns[0])
+        return out.finish().column(0)
+
+    def put_batch(self, keys, values):
+        cdef tuple held = pa.RecordBatch.from_arrays([keys, values], schema=ENTRIES).__arrow_c_array__()
+        self.write(read_batch(held), False)
+
+    def delete_batch(self, keys):
+        self.put_batch(keys, pa.nulls(len(keys), pa.binary()))
+
+    def scan(self, bytes prefix=b""):
+        cdef size_t place = 0, n = PyBytes_GET_SIZE(prefix)
+        cdef const uint8_t* p = raw(prefix)
+        cdef BatchOut out
+        while True:
+            out = BatchOut(ENTRIES)
+            place = self.collect(place, p, n, out.builder)
+            if out.builder.columns[0].length():
+                yield out.finish()
+            if not place:
+                return
+
+    def snapshot(self):
+        return list(self.scan())
+
+    cdef bint next_entries(self, BatchBuilder* out) except -1:
+        if self.changes(&self.place, out):
+            return True
+        self.settled()
+        self.place = Place()
+        return False
+
+    cdef int put_back(self, const Batch& entries) except -1:
+        return self.write(entries, True)
+
+    @property
+    def allocated_bytes(self):
+        return self.arena.allocated()
+
+
+cdef class StateTable(Entries):
     """Bytes to bytes, unordered. See statetable.pyi."""
 
     def __cinit__(self, directory=None):
@@ -114,57 +156,27 @@ cdef class StateTable:
     def __len__(self):
         return self.table.entries()
 
-    def get_batch(self, keys):
-        cdef tuple held = pa.RecordBatch.from_arrays([keys], schema=KEYS).__arrow_c_array__()
-        cdef Batch view = read_batch(held)
-        cdef _Out out = _Out(VALUES)
+    cdef int read(self, const Column& keys, Builder* out) except -1:
         with nogil:
-            get_many(self.table[0], view.columns[0], out.builder.columns[0])
-        return out.finish().column(0)
+            get_many(self.table[0], keys, out[0])
+        return 0
 
-    def put_batch(self, keys, values):
-        self._put(pa.RecordBatch.from_arrays([keys, values], schema=ENTRIES), False)
-
-    def delete_batch(self, keys):
-        self._put(pa.RecordBatch.from_arrays([keys, pa.nulls(len(keys), pa.binary())], schema=ENTRIES), False)
-
-    def _put(self, entries, bint restoring):
-        cdef tuple held = entries.__arrow_c_array__()
-        cdef Batch view = read_batch(held)
+    cdef int write(self, const Batch& entries, bint restoring) except -1:
         with nogil:
-            put_many(self.table[0], view.columns[0], view.columns[1], restoring)
+            put_many(self.table[0], entries.columns[0], entries.columns[1], restoring)
+        return 0
 
-    def scan(self, bytes prefix=b""):
-        cdef size_t place = 0, n = PyBytes_GET_SIZE(prefix)
-        cdef const uint8_t* p = raw(prefix)
-        cdef _Out out
-        while True:
-            out = _Out(ENTRIES)
-            with nogil:
-                place = scan_table(self.table[0], place, p, n, out.builder[0])
-            if out.builder.columns[0].length():
-                yield out.finish()
-            if not place:
-                return
+    cdef size_t collect(self, size_t place, const uint8_t* prefix, size_t n, BatchBuilder* out) except? 1:
+        with nogil:
+            return scan_table(self.table[0], place, prefix, n, out[0])
 
-    def snapshot(self):
-        return list(self.scan())
+    cdef bint changes(self, Place* place, BatchBuilder* out) except -1:
+        with nogil:
+            return table_changes(self.table[0], place[0], out[0])
 
-    def checkpoint(self):
-        cdef Place place
-        cdef _Out out
-        cdef bint more
-        while True:
-            out = _Out(ENTRIES)
-            with nogil:
-                more = table_changes(self.table[0], place, out.builder[0])
-            if not more:
-                break
-            yield out.finish()
+    cdef int settled(self) except -1:
         self.table.checkpointed()
-
-    def restore(self, entries):
-        self._put(entries.cast(ENTRIES) if entries.schema != ENTRIES else entries, True)
+        return 0
 
     def clear(self):
         self.table.clear()
@@ -173,12 +185,8 @@ cdef class StateTable:
     def state_bytes(self):
         return self.table.bytes()
 
-    @property
-    def allocated_bytes(self):
-        return self.arena.allocated()
 
-
-cdef class FixedStateTable:
+cdef class FixedStateTable(Entries):
     """As StateTable, for keys and values of one size each, which lie in the slots. See statetable.pyi."""
 
     def __cinit__(self, size_t key_size, size_t value_size, directory=None):
@@ -217,57 +225,27 @@ cdef class FixedStateTable:
     def __len__(self):
         return self.table.entries()
 
-    def get_batch(self, keys):
-        cdef tuple held = pa.RecordBatch.from_arrays([keys], schema=KEYS).__arrow_c_array__()
-        cdef Batch view = read_batch(held)
-        cdef _Out out = _Out(VALUES)
+    cdef int read(self, const Column& keys, Builder* out) except -1:
         with nogil:
-            get_fixed(self.table[0], view.columns[0], out.builder.columns[0])
-        return out.finish().column(0)
+            get_fixed(self.table[0], keys, out[0])
+        return 0
 
-    def put_batch(self, keys, values):
-        self._put(pa.RecordBatch.from_arrays([keys, values], schema=ENTRIES), False)
-
-    def delete_batch(self, keys):
-        self._put(pa.RecordBatch.from_arrays([keys, pa.nulls(len(keys), pa.binary())], schema=ENTRIES), False)
-
-    def _put(self, entries, bint restoring):
-        cdef tuple held = entries.__arrow_c_array__()
-        cdef Batch view = read_batch(held)
+    cdef int write(self, const Batch& entries, bint restoring) except -1:
         with nogil:
-            put_fixed(self.table[0], view.columns[0], view.columns[1], restoring)
+            put_fixed(self.table[0], entries.columns[0], entries.columns[1], restoring)
+        return 0
 
-    def scan(self, bytes prefix=b""):
-        cdef size_t place = 0, n = PyBytes_GET_SIZE(prefix)
-        cdef const uint8_t* p = raw(prefix)
-        cdef _Out out
-        while True:
-            out = _Out(ENTRIES)
-            with nogil:
-                place = scan_fixed(self.table[0], place, p, n, out.builder[0])
-            if out.builder.columns[0].length():
-                yield out.finish()
-            if not place:
-                return
+    cdef size_t collect(self, size_t place, const uint8_t* prefix, size_t n, BatchBuilder* out) except? 1:
+        with nogil:
+            return scan_fixed(self.table[0], place, prefix, n, out[0])
 
-    def snapshot(self):
-        return list(self.scan())
+    cdef bint changes(self, Place* place, BatchBuilder* out) except -1:
+        with nogil:
+            return fixed_changes(self.table[0], place[0], out[0])
 
-    def checkpoint(self):
-        cdef Place place
-        cdef _Out out
-        cdef bint more
-        while True:
-            out = _Out(ENTRIES)
-            with nogil:
-                more = fixed_changes(self.table[0], place, out.builder[0])
-            if not more:
-                break
-            yield out.finish()
+    cdef int settled(self) except -1:
         self.table.checkpointed()
-
-    def restore(self, entries):
-        self._put(entries.cast(ENTRIES) if entries.schema != ENTRIES else entries, True)
+        return 0
 
     def clear(self):
         self.table.clear()
@@ -275,10 +253,6 @@ cdef class FixedStateTable:
     @property
     def state_bytes(self):
         return self.table.bytes()
-
-    @property
-    def allocated_bytes(self):
-        return self.arena.allocated()
 
 
 def time_lookups(table, const uint8_t[:, ::1] keys):
@@ -337,10 +311,11 @@ cdef extern from *:
     uint64_t rdtscp "laminar_ticks" () noexcept nogil
 
 
-cdef class OrderedTable:
+cdef class OrderedTable(Checkpointed):
     """Byte strings with weights, in memcmp order. See statetable.pyi."""
 
     cdef OrderedStrings* strings
+    cdef Place place  # of the checkpoint that is being taken
 
     def __cinit__(self, directory=None):
         self.strings = new OrderedStrings(str(directory or "").encode())
@@ -358,25 +333,20 @@ cdef class OrderedTable:
         return self.strings.entries()
 
     def range(self, bytes low not None=b"", high=None, bint descending=False, int64_t limit=2**62):
-        cdef _Out out = _Out(WEIGHTED)
+        cdef BatchOut out = BatchOut(WEIGHTED)
         cdef string first = low, last = high or b""
         cdef bint bounded = high is not None
         with nogil:
             self.strings.range(first, last, bounded, descending, limit, out.builder[0])
         return out.finish()
 
-    def checkpoint(self):
-        cdef Place place
-        cdef _Out out
-        cdef bint more
-        while True:
-            out = _Out(ENTRIES)
-            with nogil:
-                more = self.strings.changes(place, out.builder[0])
-            if not more:
-                break
-            yield out.finish()
-        self.strings.checkpointed()
+    cdef bint next_entries(self, BatchBuilder* out) except -1:
+        with nogil:
+            if self.strings.changes(self.place, out[0]):
+                return True
+            self.strings.checkpointed()
+        self.place = Place()
+        return False
 
     def restore(self, entries):
         cdef bytes key, value

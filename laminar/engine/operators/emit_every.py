@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laminar._native.checkpointed import ENTRIES
 from laminar._native.rowindex import group_rows
 from laminar._native.rows import RowFormat
-from laminar._native.statetable import ENTRIES
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import EmitEvery
 from laminar.engine.operators.columns import positions, storage_schema, true_rows

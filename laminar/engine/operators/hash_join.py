@@ -19,7 +19,8 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laminar._native.join import CHECKPOINT_SCHEMA, Joiner, Side
+from laminar._native.checkpointed import ENTRIES
+from laminar._native.join import Joiner, Side
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import HashJoin, Properties
 from laminar.engine.operators.columns import Expressions, Weights, keep_rows, positions, storage_schema
@@ -172,7 +173,7 @@ class HashJoinOperator:
 
 def _entry(key: bytes, value: bytes) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(
-        [pa.array([key], pa.binary()), pa.array([value], pa.binary())], schema=CHECKPOINT_SCHEMA
+        [pa.array([key], pa.binary()), pa.array([value], pa.binary())], schema=ENTRIES
     )
 
 
