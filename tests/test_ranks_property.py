@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -116,28 +118,75 @@ def content(connection: psycopg.Connection[Any], query: str) -> Counter[tuple[An
     return Counter(tuple(comparable(v) for v in row) for row in connection.execute(query))
 
 
-@pytest.mark.parametrize("seed", range(6))
+class Comparison:
+    """The same statements on both servers, and every view of ours against its query."""
+
+    def __init__(self, seed: int, postgres: Postgres, laminar: LaminarServer) -> None:
+        r = random.Random(seed)
+        self.views, self.changes = Views(r), Changes(r)
+        self.postgres, self.laminar = postgres, laminar
+        self.queries: dict[str, str] = {}
+        self.log: list[str] = []
+        with self.connections() as (pg, own):
+            for connection in (pg, own):
+                connection.execute("DROP SCHEMA IF EXISTS ranks CASCADE")
+                connection.execute("CREATE SCHEMA ranks")
+                for name, columns in TABLES.items():
+                    connection.execute(f"CREATE TABLE ranks.{name} ({columns})")
+
+    @contextmanager
+    def connections(self) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
+        with self.postgres.connect() as pg, self.laminar.connect() as own:
+            for connection in (pg, own):
+                connection.execute("SET search_path = ranks")
+            yield pg, own
+
+    def create(self, count: int) -> None:
+        with self.connections() as (_, own):
+            for i in range(count):
+                name = f"v{len(self.queries)}"
+                self.queries[name] = self.views.draw(i)
+                own.execute(f"CREATE MATERIALIZED VIEW {name} AS {self.queries[name]}")
+
+    def change(self, transactions: int) -> None:
+        with self.connections() as (pg, own):
+            for _ in range(transactions):
+                for statement in self.changes.transaction():
+                    self.log.append(statement)
+                    assert apply(own, statement) == apply(pg, statement), self.log[-8:]
+                for name, query in self.queries.items():
+                    got, expected = content(own, f"SELECT * FROM {name}"), content(pg, query)
+                    if got != expected:
+                        pytest.fail(f"{query}\n{got - expected}\n{expected - got}\n{self.log}")
+
+    def drop(self) -> None:
+        with self.connections() as (_, own):
+            own.execute("DROP SCHEMA ranks CASCADE")
+
+
+@pytest.mark.parametrize("seed", range(4))
 def test_views_equal_their_queries(seed: int, postgres: Postgres, laminar: LaminarServer) -> None:
-    r = random.Random(1000 + seed)
-    views, changes, log = Views(r), Changes(r), []
-    with postgres.connect() as pg, laminar.connect() as own:
-        for connection in (pg, own):
-            connection.execute("DROP SCHEMA IF EXISTS ranks CASCADE")
-            connection.execute("CREATE SCHEMA ranks")
-            connection.execute("SET search_path = ranks")
-            for name, columns in TABLES.items():
-                connection.execute(f"CREATE TABLE {name} ({columns})")
-        queries: dict[str, str] = {}
-        for step in range(10):
-            if step in (0, 5):  # some views early, some over data that is there
-                for i in range(7):
-                    name = f"v{step}_{i}"
-                    queries[name] = views.draw(i)
-                    own.execute(f"CREATE MATERIALIZED VIEW {name} AS {queries[name]}")
-            for statement in changes.transaction():
-                log.append(statement)
-                assert apply(own, statement) == apply(pg, statement), log[-8:]
-            for name, query in queries.items():
-                got, expected = content(own, f"SELECT * FROM {name}"), content(pg, query)
-                assert got == expected, (query, got - expected, expected - got, log)
-        own.execute("DROP SCHEMA ranks CASCADE")
+    both = Comparison(1000 + seed, postgres, laminar)
+    both.create(7)
+    both.change(5)
+    both.create(7)  # over data that is there
+    both.change(5)
+    both.drop()
+
+
+@pytest.mark.parametrize("reactors", [1, 2])
+def test_state_survives_a_crash(
+    reactors: int, postgres: Postgres, new_laminar: Callable[..., LaminarServer]
+) -> None:
+    server = new_laminar("--reactors", str(reactors))
+    both = Comparison(2000 + reactors, postgres, server)
+    both.create(10)
+    for checkpoint in (True, True, False):
+        both.change(3)
+        if checkpoint:
+            with server.connect() as own:
+                own.execute("CHECKPOINT")
+        both.change(1)
+        server.kill()
+        server.start()
+    both.change(3)
