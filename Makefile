@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NATIVE := $(wildcard laminar/_native/*.pyx laminar/_native/*.pxd laminar/_native/*.hpp)
 WORKERS ?= 2
 
-.PHONY: build test test-deps demo bench lint wheel clean
+.PHONY: build test test-deps demo bench soak lint wheel clean
 
 build: $(VENV)/.native
 
@@ -34,6 +34,11 @@ demo: build
 # BENCH passes flags: make bench BENCH='--scale 0.1'
 bench: build
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+# Hundreds of kills; KILLS=n for another number. benchmarks/SOAK.md has the last result.
+KILLS ?= 300
+soak: build test-deps
+	$(BIN)/python -m tests.soak --kills $(KILLS) --record benchmarks/SOAK.md
 
 lint: build
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
 """Named points where tests make the process die, wait or fail; nothing happens in production.
 
 ``LAMINAR_FAILPOINTS="name=action;…"``: ``kill`` is kill -9 of this process, ``kill:3`` at the third time,
-``error`` raises an I/O error, ``error:2`` the first two times, ``full`` that there is no space.
+``error`` raises an I/O error, ``error:2`` the first two times, ``error-at:2`` the second time, ``full`` that
+there is no space.
 With ``LAMINAR_FAILPOINTS_ONCE=folder`` a kill leaves a file there and does not happen again, in whatever
 process, while it exists.
 """
@@ -30,8 +31,8 @@ class _Point:
         if self.action == "kill":
             if self.reached == self.count and _first(name):
                 os.kill(os.getpid(), signal.SIGKILL)
-        elif self.reached <= self.count:
-            code = errno.ENOSPC if self.action == "full" else errno.EIO
+        elif self.reached == self.count or (self.reached < self.count and not self.action.endswith("-at")):
+            code = errno.ENOSPC if self.action.startswith("full") else errno.EIO
             raise OSError(code, os.strerror(code), name)
 
 

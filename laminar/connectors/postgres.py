@@ -112,7 +112,9 @@ class PostgresTarget:
                 connect_timeout=_CONNECT_SECONDS,
                 application_name="laminar",
                 options="-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
-                " -c client_encoding=UTF8 -c standard_conforming_strings=on",
+                " -c client_encoding=UTF8 -c standard_conforming_strings=on"
+                # What was delivered is forgotten here, so it must survive there.
+                " -c synchronous_commit=on",
                 keepalives_idle=10,
             )
         except psycopg.OperationalError as error:

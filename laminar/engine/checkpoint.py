@@ -16,7 +16,7 @@ from pathlib import Path
 
 import lmdb
 
-from laminar import logging
+from laminar import failpoints, logging
 from laminar.engine.compaction import compact
 from laminar.engine.config import EngineConfig
 from laminar.engine.deliveries import Deliveries, Delivery
@@ -162,7 +162,9 @@ class Checkpoints:
     ) -> None:
         error: PgError | None = None
         try:
+            failpoints.reach("checkpoint: begun")
             await asyncio.wait(self._reports.values())
+            failpoints.reach("checkpoint: reported")
             await asyncio.to_thread(self._write_store, store, begun.stored)
             reports = [_checked(await future) for future in list(self._reports.values())]
             if self._losses != self._losses_before:
@@ -192,6 +194,7 @@ class Checkpoints:
         _sync(folder)
         _sync(self.data_dir / "state")
         _sync(self.data_dir / "spools")
+        failpoints.reach("checkpoint: stored")
 
     async def _commit(self, manifest: Manifest) -> None:
         """Name the new files; then remove what no manifest names any more."""
@@ -200,11 +203,14 @@ class Checkpoints:
         promised = _deliveries(manifest, self._spools)
         manifest.deliveries = self.deliveries.open + promised
         await asyncio.to_thread(self._compact, manifest)
+        failpoints.reach("checkpoint: compacted")
         await asyncio.to_thread(self._store.save, manifest)
+        failpoints.reach("checkpoint: saved")
         self.manifest = manifest
         self._unnamed, self._spools = [[] for _ in range(self.reactors)], []
         self.deliveries.promise(promised)
         await asyncio.to_thread(self._sweep, manifest)
+        failpoints.reach("checkpoint: swept")
 
     def _compact(self, manifest: Manifest) -> None:
         """Merge state files that are mostly superseded."""

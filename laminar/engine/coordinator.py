@@ -16,7 +16,9 @@ from laminar.engine.backfill import Progress
 from laminar.engine.change import NO_WATERMARK, Change
 from laminar.engine.checkpoint import REACTORS_LOST, Checkpoints
 from laminar.engine.config import EngineConfig
+from laminar.engine.deliveries import interval
 from laminar.engine.epochs import EpochEntry, Gathering, Plan
+from laminar.engine.failures import Failures
 from laminar.engine.fleet import Fleet, ReactorsLost
 from laminar.engine.installation import Installer
 from laminar.engine.manifest import Manifest
@@ -39,7 +41,7 @@ from laminar.engine.serving import EpochView
 from laminar.engine.state import EngineState, clock_time
 from laminar.engine.subscription import Subscription
 from laminar.engine.wal import Wal
-from laminar.errors import INTERNAL_ERROR, UNDEFINED_TABLE, PgError
+from laminar.errors import INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE, UNDEFINED_TABLE, PgError
 
 log = logging.get(__name__)
 
@@ -64,7 +66,8 @@ class Coordinator(EngineState):
 
     def __init__(self, data_dir: Path, config: EngineConfig) -> None:
         super().__init__(data_dir, config)
-        self._group = ReactorGroup(self)
+        self._failures = Failures(self, self._given_up)
+        self._group = ReactorGroup(self, self._failures)
         self._publisher = Publisher(self)
         self._partitions = SourcePartitions(self)
         self._revival = Revival(self, self._group, self._publisher, self._partitions)
@@ -141,7 +144,34 @@ class Coordinator(EngineState):
             self.drop_relation(oid)
         for spec in wanted.values():
             if spec.id not in self.dataflows:
-                await self.install(spec)
+                await self._install_again(spec)
+
+    async def _install_again(self, spec: DataflowSpec) -> None:
+        """Install what no checkpoint has; what cannot be is in a failed state, the others run."""
+        if interval(spec) is not None:
+            reason = "its state is gone, and everything would be delivered again: drop it and create it again"
+            self._failures.fail(spec.id, reason)
+            return
+        try:
+            await self.install(spec)
+        except PgError as error:
+            self.check()
+            if error.sqlstate not in (INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE):
+                raise
+            self._failures.fail(spec.id, error.message)
+
+    def _given_up(self, dataflow: int) -> None:
+        self._publisher.end_subscriptions(dataflow, self.view_failure(dataflow))
+
+    def view_failure(self, view: int) -> PgError:
+        """55000, with the reason why a view is not kept up to date."""
+        name = self.relations[view].name if view in self.relations else str(view)
+        return PgError(
+            OBJECT_NOT_IN_PREREQUISITE_STATE,
+            f'materialized view "{name}" has failed',
+            detail=self.failed[view],
+            hint="Drop it and create it again.",
+        )
 
     async def stop(self) -> None:
         """Publish what is committed, checkpoint, end the reactors."""
@@ -361,6 +391,7 @@ class Coordinator(EngineState):
                 attached.set_result((epoch, self.store.read()))
         if plan.checkpoint:
             self.checkpoints.begin(self._manifest(epoch), self.store, self.wal)
+            self.checkpoints.when_done(self._settle)
         for old in [e for e in self.start_lsn if e <= epoch]:
             del self.start_lsn[old]
         self._group.deaths = 0
@@ -376,6 +407,10 @@ class Coordinator(EngineState):
                 log.warning("waiting for room to log an epoch", error=str(error))
                 await asyncio.sleep(0.5)
         await self.wal.sync(self.wal.append(EPOCH, parts))
+
+    def _settle(self) -> None:
+        if not self.checkpoints.stale:
+            self._failures.settle()
 
     # --- checkpoints ------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from laminar import failpoints
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.exchange import ExchangeOperator
 from laminar.engine.inputs import InputOperator
@@ -29,6 +30,8 @@ class Host(Protocol):
     count: int
     #: folder for what sinks have yet to deliver
     spools: Path
+    #: one number, shared with the server: the dataflow at work, left there by a death
+    page: memoryview
 
     def make_operator(self, spec: DataflowSpec, node: Node) -> Operator:
         """A computing operator (everything but inputs, exchanges and outputs)."""
@@ -67,6 +70,7 @@ class Dataflow:
     def __init__(self, spec: DataflowSpec, host: Host) -> None:
         self.spec = spec
         self.host = host
+        self._point = f"dataflow {spec.id}"
         self.vertices: dict[int, Vertex] = {}
         for node in topological(spec.root):
             inputs = [self.vertices[child.id] for child in children(node)]
@@ -93,8 +97,11 @@ class Dataflow:
     def push(self, vertex: Vertex, port: int, change: Change) -> None:
         """Send a change into ``vertex`` and what comes out of it down the graph."""
         if len(change):
+            page = self.host.page
+            before, page[0] = page[0], self.spec.id
             started = time.perf_counter_ns()
             self._drain(vertex, vertex.operator.process(port, change), started)
+            page[0] = before
 
     def _drain(self, vertex: Vertex, changes: Iterable[Change], started: int) -> None:
         """Pass on what an operator gives, one batch at a time: there can be any number of them."""
@@ -118,12 +125,15 @@ class Dataflow:
 
     def barrier(self, barrier: Barrier) -> None:
         """End the epoch at every operator."""
+        self.host.page[0] = self.spec.id
+        failpoints.reach(self._point)
         for vertex in self.vertices.values():
             started = time.perf_counter_ns()
             changes, vertex.watermarks = vertex.operator.barrier(
                 barrier, [v.watermarks for v in vertex.inputs]
             )
             self._drain(vertex, changes, started)
+        self.host.page[0] = 0
 
     def due(self) -> int | None:
         """When (microseconds since 1970) an operator wants a barrier even if nothing comes in."""

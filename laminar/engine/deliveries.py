@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from laminar import logging
+from laminar import failpoints, logging
 from laminar.connectors.base import DeliveringSink, SinkBatch, SinkSpec, SinkTarget, sink_connector
 from laminar.engine.nodes import Sink
 from laminar.engine.protocol import SpoolReport
@@ -145,6 +145,7 @@ class Deliveries:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
+            failpoints.reach("delivery: made")
             pause = _FIRST_PAUSE
             del promised[0]
             progress.error = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -33,13 +34,20 @@ class Reactor:
     """One process and the rings to and from it."""
 
     def __init__(
-        self, index: int, process: subprocess.Popen[bytes], bell: int, inbox: Inbox, outbox: Outbox
+        self,
+        index: int,
+        process: subprocess.Popen[bytes],
+        bell: int,
+        inbox: Inbox,
+        outbox: Outbox,
+        page: mmap.mmap,
     ) -> None:
         self.index = index
         self.process = process
         self.bell = bell
         self.inbox = inbox
         self.outbox = outbox
+        self.page = page
         self.pidfd = os.pidfd_open(process.pid)
 
 
@@ -98,6 +106,8 @@ class Fleet:
             for other in range(count)
             if other != index
         }
+        page = os.memfd_create(f"laminar-reactor-{index}", os.MFD_CLOEXEC)
+        os.ftruncate(page, 8)
         settings = ReactorSettings(
             index=index,
             count=count,
@@ -108,10 +118,12 @@ class Fleet:
             peers=peers,
             scratch=str(self.data_dir / "scratch" / str(index)),
             spools=str(self.data_dir / "spools"),
+            page=page,
         )
         inherited = {
             self._bell,
             bells[index],
+            page,
             *settings.server,
             *(fd for ends in peers.values() for fd in ends),
         }
@@ -123,7 +135,9 @@ class Fleet:
         bell = os.dup(bells[index])
         inbox = Inbox(RingReader(rings[index, -1], bell))
         outbox = Outbox(RingWriter(rings[-1, index], bell))
-        return Reactor(index, process, bell, inbox, outbox)
+        shared = mmap.mmap(page, 8)
+        os.close(page)
+        return Reactor(index, process, bell, inbox, outbox, shared)
 
     # --- sending --------------------------------------------------------------------
 
@@ -199,6 +213,10 @@ class Fleet:
             ready |= not reactor.inbox.reader.sleep()
         if ready:
             self._loop.call_soon(self._work)
+
+    def working_on(self, index: int) -> int:
+        """The dataflow that a reactor, dead or alive, works on; 0 for none."""
+        return int.from_bytes(self.reactors[index].page[:8], "little", signed=True)
 
     # --- the end ------------------------------------------------------------------------
 

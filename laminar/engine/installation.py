@@ -16,7 +16,7 @@ from laminar.engine.publishing import Publisher
 from laminar.engine.reactorgroup import ReactorGroup
 from laminar.engine.relations import DataflowSpec
 from laminar.engine.state import EngineState
-from laminar.errors import INTERNAL_ERROR, PgError
+from laminar.errors import INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE, PgError
 
 log = logging.get(__name__)
 
@@ -48,21 +48,34 @@ class Installer:
     async def install(self, spec: DataflowSpec, progress: Progress | None = None) -> int:
         """See ``Coordinator.install``."""
         state = self.state
+        self._refuse_failed(spec)
         state.installing[spec.id] = spec
+        reason = ""
         try:
             for _ in range(_ATTEMPTS):
                 state.check()
                 try:
                     return await self._install(spec, progress)
                 except ReactorsLost:
+                    reason = self.group.last_words or reason
                     self._empty(spec)
                     await self.group.until_live()
-            raise PgError(INTERNAL_ERROR, f"the reactors fail at this: {self.group.last_words}")
+            raise PgError(INTERNAL_ERROR, f"the reactors fail at this: {reason}")
         except BaseException:
             self._discard(spec)
             raise
         finally:
             del state.installing[spec.id]
+
+    def _refuse_failed(self, spec: DataflowSpec) -> None:
+        """55000 when an input is not kept up to date any more."""
+        for oid in spec.inputs:
+            if oid in self.state.failed:
+                raise PgError(
+                    OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    f'materialized view "{self.state.relations[oid].name}" has failed',
+                    detail=self.state.failed[oid],
+                )
 
     async def _install(self, spec: DataflowSpec, progress: Progress | None) -> int:
         state, fleet = self.state, self.group.fleet
@@ -120,6 +133,7 @@ class Installer:
         """See ``Coordinator.remove``."""
         await self._flush_sinks(dataflows)
         for dataflow in dataflows:
+            self.state.failed.pop(dataflow, None)
             self.state.plan.detach.append(dataflow)
             self.state.forget_dataflow(dataflow)
         try:

@@ -200,6 +200,7 @@ class ReactorSettings:
         peers: other reactor -> (ring from it, ring to it, its eventfd).
         scratch: folder for state maps.
         spools: folder for what sinks have yet to deliver.
+        page: shared memory of 8 bytes with the number of the dataflow that it works on.
     """
 
     index: int
@@ -211,3 +212,4 @@ class ReactorSettings:
     peers: dict[int, tuple[int, int, int]]
     scratch: str
     spools: str
+    page: int

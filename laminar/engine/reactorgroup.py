@@ -7,6 +7,7 @@ from typing import Any
 
 from laminar import logging
 from laminar.engine.epochs import Commits, Gathering
+from laminar.engine.failures import Failures, describe_death
 from laminar.engine.fleet import Fleet, ReactorsLost
 from laminar.engine.messages import Kind, Message
 from laminar.engine.protocol import BarrierMessage
@@ -22,14 +23,15 @@ log = logging.get(__name__)
 class ReactorGroup:
     """All reactors; when one dies the others are ended too, and whoever waited for them gets ReactorsLost."""
 
-    def __init__(self, state: EngineState) -> None:
+    def __init__(self, state: EngineState, failures: Failures) -> None:
         self.state = state
+        self.failures = failures
         self.fleet: Fleet | None = None
         #: rows may be handed to the reactors as they are committed
         self.feeding = False
         #: deaths since the last published epoch, and what a reactor said of its own
         self.deaths = 0
-        self.last_words = "one was killed"
+        self.last_words = ""
         self.gatherings: dict[int, Gathering] = {}
         #: by dataflow: its barrier has been published as the given view
         self.attached: dict[int, asyncio.Future[tuple[int, EpochView]]] = {}
@@ -40,6 +42,7 @@ class ReactorGroup:
     def begin(self) -> Fleet:
         """Start a new generation; it is not fed before ``live``."""
         self.gatherings.clear()
+        self.last_words = ""
         self.fleet = Fleet(self.state.config, self.state.data_dir, self._received, self._died)
         self.fleet.start()
         return self.fleet
@@ -133,8 +136,12 @@ class ReactorGroup:
 
     def _died(self, reactor: int, code: int) -> None:
         """A reactor is gone: end the others; the clock's task starts new ones."""
-        log.error("reactor died", reactor=reactor, exit_code=code)
+        assert self.fleet is not None
+        dataflow = self.fleet.working_on(reactor)
+        log.error("reactor died", reactor=reactor, exit_code=code, dataflow=dataflow)
         self.deaths += 1
+        self.last_words = self.last_words or describe_death(code)
+        self.failures.blame(dataflow, self.last_words)
         self._revived.clear()
         self.kill()
         self._release(ReactorsLost(f"reactor {reactor} died"))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from laminar import failpoints
 from laminar.connectors.base import SinkBatch
 from laminar.engine.change import Change
 from laminar.engine.protocol import SpoolReport
@@ -52,6 +53,7 @@ class SpoolFile:
         self._write(END)
         with self.path.open("rb+") as file:
             file.truncate(self._end)
+            failpoints.reach("spool: written")
             os.fsync(file.fileno())
         return SpoolReport(self.sink, self.path.name, self._end, self.rows)
 

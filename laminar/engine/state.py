@@ -40,6 +40,8 @@ class EngineState:
         #: complete dataflows, in order of installation, and those that are being installed
         self.dataflows: dict[int, DataflowSpec] = {}
         self.installing: dict[int, DataflowSpec] = {}
+        #: dataflows that were given up, and why
+        self.failed: dict[int, str] = {}
         #: stored relation -> dataflows that take its rows as they are committed
         self.readers: dict[int, set[int]] = {}
         self.positions: Positions = {}

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from laminar import failpoints
 from laminar._native.crc32c import crc32c
 from laminar.engine.protocol import CheckpointReport, SpoolReport
 from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
@@ -138,7 +139,9 @@ class StateWriter:
             kept_spools += spools
             result: CheckpointReport | PgError
             try:
+                failpoints.reach("state file: begun")
                 size, count = write_states(Path(path), kept + entries)
+                failpoints.reach("state file: written")
                 found = [spool.finish() for spool in kept_spools]
                 kept, kept_spools = [], []
                 result = CheckpointReport(path, size, count, state_bytes, found)

@@ -21,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from laminar import failpoints
 from laminar._native.crc32c import crc32c
 from laminar.engine.walformat import (
     RECORD_HEAD,
@@ -268,7 +269,9 @@ class Wal:
                 parts += jobs[stop].parts
                 stop += 1
             _write_all(file.fd, jobs[start].offset, parts)
+            failpoints.reach("wal: written")
             os.fdatasync(file.fd)
+            failpoints.reach("wal: durable")
             if jobs[stop - 1].closes:
                 os.close(file.fd)
             start = stop

@@ -9,6 +9,7 @@ next epoch is taken from a reactor that is ahead, so what is kept aside is bound
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import sys
@@ -89,6 +90,7 @@ class Reactor:
         self.settings = settings
         self.index, self.count = settings.index, settings.count
         self.spools = Path(settings.spools)
+        self.page = memoryview(mmap.mmap(settings.page, 8)).cast("q")
         incoming, outgoing, bell = settings.server
         self.inbox = Inbox(RingReader(incoming, bell))
         self.outbox = Outbox(RingWriter(outgoing, bell))
@@ -376,7 +378,9 @@ class Reactor:
             for dataflow_id, node, entries in read_states(path):
                 dataflow = self.dataflows.get(dataflow_id)
                 if dataflow is not None:
+                    self.page[0] = dataflow_id
                     dataflow.vertices[node].operator.restore(entries)
+        self.page[0] = 0
         self._post(Kind.READY, 0, 1)
 
     def _assign(self, partitions: dict[int, Any], start: StartState | None) -> None:

@@ -63,6 +63,9 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
     stored = session.database.catalog.relations.get(oid)
     if stored is not None and stored.kind == "sequence":
         return _sequence_row(session, stored)
+    coordinator = session.database.coordinator
+    if oid in coordinator.failed:
+        raise coordinator.view_failure(oid)
     snapshot = view.snapshots.get(oid)
     if snapshot is None:
         relation = session.database.catalog.relations[oid]

@@ -66,13 +66,22 @@ def start(folder: Path) -> tuple[Postgres, subprocess.Popen[bytes]]:
         account = pwd.getpwnam("postgres")
         os.chown(folder, account.pw_uid, account.pw_gid)
         user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-    bin_, data, log = binaries(), folder / "data", folder / "log"
-    initdb = [bin_ / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
+    data = folder / "data"
+    initdb = [binaries() / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "-N"]
     initdb += ["-E", "UTF8", "--locale=C.UTF-8"]
     subprocess.run(initdb, check=True, capture_output=True, cwd="/", **user)
-    port = free_port()
-    flags = [f"-c{name}={value}" for name, value in SETTINGS.items()]
-    with log.open("wb") as out:
+    return serve(folder, free_port())
+
+
+def serve(folder: Path, port: int, **settings: str) -> tuple[Postgres, subprocess.Popen[bytes]]:
+    """Start the cluster that ``start`` has made."""
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        account = pwd.getpwnam("postgres")
+        user = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    bin_, data, log = binaries(), folder / "data", folder / "log"
+    flags = [f"-c{name}={value}" for name, value in (SETTINGS | settings).items()]
+    with log.open("ab") as out:
         process = subprocess.Popen(
             [bin_ / "postgres", "-D", data, "-p", str(port), *flags],
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/",

@@ -33,6 +33,8 @@ class LaminarServer:
         self.data_dir = folder / "data"
         self.log = folder / "log"
         self.options = options
+        #: further environment of the next start
+        self.environment: dict[str, str] = {}
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +54,7 @@ class LaminarServer:
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 [*command, *self.options], stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
                 preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509
             )  # fmt: skip
         wait_until(self._answers, process=self.process, log=self.log, what="Laminar")

@@ -43,10 +43,11 @@ def _sinks(database: Database) -> Iterator[Row]:
             continue
         c = statistics.sink_counters(database.coordinator, r.oid)
         made = database.coordinator.deliveries.progress.get(r.oid, SinkProgress())
+        error = database.coordinator.failed.get(r.oid, made.error)
         # Checksums are sums modulo 2**64: as text, they do not look like quantities.
         checksum = f"{c['checksum'] & (1 << 64) - 1:016x}" if "checksum" in c else None
         rows = c.get("rows", made.rows)
-        done = (made.delivered or None, made.pending, made.error)
+        done = (made.delivered or None, made.pending, error)
         yield r.schema, r.name, r.connector or "table", rows, c.get("weight"), checksum, *done
 
 
@@ -55,9 +56,12 @@ def _views(database: Database) -> Iterator[Row]:
     for r in database.catalog.relations.values():
         if r.kind == "mview":
             mode = r.emit.get("mode", "update")
-            yield r.schema, r.name, r.kind, "running", int(database.row_count(r.oid)), epoch, mode, r.query
+            error = database.coordinator.failed.get(r.oid)
+            state = "running" if error is None else "failed"
+            rows = int(database.row_count(r.oid))
+            yield r.schema, r.name, r.kind, state, rows, epoch, mode, r.query, error
         elif r.kind == "view":
-            yield r.schema, r.name, r.kind, None, None, None, None, r.query
+            yield r.schema, r.name, r.kind, None, None, None, None, r.query, None
 
 
 def _operators(database: Database) -> Iterator[Row]:
@@ -112,7 +116,7 @@ RELATIONS = (
     (15002, "sinks", "schema text, name text, connector text, rows int8, weight int8, checksum text,"
         "delivered_epoch int8, pending_bytes int8, error text", _sinks),
     (15003, "views", "schema text, name text, kind text, state text, rows int8, epoch int8, emit text,"
-        "definition text", _views),
+        "definition text, error text", _views),
     (15004, "operators", "view text, node int8, operator text, reactor int4, rows_in int8, rows_out int8,"
         "entries int8, state_bytes int8, busy_us int8", _operators),
     (15005, "watermarks", "relation text, partition text, watermark timestamptz", _watermarks),

@@ -65,6 +65,8 @@ class SubscribeAction(Action):
         limit = int(session.settings["subscribe_buffer_limit"])
         if session.settings["read_your_writes"] == "on":
             await coordinator.wait_published(session.committed_epoch, None)
+        if self.relation.oid in coordinator.failed:
+            raise coordinator.view_failure(self.relation.oid)
         subscription = coordinator.subscribe(self.relation.oid, limit)
         try:
             if self.snapshot:
