@@ -152,6 +152,8 @@ class Soak:
     def strike(self) -> None:
         """Let it work a little, then break something and see it up again."""
         time.sleep(self.chance.uniform(0.1, 0.8))
+        for left in self.once.iterdir():
+            left.unlink()
         what = self.chance.choices(
             [self.kill_server, self.kill_reactor, self.kill_postgres, self.kill_at_a_point, self.fail_disk],
             [3, 4, 2, 6, 2],
@@ -161,8 +163,13 @@ class Soak:
             self.start()
 
     def start(self, **environment: str) -> None:
+        """Start; a failpoint may kill the server before it is up, then it starts again without."""
         self.server.environment |= environment
-        self.server.start()
+        try:
+            self.server.start()
+        except RuntimeError:
+            if not any(self.once.iterdir()):
+                raise
         for name in environment:
             del self.server.environment[name]
 
@@ -188,8 +195,6 @@ class Soak:
     def kill_at_a_point(self) -> str:
         """The process that first comes by a point is killed there."""
         point = self.chance.choice(KILL_POINTS)
-        for left in self.once.iterdir():
-            left.unlink()
         self.server.stop() if self.chance.random() < 0.2 else self.server.kill()
         count = self.chance.randrange(1, 4)
         self.start(LAMINAR_FAILPOINTS=f"{point}=kill:{count}", LAMINAR_FAILPOINTS_ONCE=str(self.once))
