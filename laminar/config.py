@@ -14,7 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from laminar.engine.config import default_reactors
+from laminar.engine.config import default_memory, default_reactors
 from laminar.errors import INVALID_PARAMETER_VALUE, PgError
 
 
@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     checkpoint_interval: float = Field(default=10.0, gt=0)
     #: longest time between two epochs while there is data
     epoch_interval: float = Field(default=0.1, gt=0)
+    #: memory of all processes together; views' state beyond it lives in files
+    memory_limit: int = Field(default_factory=default_memory, ge=256 << 20)
     #: memory that one ad-hoc query may use before it spills
     work_mem: int = Field(default=512 << 20, ge=1 << 20)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

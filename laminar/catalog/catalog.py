@@ -69,6 +69,10 @@ class Catalog:
             self._bootstrap()
         self._give_missing_oids()
 
+    def copy(self, directory: Path) -> None:
+        """Copy the catalog into a folder that is not there yet."""
+        self._store.copy(directory)
+
     def _bootstrap(self) -> None:
         # As in PostgreSQL 15: everybody may look into public, nobody else may create in it.
         everybody = (AclItem(SUPERUSER, SUPERUSER, "UC"), AclItem(PUBLIC, SUPERUSER, "U"))

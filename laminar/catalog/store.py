@@ -54,6 +54,11 @@ class CatalogStore:
                 hint="Start the version of Laminar that wrote it, or restore a backup.",
             )
 
+    def copy(self, directory: Path) -> None:
+        """Copy what is stored into an empty folder; it is made."""
+        directory.mkdir(parents=True)
+        self._env.copy(str(directory), compact=True)
+
     @property
     def is_new(self) -> bool:
         """Whether nothing has been stored yet."""

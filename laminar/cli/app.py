@@ -1,8 +1,10 @@
-"""Commands: server, version."""
+"""Commands: server, doctor, restore, version."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -43,8 +45,42 @@ def server(
     from laminar.server.app import run
 
     flags = {"data_dir": data_dir, "listen": listen, "reactors": reactors, "log_level": log_level}
-    try:
+    with errors_told():
         run(load(config, flags))
+
+
+@app.command()
+def doctor(data_dir: Annotated[Path, typer.Argument(help="The data directory of a stopped server.")]) -> None:
+    """Verify a data directory and say what it holds; status 1 when something is damaged."""
+    from laminar.server.doctor import examine
+
+    damaged = False
+    with errors_told():
+        for finding in examine(data_dir):
+            typer.echo(f"{finding.level + ':':<9}{finding.text}")
+            damaged |= finding.level == "error"
+    sys.exit(damaged)
+
+
+@app.command()
+def restore(
+    uri: Annotated[str, typer.Argument(help="What BACKUP TO wrote: file:///absolute/path.")],
+    data_dir: Annotated[Path, typer.Option(help="A new data directory.")] = Path("laminar-data"),
+) -> None:
+    """Make a data directory from a backup."""
+    from laminar.engine.backup import folder_of
+    from laminar.engine.backup import restore as restore_backup
+
+    with errors_told():
+        label = restore_backup(folder_of(uri), data_dir)
+        typer.echo(f"restored epoch {label.epoch}: {len(label.files)} files into {data_dir}")
+
+
+@contextmanager
+def errors_told() -> Iterator[None]:
+    """An error ends the command with status 1 and its text."""
+    try:
+        yield
     except PgError as error:
         typer.echo(f"laminar: {error.message}", err=True)
         for label, text in (("detail", error.detail), ("hint", error.hint)):

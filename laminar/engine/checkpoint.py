@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,8 @@ class Checkpoints:
         self._losses = 0
         self._losses_before = 0
         self._task: asyncio.Task[None] | None = None
+        self._held = False
+        self._after_hold: list[Callable[[], None]] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._last = time.monotonic()
         #: something has been published since the last checkpoint
@@ -72,7 +75,7 @@ class Checkpoints:
 
     @property
     def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self._held or (self._task is not None and not self._task.done())
 
     def due_in(self, interval: float) -> float | None:
         """Seconds until the next one is due; None when nothing has changed."""
@@ -94,7 +97,10 @@ class Checkpoints:
         return future
 
     def when_done(self, call: Callable[[], None]) -> None:
-        """Call back when the checkpoint that is being written is finished."""
+        """Call back when the checkpoint that is being written, or who keeps it from being, is finished."""
+        if self._held:
+            self._after_hold.append(call)
+            return
         assert self._task is not None
         self._task.add_done_callback(lambda task: call())
 
@@ -102,6 +108,25 @@ class Checkpoints:
         """Return when no checkpoint is being written."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[Manifest]:
+        """The newest checkpoint, which stays the newest, with all its files, as long as this is held."""
+        while self.running:
+            await self.idle()
+            await asyncio.sleep(0)
+        self._held = True
+        try:
+            yield self.manifest
+        finally:
+            self._held = False
+            calls, self._after_hold = self._after_hold, []
+            for call in calls:
+                call()
+
+    def copy_manifest(self, directory: Path) -> None:
+        """Copy the newest manifest into a folder that is not there yet."""
+        self._store.copy(directory)
 
     # --- files ------------------------------------------------------------------------
 

@@ -11,6 +11,25 @@ def default_reactors() -> int:
     return max(1, len(os.sched_getaffinity(0)) - 1)
 
 
+def default_memory() -> int:
+    """Half of the machine's memory, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+#: bytes that a process takes before it keeps any state
+_PROCESS_BYTES = 160 << 20
+_LEAST_STATE_BYTES = 16 << 20
+
+
+def state_memory(limit: int, reactors: int) -> int:
+    """Bytes of plain memory for one reactor's state when all processes together have ``limit``.
+
+    A third of what the processes leave is for the server: new rows and queries.
+    """
+    left = limit - (reactors + 1) * _PROCESS_BYTES
+    return max(_LEAST_STATE_BYTES, left * 2 // 3 // reactors)
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Settings of the engine.
@@ -25,6 +44,7 @@ class EngineConfig:
         max_backlog_bytes: bytes on the way to one reactor beyond which commits wait.
         max_undelivered_bytes: changes on disk for a sink whose target does not take them, beyond which
             sources rest and commits wait.
+        state_memory: bytes of plain memory for each reactor's state, which goes into mapped files beyond.
         max_future: microseconds by which an event time may be ahead of the clock; None for any.
         pin: bind each reactor to a core.
     """
@@ -37,5 +57,6 @@ class EngineConfig:
     ring_bytes: int = 4 << 20
     max_backlog_bytes: int = 64 << 20
     max_undelivered_bytes: int = 1 << 30
+    state_memory: int = 1 << 30
     max_future: int | None = None
     pin: bool = True

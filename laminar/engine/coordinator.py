@@ -6,13 +6,16 @@ One asyncio loop runs all of it. README.md in this folder describes the concurre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Protocol
 
 from laminar import logging
 from laminar.engine.backfill import Progress
+from laminar.engine.backup import link_files
 from laminar.engine.change import NO_WATERMARK, Change
 from laminar.engine.checkpoint import REACTORS_LOST, Checkpoints
 from laminar.engine.config import EngineConfig
@@ -428,6 +431,20 @@ class Coordinator(EngineState):
                 if error is not REACTORS_LOST:
                     raise
                 await self._group.until_live()
+
+    @asynccontextmanager
+    async def linked(self) -> AsyncIterator[tuple[Path, Manifest]]:
+        """A checkpoint of all that has been accepted, in files that stay; the folder is gone afterwards."""
+        folder = self.data_dir / "backup"
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        await self.checkpoint()
+        try:
+            async with self.checkpoints.held() as manifest:
+                await asyncio.to_thread(link_files, self.data_dir, manifest, folder)
+                await asyncio.to_thread(self.checkpoints.copy_manifest, folder / "manifest")
+            yield folder, manifest
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def _manifest(self, epoch: int) -> Manifest:
         """What a checkpoint of the epoch just published says beside its files."""

@@ -119,6 +119,7 @@ class Fleet:
             scratch=str(self.data_dir / "scratch" / str(index)),
             spools=str(self.data_dir / "spools"),
             page=page,
+            state_memory=self.config.state_memory,
         )
         inherited = {
             self._bell,

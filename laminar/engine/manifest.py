@@ -95,6 +95,11 @@ class ManifestStore:
         with self._env.begin(write=True) as txn:
             txn.put(_KEY, crc32c(raw).to_bytes(4, "little") + raw)
 
+    def copy(self, directory: Path) -> None:
+        """Copy what is stored into an empty folder; it is made."""
+        directory.mkdir(parents=True)
+        self._env.copy(str(directory), compact=True)
+
     def close(self) -> None:
         self._env.close()
 

@@ -200,6 +200,7 @@ class ReactorSettings:
         peers: other reactor -> (ring from it, ring to it, its eventfd).
         scratch: folder for state maps.
         spools: folder for what sinks have yet to deliver.
+        state_memory: bytes of plain memory for its state, which goes into mapped files beyond.
         page: shared memory of 8 bytes with the number of the dataflow that it works on.
     """
 
@@ -213,3 +214,4 @@ class ReactorSettings:
     scratch: str
     spools: str
     page: int
+    state_memory: int

@@ -11,7 +11,7 @@ import os
 import queue
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -27,10 +27,11 @@ _BLOCK = struct.Struct("<qqqII")
 _END = -1
 
 #: (dataflow, node, batches)
-Entries = list[tuple[int, int, list[pa.RecordBatch]]]
+StateEntries = tuple[int, int, list[pa.RecordBatch]]
+Entries = list[StateEntries]
 
 
-def write_states(path: Path, entries: Entries) -> tuple[int, int]:
+def write_states(path: Path, entries: Iterable[StateEntries]) -> tuple[int, int]:
     """Write a file and make it durable; returns its size and the number of entries."""
     count = 0
     with path.open("wb") as file:

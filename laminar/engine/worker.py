@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from laminar._native.ring import RingReader, RingWriter
+from laminar._native.statetable import memory_budget
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.dataflow import Dataflow, Vertex
 from laminar.engine.inputs import InputOperator
@@ -90,6 +91,7 @@ class Reactor:
         self.settings = settings
         self.index, self.count = settings.index, settings.count
         self.spools = Path(settings.spools)
+        memory_budget(settings.state_memory)
         self.page = memoryview(mmap.mmap(settings.page, 8)).cast("q")
         incoming, outgoing, bell = settings.server
         self.inbox = Inbox(RingReader(incoming, bell))

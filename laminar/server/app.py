@@ -11,7 +11,7 @@ import uvloop
 from laminar import __version__, logging
 from laminar.catalog.catalog import SUPERUSER, Catalog
 from laminar.config import Settings
-from laminar.engine.config import EngineConfig
+from laminar.engine.config import EngineConfig, state_memory
 from laminar.engine.coordinator import Coordinator
 from laminar.errors import INVALID_PARAMETER_VALUE, PgError
 from laminar.lockfile import DirectoryLock
@@ -45,6 +45,7 @@ async def _serve(settings: Settings) -> None:
         reactors=settings.reactors,
         epoch_interval=settings.epoch_interval,
         checkpoint_interval=settings.checkpoint_interval,
+        state_memory=state_memory(settings.memory_limit, settings.reactors),
     )
     coordinator = Coordinator(settings.data_dir / "engine", engine)
     database = Database(catalog, coordinator, settings)

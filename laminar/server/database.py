@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from laminar import logging
 from laminar.catalog.catalog import Catalog
 from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
+from laminar.engine import backup
 from laminar.engine.coordinator import Coordinator
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
@@ -78,6 +80,20 @@ class Database:
         self.ready = False
         await self.coordinator.stop()
         self.catalog.close()
+
+    async def backup(self, uri: str) -> None:
+        """Write a backup of everything accepted so far; statements go on, but for DDL at its beginning.
+
+        Raises:
+            PgError: 22023, 58P02 for the location, 53100, 58030.
+        """
+        target = backup.folder_of(uri)
+        await asyncio.to_thread(backup.check_new, target)
+        async with contextlib.AsyncExitStack() as stack:
+            async with self.ddl:
+                folder, manifest = await stack.enter_async_context(self.coordinator.linked())
+                await asyncio.to_thread(self.catalog.copy, folder / "catalog")
+            await asyncio.to_thread(backup.copy_out, folder, target, manifest)
 
     def add_plan(self, relation: StoredRelation, root: Materialize | Sink) -> DataflowSpec:
         """Remember a view's or sink's plan and describe it to the engine."""

@@ -109,6 +109,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return maintenance.FlushAction(session)
         case s.Checkpoint():
             return maintenance.CheckpointAction(session)
+        case s.Backup():
+            return maintenance.BackupAction(session, statement)
         case s.Maintenance():
             return maintenance.NothingToDoAction(session, statement)
         case s.Deallocate():

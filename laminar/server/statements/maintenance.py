@@ -1,4 +1,7 @@
-"""FLUSH, CHECKPOINT, VACUUM, ANALYZE, DISCARD. Plans are nobody's: DISCARD PLANS has nothing to do."""
+"""FLUSH, CHECKPOINT, BACKUP, VACUUM, ANALYZE, DISCARD.
+
+Plans are nobody's: DISCARD PLANS has nothing to do.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from laminar.engine.backup import folder_of
 from laminar.errors import ACTIVE_SQL_TRANSACTION, INSUFFICIENT_PRIVILEGE, PgError
 from laminar.pgwire.backend import Result
 from laminar.server import guc, temporary
@@ -36,6 +40,25 @@ class CheckpointAction(Action):
             raise PgError(INSUFFICIENT_PRIVILEGE, "must be superuser to do CHECKPOINT")
         await self.database.coordinator.checkpoint()
         return Result("CHECKPOINT")
+
+
+class BackupAction(Action):
+    """BACKUP TO 'file:///…', for superusers: the server writes files with its own rights."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Backup) -> None:
+        super().__init__(session)
+        if not session.role.superuser:
+            raise PgError(INSUFFICIENT_PRIVILEGE, "must be superuser to do BACKUP")
+        folder_of(statement.uri)
+        self.uri = statement.uri
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        if self.session.transaction_status != "I":
+            raise PgError(ACTIVE_SQL_TRANSACTION, "BACKUP cannot run inside a transaction block")
+        await self.database.backup(self.uri)
+        return Result("BACKUP")
 
 
 class NothingToDoAction(Action):

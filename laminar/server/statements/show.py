@@ -48,7 +48,7 @@ class ShowObjectsAction(Action):
                 f"SHOW {self.what.upper()} is not supported yet", position=statement.pos or None
             )
         if self.what == "cluster":
-            self.fields = text_fields("reactor", "process_id", "memory_bytes")
+            self.fields = text_fields("process", "process_id", "memory_bytes")
         elif self.what == "schemas":
             self.fields = text_fields("schema")
         else:
@@ -62,8 +62,12 @@ class ShowObjectsAction(Action):
             return text_batch(sorted(self.database.catalog.schemas))
         if self.what == "cluster":
             found = statistics.reactors(self.database.coordinator)
-            ids, pids = [str(r.reactor) for r in found], [str(r.pid) for r in found]
-            return text_batch(ids, pids, [str(resident_bytes(r.pid)) for r in found])
+            names = ["server", *(f"reactor {r.reactor}" for r in found)]
+            pids = [os.getpid(), *(r.pid for r in found)]
+            sizes = [memory_bytes(pid) for pid in pids]
+            return text_batch(
+                [*names, "all"], [*map(str, pids), None], [str(size) for size in (*sizes, sum(sizes))]
+            )
         kind = _LISTS[self.what]
         relations = sorted(
             (r for r in self.database.catalog.relations.values() if r.kind == kind),
@@ -73,13 +77,13 @@ class ShowObjectsAction(Action):
         return text_batch([r.schema for r in shown], [r.name for r in shown], [r.owner for r in shown])
 
 
-def resident_bytes(pid: int) -> int:
-    """Anonymous and mapped memory of a process as the system counts it (proc(5), statm)."""
+def memory_bytes(pid: int) -> int:
+    """A process's memory; what several share is divided among them (proc(5), smaps_rollup: Pss)."""
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     except OSError:
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 class ShowCreateAction(Action):
