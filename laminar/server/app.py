@@ -20,6 +20,9 @@ from laminar.security.scram import make_verifier
 from laminar.server.authentication import Admission, check_listen
 from laminar.server.database import Database
 
+#: seconds that sessions have to tell their clients of a failure
+_LAST_WORDS = 0.3
+
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises PgError when the start fails."""
@@ -79,6 +82,8 @@ async def _until(stop: asyncio.Event, database: Database) -> None:
     await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if failure.done():
+        # Whoever waits for a COMMIT is told that its outcome is not known, before connections end.
+        await asyncio.sleep(_LAST_WORDS)
         raise failure.result()
 
 
