@@ -28,6 +28,8 @@ BOOL, BYTEA, CHAR, NAME, INT8, INT2, INT4, TEXT, OID = 16, 17, 18, 19, 20, 21, 2
 JSON, FLOAT4, FLOAT8, UNKNOWN, BPCHAR, VARCHAR = 114, 700, 701, 705, 1042, 1043
 DATE, TIME, TIMESTAMP, TIMESTAMPTZ, INTERVAL, NUMERIC = 1082, 1083, 1114, 1184, 1186, 1700
 REGCLASS, REGTYPE, REGPROC, UUID, RECORD, VOID, JSONB = 2205, 2206, 24, 2950, 2249, 2278, 3802
+#: constants only: no column has it
+JSONPATH = 4072
 
 #: interval: little-endian months int32, days int32, microseconds int64
 INTERVAL_STORAGE: Final = pa.binary(16)
@@ -61,6 +63,7 @@ _STORAGE: Final[dict[int, pa.DataType]] = {
     REGTYPE: pa.uint32(),
     REGPROC: pa.uint32(),
     VOID: pa.string(),
+    JSONPATH: pa.string(),
 }
 
 #: element type -> its array type
@@ -147,4 +150,4 @@ def numeric(precision: int, scale: int = 0) -> PgType:
 
 def supported(oid: int) -> bool:
     """Whether columns of the type can be stored."""
-    return oid == NUMERIC or oid in _STORAGE or oid in ELEMENT_OF
+    return oid == NUMERIC or oid in ELEMENT_OF or (oid in _STORAGE and oid != JSONPATH)

@@ -148,7 +148,7 @@ class Table:
         return np.concatenate(where), pa.concat_batches(found)
 
     def check_rows(self, rows: pa.RecordBatch, env: Env) -> None:
-        """NOT NULL, then CHECK, of visible rows. Raises 23502, 23514 or a check's error of the first that fails."""
+        """NOT NULL, then CHECK, of visible rows. Raises what the first bad row does."""
         first, column = rows.num_rows, None
         for position, attribute in enumerate(self.relation.columns):
             array = rows.column(position)

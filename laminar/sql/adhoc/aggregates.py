@@ -21,6 +21,7 @@ from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError, not_supported
 from laminar.sql.adhoc import segments
 from laminar.sql.adhoc.batches import Indices, take_or_null
 from laminar.sql.adhoc.calls import NUMERIC_VAR, call, sort_key, to_numeric
+from laminar.sql.adhoc.jsonaggregates import json_agg, json_object_agg
 from laminar.sql.adhoc.sorting import ordered
 from laminar.sql.evaluator import Env
 from laminar.types import BPCHAR, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
@@ -403,6 +404,10 @@ _AGGREGATES: Final[dict[str, Callable[[Input], pa.Array]]] = {
     "any_value": any_value,
     "array_agg": array_agg,
     "string_agg": string_agg,
+    "json_agg": json_agg,
+    "jsonb_agg": json_agg,
+    "json_object_agg": json_object_agg,
+    "jsonb_object_agg": json_object_agg,
     "variance": partial(spread, sample=True, root=False),
     "var_samp": partial(spread, sample=True, root=False),
     "var_pop": partial(spread, sample=False, root=False),

@@ -8,6 +8,7 @@ from laminar.errors import GROUPING_ERROR, UNDEFINED_FUNCTION, WRONG_OBJECT_TYPE
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.exprs import ExpressionBinder
+from laminar.sql.binder.records import JSON_FUNCTIONS, json_record
 from laminar.sql.binder.routines import inline
 from laminar.sql.binder.scope import AggregateUse, Level, WindowUse
 from laminar.sql.binder.state import location
@@ -22,6 +23,7 @@ from laminar.types import (
     INT4,
     INT8,
     INTERVAL,
+    JSON,
     NUMERIC,
     TIME,
     TIMESTAMP,
@@ -91,10 +93,13 @@ class CallBinder(ExpressionBinder):
             level.in_aggregate = True
         before = (len(level.aggregates), len(level.windows))
         try:
-            args = self.exprs(node.args, level)
+            args = self._arguments(node, level)
             ordered = self.exprs([item.expr for item in node.within_group], level)
         finally:
             level.in_aggregate = was_aggregate
+        if name == "row_to_json" and len(args) == 1 and args[0].type.oid == JSON:
+            # a row is bound as its JSON already
+            return args[0]
         resolved = self._resolve(node, args, ordered)
         if resolved.kind == "c":
             return coerce(args[0], resolved.result_type, "explicit", node.pos)
@@ -108,6 +113,19 @@ class CallBinder(ExpressionBinder):
                 WRONG_OBJECT_TYPE, f"window function {name} requires an OVER clause", position=node.pos
             )
         return self._plain(node, resolved, args, level)
+
+    def _arguments(self, node: ast.FuncCall, level: Level) -> list[p.Expr]:
+        """The arguments; rows as JSON where the function takes them so."""
+        if node.names[-1] not in JSON_FUNCTIONS or node.names[:-1] not in ((), ("pg_catalog",)):
+            return self.exprs(node.args, level)
+        if node.names[-1] == "row_to_json" and 1 <= len(node.args) <= 2:
+            pretty = [self.boolean(self.expr(arg, level), arg, "row_to_json") for arg in node.args[1:]]
+            whole = json_record(self, node.args[0], level, PgType(JSON), *pretty)
+            return self.exprs(node.args, level) if whole is None else [whole]
+        return [
+            self.expr(arg, level) if (record := json_record(self, arg, level)) is None else record
+            for arg in node.args
+        ]
 
     @staticmethod
     def _may_be_aggregate(name: str) -> bool:

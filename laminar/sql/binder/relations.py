@@ -446,6 +446,9 @@ class RelationBinder(CallBinder):
             condition = self.boolean(self.expr(node.on, inner), node.on, "JOIN/ON")
         plan: p.Plan
         kind = _JOIN_NAMES[node.kind]
+        for side, kinds in ((left, ("right", "full")), (right, ("left", "full"))):
+            for item in side[1]:
+                item.nullable = item.nullable or kind in kinds
         if depends(right[0], left[0]):
             if as_of is not None or node.asof:
                 raise not_supported("a temporal or ASOF join cannot be lateral", position=node.pos)

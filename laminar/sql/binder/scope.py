@@ -37,6 +37,8 @@ class Item:
     ids: dict[int, int] = field(default_factory=dict)
     schema: str | None = None
     lateral_only: bool = False
+    #: an outer join may find no row of it
+    nullable: bool = False
     #: what a failed lookup may refer to by mistake: the relation's own name behind an alias
     real_name: str | None = None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from laminar.sql.facts import ProcFact
-from laminar.types import DATE, INT4, TIME, TIMESTAMP, TIMESTAMPTZ
+from laminar.types import DATE, INT4, JSON, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
 
 _ANYARRAY, _ANYELEMENT = 2277, 2283
 
@@ -25,6 +25,9 @@ def _own(
     return ProcFact(oid, name, symbol, "f", False, True, volatility, result, args, 0, (), (), (), ())
 
 
+#: json made from a row of FROM or ROW(…): json_agg puts such values on lines of their own
+ROW_JSON: Final = PgType(JSON, 1)
+
 OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
     # PROCTIME(): the time at which a row's epoch runs (SQL.md)
     _own(10001, "proctime", "now", TIMESTAMPTZ),
@@ -35,5 +38,7 @@ OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
     _own(10005, "current_timestamp", "now", TIMESTAMPTZ),
     # a[i] and a[i:j]
     _own(10006, "array[]", "laminar_array_element", _ANYELEMENT, (_ANYARRAY, INT4), "i"),
+    # a row as JSON: the names of its fields, then their values
+    ProcFact(10008, "row{}", "laminar_row_to_json", "f", False, False, "s", JSON, (), 2276, (), (), (), ()),
     _own(10007, "array[:]", "laminar_array_slice", _ANYARRAY, (_ANYARRAY, INT4, INT4), "i"),
 )

@@ -556,14 +556,14 @@ def _build_object(signature: Signature) -> Run:
             for number, (name, part) in enumerate(zip(names, parts, strict=True)):
                 if name[row] is None:
                     raise _null_key(2 * number + 1, signature.result.oid)
-                pairs.append(f"{_key(name[row], signature.args[2 * number])} : {part[row]}")
+                pairs.append(f"{key(name[row], signature.args[2 * number])} : {part[row]}")
             texts.append("{" + ", ".join(pairs) + "}")
         return finish(texts, signature.result)
 
     return run
 
 
-def _key(name: str, type_: PgType) -> str:
+def key(name: str, type_: PgType) -> str:
     if type_.oid == BOOL:
         name = "true" if name == "t" else "false"
     if type_.oid in (TIMESTAMP, TIMESTAMPTZ, DATE, BPCHAR):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from laminar.errors import PgError
 from laminar.sql.kernels import jsonb
@@ -118,3 +119,25 @@ def _array_pretty(signature: Signature) -> Run:
 
 
 _BREAK: Final = ",\n "
+
+
+@builder("laminar_row_to_json", rows=True)
+def _row(signature: Signature) -> Run:
+    """``{"name":value,…}`` of each row: whether in lines, the names, then the values."""
+    convert = [jsonb.to_json(type_) for type_ in signature.args[2:]]
+
+    def run(env: Any, n: int, pretty: Any, names: Any, *columns: Any) -> Any:
+        from laminar.sql.evaluator.program import as_array
+
+        if not columns:
+            return pa.repeat(pa.scalar("{}"), n)
+        labels = names.as_py() if isinstance(names, pa.Scalar) else names[0].as_py() if n else []
+        parts: list[Any] = []
+        between = pc.if_else(pretty, ",\n ", ",")
+        opening: list[Any] = ["{"]
+        for label, to_json, column in zip(labels, convert, columns, strict=False):
+            parts += [*opening, f"{quote(label)}:", pa.array(to_json(env, as_array(column, n)), pa.string())]
+            opening = [between]
+        return pc.binary_join_element_wise(*parts, "}", "")
+
+    return run

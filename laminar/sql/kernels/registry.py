@@ -62,6 +62,7 @@ _MODULES: Final = (
     "identifiers",
     "jsonb",
     "jsonmaking",
+    "jsonpaths",
     "math",
     "regex",
     "sequences",

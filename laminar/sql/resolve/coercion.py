@@ -19,6 +19,7 @@ from laminar.sql.resolve.session import literal_settings
 from laminar.types import (
     BPCHAR,
     INTERVAL,
+    JSONPATH,
     NUMERIC,
     REGCLASS,
     REGPROC,
@@ -73,6 +74,14 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
     text = str(value)
     if target.oid in _NAMED:
         return Cast(Const(text, PgType(TEXT)), PgType(target.oid), "io", position=position or 0)
+    if target.oid == JSONPATH:
+        from laminar.sql import jsonpath
+
+        try:
+            jsonpath.parse(text)
+        except PgError as error:
+            raise error.at(position) from None
+        return Const(text, PgType(JSONPATH))
     if not supported(target.oid):
         raise PgError("0A000", f"type {oid_name(target.oid)} is not supported", position=position)
     from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]

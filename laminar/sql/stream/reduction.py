@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar.engine.nodes import Node
-from laminar.errors import PgError
+from laminar.errors import FEATURE_NOT_SUPPORTED, PgError, not_supported
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.grouping import prepare
 from laminar.sql.evaluator import Env
@@ -54,6 +54,9 @@ def check(aggregate: Aggregate) -> None:
         (one,) = prepare([aggregate], rows, list(types) or [-1], Env())
         one.over(np.zeros(1, dtype=np.int64), 1, Env())
     except PgError as error:
+        if error.sqlstate != FEATURE_NOT_SUPPORTED:
+            message = f"aggregate {aggregate.function.name}() can fail and is not supported in views yet"
+            error = not_supported(message, hint="jsonb_agg and array_agg are.")
         raise error.at(aggregate.position or None) from None
 
 
