@@ -88,6 +88,61 @@ class Hop:
 
 
 @dataclass(frozen=True, slots=True)
+class Constant:
+    """Rows that are there from the start, once, in reactor 0 (VALUES, SELECT without FROM).
+
+    No more will come, so every timestamp column carries a watermark at the end of time.
+    """
+
+    id: int
+    rows: tuple[tuple[Expr, ...], ...]
+    properties: Properties
+    inputs: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UnionAll:
+    """All rows of all inputs (UNION ALL), column by column in order.
+
+    A column carries a watermark where every input's does: the least of them.
+    """
+
+    id: int
+    inputs: tuple[Node, ...]
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class FlatMap:
+    """For every row, one row per result of set-returning ``calls``, which go in lock-step.
+
+    Output columns: those of the input that ``properties.columns`` names, then each call's (several
+    when it returns rows; null past its end), then the number of the result from 1 when ``ordinality``.
+    """
+
+    id: int
+    input: Node
+    calls: tuple[Expr, ...]
+    #: output columns of each call
+    widths: tuple[int, ...]
+    properties: Properties
+    ordinality: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Every row as often as its int8 column ``times`` says, never when that is below 1.
+
+    ``times`` is not among the output columns.
+    """
+
+    id: int
+    input: Node
+    times: int
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """Rows go to the reactor hash(keys) says; keys () means reactor 0."""
 
@@ -279,8 +334,12 @@ class Sink:
 
 Node = Union[
     Input,
+    Constant,
     Linear,
     Hop,
+    UnionAll,
+    FlatMap,
+    Repeat,
     Exchange,
     GroupAggregate,
     TopN,

@@ -47,12 +47,16 @@ from laminar.sql.kernels.registry import registered
 #: messages of one kind handled before others get their turn
 _BURST = 32
 _OPERATORS = (
+    "laminar.engine.operators.constant",
     "laminar.engine.operators.emit_every",
     "laminar.engine.operators.emit_gate",
+    "laminar.engine.operators.flat_map",
     "laminar.engine.operators.group_aggregate",
     "laminar.engine.operators.hash_join",
     "laminar.engine.operators.hop",
     "laminar.engine.operators.linear",
+    "laminar.engine.operators.repeat",
+    "laminar.engine.operators.union_all",
     "laminar.sql.evaluator",
     "laminar.connectors.file",
 )

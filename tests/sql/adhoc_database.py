@@ -44,6 +44,9 @@ class Database:
     def relation(self, schema: str | None, name: str) -> Relation | None:
         return self.relations.get(name)
 
+    def functions(self, schema: str | None, name: str) -> tuple[()]:
+        return ()
+
     def mirror(self, name: str) -> None:
         """Take a table over from PostgreSQL."""
         columns = self.connection.execute(

@@ -7,8 +7,10 @@ change over reactors.
 from __future__ import annotations
 
 from laminar.engine.nodes import (
+    Constant,
     EmitEvery,
     EmitGate,
+    FlatMap,
     GroupAggregate,
     GroupReduce,
     HashJoin,
@@ -16,7 +18,9 @@ from laminar.engine.nodes import (
     Linear,
     Node,
     OverWindow,
+    Repeat,
     TopN,
+    UnionAll,
 )
 from laminar.engine.operators.base import Operator
 from laminar.engine.operators.context import OperatorContext
@@ -32,19 +36,31 @@ def build(node: Node, context: OperatorContext) -> Operator:
     Raises:
         PgError: 0A000 or 42883 for what the node asks for and no operator can do.
     """
+    from laminar.engine.operators.constant import ConstantOperator
     from laminar.engine.operators.emit_every import EmitEveryOperator
     from laminar.engine.operators.emit_gate import EmitGateOperator
+    from laminar.engine.operators.flat_map import FlatMapOperator
     from laminar.engine.operators.group_aggregate import GroupAggregateOperator
     from laminar.engine.operators.group_reduce import GroupReduceOperator
     from laminar.engine.operators.hash_join import HashJoinOperator
     from laminar.engine.operators.hop import HopOperator
     from laminar.engine.operators.linear import LinearOperator
     from laminar.engine.operators.over_window import OverWindowOperator
+    from laminar.engine.operators.repeat import RepeatOperator
     from laminar.engine.operators.top_n import TopNOperator
+    from laminar.engine.operators.union_all import UnionAllOperator
 
     match node:
         case Linear():
             return LinearOperator(node, context)
+        case Constant():
+            return ConstantOperator(node, context)
+        case UnionAll():
+            return UnionAllOperator(node)
+        case FlatMap():
+            return FlatMapOperator(node, context)
+        case Repeat():
+            return RepeatOperator(node)
         case Hop():
             return HopOperator(node, context)
         case GroupAggregate():

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from laminar.engine.nodes import (
+    Constant,
     EmitEvery,
     EmitGate,
     Exchange,
+    FlatMap,
     GroupAggregate,
     GroupReduce,
     HashJoin,
@@ -17,8 +19,10 @@ from laminar.engine.nodes import (
     Materialize,
     Node,
     OverWindow,
+    Repeat,
     Sink,
     TopN,
+    UnionAll,
 )
 from laminar.engine.relations import children
 from laminar.sql.explain import expression
@@ -51,6 +55,15 @@ def _head(node: Node, names: dict[int, str]) -> str:
             return what if node.filter is None else f"{what} where {expression(node.filter)}"
         case Hop():
             return f"Hop {expression(node.time)} every {_span(node.step)} of {_span(node.size)}"
+        case Constant():
+            return f"Constant {len(node.rows)} row{'s' * (len(node.rows) != 1)}"
+        case UnionAll():
+            return "UnionAll"
+        case FlatMap():
+            numbered = " with ordinality" * node.ordinality
+            return f"FlatMap [{', '.join(expression(c) for c in node.calls)}]{numbered}"
+        case Repeat():
+            return f"Repeat #{node.times} times"
         case Exchange():
             return f"Exchange by ({_ids(node.keys)})" if node.keys else "Exchange to one reactor"
         case GroupAggregate() | GroupReduce():

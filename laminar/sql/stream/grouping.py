@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import GroupAggregate, GroupReduce, Node, Properties
-from laminar.errors import not_supported
 from laminar.sql import plan as logical
-from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Expr, Function
+from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import reduction, twophase
 from laminar.sql.stream.emission import emit_above
+from laminar.sql.stream.setops import union_all
 from laminar.sql.stream.timewindow import closing_key
 
 if TYPE_CHECKING:
@@ -22,15 +22,41 @@ ANY_VALUE = Function(10012, "any_value", "any_value", True, "i")
 
 def group_by(planner: Planner, node: logical.GroupBy) -> Node:
     """A GroupAggregate over what is needed of the input, behind an exchange by its keys."""
-    if len(node.sets) > 1:
-        raise not_supported(
-            "GROUPING SETS, ROLLUP and CUBE are not supported in materialized views yet",
-            hint="Create one view per grouping and combine them when reading.",
-        )
     for aggregate in node.aggregates:
         reduction.check(aggregate)
     below = planner.build_below(node.input, row_watermark=planner.judges)
+    if len(node.sets) > 1 or (node.sets and len(node.sets[0]) < len(node.keys)):
+        return _grouping_sets(planner, node, below)
     return _Grouping(planner, node, below).build()
+
+
+def _grouping_sets(planner: Planner, node: logical.GroupBy, below: Node) -> Node:
+    """One aggregation per grouping set over the same input, and the union of their results."""
+    sides = []
+    for chosen in node.sets:
+        renewed = tuple(planner.column(c.name, c.type) for c in node.columns)
+        keys, results = renewed[: len(node.keys)], renewed[len(node.keys) :]
+        calls = results[: len(node.aggregates)]
+        grouped = logical.GroupBy(
+            node.input,
+            tuple(node.keys[i] for i in chosen),
+            node.aggregates,
+            (*(keys[i] for i in chosen), *calls),
+            (tuple(range(len(chosen))),),
+        )
+        one = _Grouping(planner, grouped, below).build()
+        outputs: list[tuple[Column, Expr]] = [
+            (c, ColumnRef(c.id, c.type) if i in chosen else Const(None, c.type)) for i, c in enumerate(keys)
+        ]
+        outputs += [(c, ColumnRef(c.id, c.type)) for c in calls]
+        outputs += [(c, Const(_grouping_id(len(keys), chosen), c.type)) for c in results[len(calls) :]]
+        sides.append((planner.project(one, outputs), renewed))
+    return union_all(planner, sides, node.columns)
+
+
+def _grouping_id(keys: int, chosen: tuple[int, ...]) -> int:
+    """GROUPING() over all keys: a bit per key, the first the highest, 1 where it is not grouped by."""
+    return sum(1 << (keys - 1 - i) for i in range(keys) if i not in chosen)
 
 
 def distinct(planner: Planner, node: logical.DistinctOn) -> Node:

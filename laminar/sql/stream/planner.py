@@ -15,7 +15,16 @@ from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute
 from laminar.sql.plan import Column, ColumnRef, Emit, Expr, Plan
-from laminar.sql.stream import grouping, joining, legality, overwindows, ranking, timewindow
+from laminar.sql.stream import (
+    grouping,
+    joining,
+    legality,
+    overwindows,
+    ranking,
+    setops,
+    setreturning,
+    timewindow,
+)
 from laminar.sql.stream.emission import clause_name, gate, settled
 from laminar.sql.stream.shape import Shapes, WindowRole
 from laminar.sql.stream.watermarks import passed_on
@@ -241,6 +250,14 @@ class Planner:
                 return overwindows.window(self, node)
             case logical.Join():
                 return joining.join(self, node)
+            case logical.SetOp():
+                return setops.set_operation(self, node, row_watermark)
+            case logical.Values():
+                return setreturning.values(self, node)
+            case logical.ProjectSet():
+                return setreturning.project_set(self, node, row_watermark)
+            case logical.TableFunction():
+                return setreturning.table_function(self, node)
             case logical.TimeWindow():
                 return timewindow.time_window(self, node, row_watermark)
         raise legality.unsupported(node)

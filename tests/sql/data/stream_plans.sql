@@ -34,3 +34,11 @@ SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY f) AS p FROM t;
 SELECT k, window_end, string_agg(k, ',') AS a FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY k, window_start, window_end EMIT ON WINDOW CLOSE;
 SELECT k, n FROM (SELECT *, row_number() OVER (PARTITION BY window_end ORDER BY n DESC) AS rn FROM (SELECT k, window_end, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY k, window_start, window_end) y) x WHERE rn = 1 EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '10 seconds';
 SELECT k, v, rn FROM (SELECT *, row_number() OVER (PARTITION BY window_start ORDER BY v DESC) AS rn FROM TUMBLE(s, at, INTERVAL '1 minute')) x WHERE rn <= 3 EMIT ON WINDOW CLOSE;
+-- set operations, constants and set-returning functions
+SELECT id, v FROM t UNION ALL SELECT 1, 2;
+SELECT k, f FROM t EXCEPT ALL SELECT k, 1.5 FROM u;
+SELECT k FROM t INTERSECT SELECT k FROM u;
+SELECT window_start, count(*) FROM TUMBLE((SELECT k, at FROM s UNION ALL SELECT k, at FROM s), at, INTERVAL '1 minute') GROUP BY window_start EMIT ON WINDOW CLOSE;
+SELECT x, o FROM generate_series(1, 5) WITH ORDINALITY AS a (x, o);
+SELECT id, unnest(ARRAY[v, id]), generate_series(1, 3) FROM t;
+SELECT k, v, count(*), grouping(k) FROM t GROUP BY ROLLUP (k, v);
