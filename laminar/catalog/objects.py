@@ -155,6 +155,7 @@ class StoredFunction:
         variadic: the last parameter takes any number of arguments.
         defaults: texts of the last parameters' default values, None for null.
         volatility: i, s or v, as in pg_proc.
+        columns: of RETURNS TABLE, names and type oids.
     """
 
     oid: int
@@ -172,6 +173,8 @@ class StoredFunction:
     variadic: bool = False
     defaults: tuple[str | None, ...] = ()
     vectorized: bool = False
+    returns_set: bool = False
+    columns: tuple[tuple[str, int], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for :func:`function_from_json`."""
@@ -181,7 +184,8 @@ class StoredFunction:
 def function_from_json(data: dict[str, Any]) -> StoredFunction:
     """The function that :meth:`StoredFunction.to_json` described."""
     tuples = {name: tuple(data[name]) for name in ("parameters", "types", "defaults")}
-    return StoredFunction(**{**data, **tuples})
+    columns = tuple((name, oid) for name, oid in data.get("columns", ()))
+    return StoredFunction(**{**data, **tuples, "columns": columns})
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,13 +42,22 @@ def fact_of(function: StoredFunction) -> ProcFact:
     """A user's function as overload resolution sees it."""
     names = tuple(name or f"arg{i}" for i, name in enumerate(function.parameters, 1))
     types = tuple(PgType(oid) for oid in function.types)
-    routine = Routine(function.language, function.body, names, types, function.vectorized)
+    routine = Routine(
+        function.language,
+        function.body,
+        names,
+        types,
+        function.vectorized,
+        function.returns_set,
+        tuple((name, PgType(oid)) for name, oid in function.columns),
+    )
     return ProcFact(
         oid=function.oid,
         name=function.name,
-        symbol="",
+        # tells calls of different functions apart
+        symbol=f"routine {function.oid}",
         kind="f",
-        retset=False,
+        retset=function.returns_set,
         strict=function.strict,
         volatility=function.volatility,
         result=function.result,

@@ -72,6 +72,8 @@ class Routine:
         parameters: their names, ``arg1``, ``arg2``, … where they have none.
         types: the declared types of the parameters.
         vectorized: Python only: called with Arrow arrays rather than once a row.
+        returns_set: each call yields any number of rows.
+        columns: of RETURNS TABLE: names and types; empty when the rows are plain values.
     """
 
     language: Literal["sql", "python"]
@@ -79,6 +81,8 @@ class Routine:
     parameters: tuple[str, ...] = ()
     types: tuple[PgType, ...] = ()
     vectorized: bool = False
+    returns_set: bool = False
+    columns: tuple[tuple[str, PgType], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

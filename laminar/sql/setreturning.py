@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar.errors import not_supported
-from laminar.sql import kernels
 from laminar.sql.expressions import rewrite, walk
+from laminar.sql.kernels import registry
 from laminar.sql.plan import Call, ColumnRef, Expr
 
 Indices = npt.NDArray[np.int64]
@@ -25,10 +25,7 @@ Indices = npt.NDArray[np.int64]
 
 def returns_set(expr: Expr) -> bool:
     """Whether it is a call of a set-returning function."""
-    if not isinstance(expr, Call):
-        return False
-    kernel = kernels.find(expr.function.symbol)
-    return kernel is not None and kernel.sets
+    return isinstance(expr, Call) and registry.returns_set(expr.function)
 
 
 class Lifted:

@@ -381,7 +381,7 @@ class Parameter:
 
 @dataclass(slots=True)
 class CreateFunction:
-    """CREATE [OR REPLACE] FUNCTION. ``body`` is None when AS was not given."""
+    """CREATE [OR REPLACE] FUNCTION. ``body`` is None when AS was not given; ``columns`` of RETURNS TABLE."""
 
     name: QName
     parameters: list[Parameter]
@@ -394,6 +394,7 @@ class CreateFunction:
     body: str | None = None
     body_pos: int = 0
     options: list[Option] = field(default_factory=list)
+    columns: list[Parameter] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -26,7 +26,7 @@ from laminar.sql.plan import Const
 from laminar.sql.resolve import oid_name, type_name
 from laminar.sql.resolve.calls import as_function
 from laminar.sql.routines import compile_routine
-from laminar.types import PgType, supported
+from laminar.types import RECORD, PgType, supported
 
 _INVALID: Final = "42P13"
 
@@ -50,6 +50,8 @@ class CreateFunctionAction(Action):
             parameters=tuple(parameter.name for parameter in statement.parameters),
             types=tuple(_type(parameter.type).oid for parameter in statement.parameters),
             result=_result(statement).oid,
+            returns_set=_returns_set(statement, language),
+            columns=tuple((column.name, _type(column.type).oid) for column in statement.columns),
             body=_body(statement),
             sql=sql,
             volatility=statement.volatility,
@@ -139,15 +141,35 @@ def _language(session: Session, statement: s.CreateFunction) -> Literal["sql", "
 
 
 def _type(node: ast.TypeName) -> PgType:
-    if node.setof:
-        raise not_supported("functions that return sets are not supported yet", position=node.pos)
     type_ = bind_type(node)
     if not supported(type_.oid):
         raise not_supported(f"type {type_name(type_)} is not supported", position=node.pos)
     return PgType(type_.oid)
 
 
+def _returns_set(statement: s.CreateFunction, language: str) -> bool:
+    result = statement.result
+    if not statement.columns and not (result is not None and result.setof):
+        return False
+    if language == "sql":
+        raise not_supported(
+            "SQL functions that return sets are not supported yet",
+            hint="Use a view, or a function in Python.",
+            position=statement.name.pos or None,
+        )
+    if statement.options:
+        raise not_supported(
+            "vectorized functions cannot return sets", position=statement.options[0].pos or None
+        )
+    return True
+
+
 def _result(statement: s.CreateFunction) -> PgType:
+    if statement.columns:
+        single = statement.columns[0] if len(statement.columns) == 1 else None
+        return PgType(RECORD) if single is None else _type(single.type)
+    if statement.result is not None and statement.result.setof:
+        return _type(replace(statement.result, setof=False))
     if statement.result is None:
         raise PgError(_INVALID, "function result type must be specified")
     return _type(statement.result)

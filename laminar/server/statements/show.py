@@ -16,7 +16,7 @@ from laminar.pgwire.backend import Result
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches, text_batch, text_fields
 from laminar.sql import statements as s
-from laminar.sql.resolve import type_name
+from laminar.sql.resolve import oid_name, type_name
 
 _LISTS = {
     "sources": "source",
@@ -26,12 +26,12 @@ _LISTS = {
     "sinks": "sink",
 }
 #: lists of things that are known words but not there yet
-_EMPTY = ("streams", "indexes", "functions", "secrets", "jobs")
+_EMPTY = ("streams", "indexes", "secrets", "jobs")
 
 
 def is_object_list(name: str) -> bool:
     """Whether SHOW name lists objects rather than a setting."""
-    return name.lower() in _LISTS or name.lower() in (*_EMPTY, "cluster", "schemas")
+    return name.lower() in _LISTS or name.lower() in (*_EMPTY, "cluster", "schemas", "functions")
 
 
 class ShowObjectsAction(Action):
@@ -51,6 +51,8 @@ class ShowObjectsAction(Action):
             self.fields = text_fields("process", "process_id", "memory_bytes")
         elif self.what == "schemas":
             self.fields = text_fields("schema")
+        elif self.what == "functions":
+            self.fields = text_fields("schema", "name", "arguments", "result", "language", "owner")
         else:
             self.fields = text_fields("schema", "name", "owner")
 
@@ -68,6 +70,8 @@ class ShowObjectsAction(Action):
             return text_batch(
                 [*names, "all"], [*map(str, pids), None], [str(size) for size in (*sizes, sum(sizes))]
             )
+        if self.what == "functions":
+            return self._functions()
         kind = _LISTS[self.what]
         relations = sorted(
             (r for r in self.database.catalog.relations.values() if r.kind == kind),
@@ -75,6 +79,18 @@ class ShowObjectsAction(Action):
         )
         shown = [r for r in relations if self.schema in (None, r.schema)]
         return text_batch([r.schema for r in shown], [r.name for r in shown], [r.owner for r in shown])
+
+    def _functions(self) -> pa.RecordBatch:
+        functions = [f for f in self.database.catalog.functions.values() if self.schema in (None, f.schema)]
+        functions.sort(key=lambda f: (f.schema, f.name, f.types))
+        return text_batch(
+            [f.schema for f in functions],
+            [f.name for f in functions],
+            [", ".join(oid_name(oid) for oid in f.types) for f in functions],
+            [("SETOF " if f.returns_set else "") + oid_name(f.result) for f in functions],
+            [f.language for f in functions],
+            [f.owner for f in functions],
+        )
 
 
 def memory_bytes(pid: int) -> int:

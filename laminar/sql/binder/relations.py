@@ -609,11 +609,15 @@ def depends(right: p.Plan, left: p.Plan) -> bool:
 
 
 def _is_set_returning(function: p.Function) -> bool:
-    return function.routine is None and facts.function(function.oid).retset
+    if function.routine is not None:
+        return function.routine.returns_set
+    return facts.function(function.oid).retset
 
 
 def _output_columns(function: p.Function) -> list[tuple[str, int]]:
     """OUT and TABLE columns of a function that has several."""
+    if function.routine is not None:
+        return [(name, type_.oid) for name, type_ in function.routine.columns]
     fact = facts.function(function.oid)
     outputs = [
         (name, oid)

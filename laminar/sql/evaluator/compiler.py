@@ -15,7 +15,7 @@ from laminar.sql.evaluator import conversions, lists
 from laminar.sql.evaluator.environment import Env
 from laminar.sql.evaluator.lazy import Branch, CaseStep, CoalesceStep, LazyStep, LogicStep, choose
 from laminar.sql.evaluator.program import Block, Registers, Step, StepRun, as_array
-from laminar.sql.kernels.registry import bind, find
+from laminar.sql.kernels.registry import bind, find, returns_set
 from laminar.sql.kernels.sortkeys import sort_key, sort_key_storage
 from laminar.sql.kernels.vectors import make_scalar
 from laminar.types import PgType
@@ -317,8 +317,8 @@ def compile_block(exprs: Sequence[plan.Expr], columns: Sequence[int], types: Seq
 
 def storage_of(expr: plan.Expr) -> pa.DataType:
     """What evaluating the expression yields: its type's storage, for a set-returning call lists of that."""
-    found = find(expr.function.symbol) if isinstance(expr, plan.Call) else None
-    return pa.list_(expr.type.storage) if found is not None and found.sets else expr.type.storage
+    sets = isinstance(expr, plan.Call) and returns_set(expr.function)
+    return pa.list_(expr.type.storage) if sets else expr.type.storage
 
 
 def identity(expr: plan.Expr) -> Key:

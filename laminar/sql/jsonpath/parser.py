@@ -18,8 +18,9 @@ class Node:
 
     Args:
         kind: ``root``, ``current``, ``last``, ``value``, ``variable``; accessors ``key``, ``keys``,
-            ``items``, ``any``, ``subscripts``, ``method``, ``filter`` on their first argument; ``arithmetic``, ``sign``,
-            ``compare``, ``and``, ``or``, ``not``, ``unknown``, ``exists``, ``starts``, ``regex``.
+            ``items``, ``any``, ``subscripts``, ``method``, ``filter`` on their first argument;
+            ``arithmetic``, ``sign``, ``compare``, ``and``, ``or``, ``not``, ``unknown``, ``exists``,
+            ``starts``, ``regex``.
         args: operands.
         value: name, operator or literal.
     """

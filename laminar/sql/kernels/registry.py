@@ -122,6 +122,14 @@ def find(symbol: str) -> Kernel | None:
     return _KERNELS.get(symbol)
 
 
+def returns_set(function: Function) -> bool:
+    """Whether a call's value is a list of result rows."""
+    if function.routine is not None:
+        return function.routine.returns_set
+    found = find(function.symbol)
+    return found is not None and found.sets
+
+
 def find_registered(symbol: str) -> Kernel | None:
     """As :func:`find`, among the modules loaded so far."""
     return _KERNELS.get(symbol)
@@ -144,7 +152,7 @@ def bind(
         from laminar.sql.routines import kernel_run
 
         run = kernel_run(function, args, result)
-        return Kernel(lambda _signature: run, rows=True), run
+        return Kernel(lambda _signature: run, rows=True, sets=function.routine.returns_set), run
     found = find(function.symbol)
     if found is None:
         from laminar.sql.resolve import oid_name

@@ -26,12 +26,24 @@ class FunctionParser(DefinitionParser):
                 statement.parameters.append(self._parameter())
             self.expect(")")
         if self.accept_words("returns"):
-            if self.kind == "table":
-                raise not_supported("RETURNS TABLE is not supported yet", position=self.pos)
-            statement.result = self.type()
+            if self.accept("table"):
+                statement.columns = self._columns()
+            else:
+                statement.result = self.type()
         while self._attribute(statement):
             pass
         return statement
+
+    def _columns(self) -> list[s.Parameter]:
+        self.expect("(")
+        columns = []
+        while True:
+            pos = self.pos
+            columns.append(s.Parameter(self.type_name_word(), self.type(), pos=pos))
+            if not self.accept(","):
+                break
+        self.expect(")")
+        return columns
 
     def _parameter(self) -> s.Parameter:
         pos = self.pos

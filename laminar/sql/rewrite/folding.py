@@ -54,6 +54,8 @@ def _timeless(expr: p.Cast) -> bool:
 
 
 def _returns_set(function: p.Function) -> bool:
+    if function.routine is not None:
+        return function.routine.returns_set
     return 0 < function.oid < 10_000 and facts.function(function.oid).retset
 
 
