@@ -44,6 +44,14 @@ ORDERED = [
     "array_agg(id ORDER BY ts, id) FILTER (WHERE v > 0)", "count(DISTINCT m)", "sum(DISTINCT f)",
     "count(DISTINCT b)",
 ]  # fmt: skip
+DISTINCTS = {  # in two phases: one argument
+    "g": ["count(DISTINCT g)", "min(DISTINCT g)", "count(DISTINCT g) FILTER (WHERE b)"],
+    "n": ["sum(DISTINCT n)", "avg(DISTINCT n) FILTER (WHERE k > 0)", "count(DISTINCT n)"],
+    "f": ["count(DISTINCT f)", "sum(DISTINCT f)", "avg(DISTINCT f)"],
+    "k": ["count(DISTINCT k + 1)", "sum(DISTINCT k + 1) FILTER (WHERE v > 0)"],
+    "m": ["count(DISTINCT m)", "sum(DISTINCT m) FILTER (WHERE NOT b)"],
+}
+ADDING = ["count(*)", "sum(v)", "count(k) FILTER (WHERE b)", "max(g)", "min(n)", "sum(n)", "bool_and(b)"]
 PLAIN = ["count(*)", "sum(v)", "avg(n)", "max(g)", "count(k) FILTER (WHERE b)"]
 
 
@@ -54,7 +62,8 @@ class Views:
         self.r = r
 
     def draw(self, i: int) -> str:
-        kinds = [self.limited, self.ranked, self.distinct, self.over, self.reduced, self.over, self.reduced]
+        kinds = [self.limited, self.ranked, self.distinct, self.over, self.reduced, self.over]
+        kinds.append(self.distinct_values)
         return kinds[i % len(kinds)]()
 
     def where(self) -> str:
@@ -96,9 +105,15 @@ class Views:
             )
         return f"SELECT id, {', '.join(calls)} FROM t{self.where()}"
 
+    def distinct_values(self) -> str:
+        calls = [*self.r.choice(list(DISTINCTS.values())), *self.r.sample(ADDING, 2)]
+        return self.grouped(calls)
+
     def reduced(self) -> str:
+        return self.grouped([*self.r.sample(ORDERED, 3), self.r.choice(PLAIN)])
+
+    def grouped(self, calls: list[str]) -> str:
         keys = self.r.sample(PARTITIONS, self.r.choice([0, 1, 1, 1]))
-        calls = [*self.r.sample(ORDERED, 3), self.r.choice(PLAIN)]
         shown = ", ".join(f"{e} AS c{i}" for i, e in enumerate(calls))
         group = f"GROUP BY {keys[0]}" if keys else ""
         having = " HAVING count(*) > 1" if keys and self.r.random() < 0.3 else ""

@@ -110,7 +110,8 @@ class RecomputeOperator:
         self._order = [place[c] for c, _ in node.order]
         self._descending = frozenset(i for i, (_, descending) in enumerate(node.order) if descending)
         self._stored = [place[c.id] for c in stored]
-        self._format = RowFormat(storage_schema(stored))
+        # a batch without columns has one of nulls instead, so that its rows are counted
+        self._format = RowFormat(storage_schema(stored) if stored else pa.schema([("rows", pa.null())]))
         hidden = inner.row_watermark
         self._row_watermark = None if hidden is None else place[hidden]
         self._limit, self._rank, self._trim = limit, rank, trim
@@ -166,7 +167,8 @@ class RecomputeOperator:
 
         partitions = key(self._keys, frozenset())
         orders = key(self._order, self._descending)
-        return partitions, orders, self._format.encode(batch.select(self._stored))
+        stored = batch.select(self._stored) if self._stored else _nulls(rows)
+        return partitions, orders, self._format.encode(stored)
 
     # --- the barrier --------------------------------------------------------------
 
@@ -329,3 +331,7 @@ def after_less_before(old: pa.RecordBatch | None, new: pa.RecordBatch) -> Change
 
 def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+
+
+def _nulls(rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(rows)], names=["rows"])

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import GroupAggregate, GroupReduce, Node, Properties
 from laminar.sql import plan as logical
-from laminar.sql.plan import Aggregate, Call, Column, ColumnRef, Const, Expr, Function
+from laminar.sql.plan import Aggregate, Call, Coalesce, Column, ColumnRef, Const, Expr
 from laminar.sql.sortkeys import key_type, sort_key
-from laminar.sql.stream import reduction, twophase
+from laminar.sql.stream import distincts, reduction, twophase
 from laminar.sql.stream.emission import emit_above
 from laminar.sql.stream.setops import union_all
 from laminar.sql.stream.timewindow import closing_key
+from laminar.sql.stream.twophase import ANY_VALUE
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
-
-#: any one of a group's values; used for keys whose equal values differ in storage
-ANY_VALUE = Function(10012, "any_value", "any_value", True, "i")
 
 
 def group_by(planner: Planner, node: logical.GroupBy) -> Node:
@@ -77,20 +75,30 @@ class _Grouping:
         #: key columns of the aggregate, in order, with the expression that computes each
         self.keys: list[tuple[Column, Expr]] = []
         self.representatives: list[Aggregate] = []
+        #: counts are sums of partial ones, of which there may be none
+        self.sums_counts = False
         #: the logical key's expression over the aggregate's output
         self.key_outputs: list[Expr] = []
 
     def build(self) -> Node:
         self._plan_keys()
         aggregates = tuple(self.representatives) + reduction.simplified(self.node.aggregates)
-        reduced = any(map(reduction.needs_rows, aggregates))
+        different = distincts.argument(aggregates)
+        reduced = different is None and any(map(reduction.needs_rows, aggregates))
         if reduced:
             self.below, aggregates = reduction.read(self.planner, self.below, aggregates)
-        node = self._project_input(aggregates)
+        value = None if different is None else self._value(different)
+        node = self._project_input(aggregates, [] if value is None else [value])
         key_ids = tuple(column.id for column, _ in self.keys)
         window_end = self.window_end if self.planner.judges else None
         hidden = node.properties.row_watermark
-        if not reduced and self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
+        if value is not None:
+            node, aggregates = distincts.first_phase(
+                self.planner, node, key_ids, value[0], aggregates, window_end
+            )
+            hidden = None
+            self.sums_counts = not key_ids
+        elif not reduced and self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
             node, aggregates = twophase.partial(self.planner, node, key_ids, aggregates, window_end)
             hidden = None
         node = self.planner.exchange(node, key_ids)
@@ -116,6 +124,12 @@ class _Grouping:
         else:
             grouped = GroupAggregate(number, node, key_ids, aggregates, properties, window_end, held)
         return self._restore_keys(grouped, added, results)
+
+    def _value(self, expr: Expr) -> tuple[Column, Expr]:
+        """The column whose different values are aggregated."""
+        if isinstance(expr, ColumnRef) and not expr.type.needs_sort_key:
+            return next(c for c in self.below.properties.columns if c.id == expr.id), expr
+        return self.planner.column("value", key_type(expr.type)), sort_key(expr)
 
     def _plan_keys(self) -> None:
         """Choose key columns: sort keys where equality is not storage, and the window's end."""
@@ -145,12 +159,14 @@ class _Grouping:
         self.keys.append((column, expr))
         self.window_end = column.id
 
-    def _project_input(self, aggregates: tuple[Aggregate, ...]) -> Node:
-        """Only the keys and what the aggregates read."""
+    def _project_input(self, aggregates: tuple[Aggregate, ...], added: list[tuple[Column, Expr]]) -> Node:
+        """Only the keys, what is ``added`` and what the aggregates read."""
         from laminar.sql.expressions import columns_of
 
         needed = columns_of(*aggregates) - {column.id for column, _ in self.keys}
         outputs = list(self.keys)
+        outputs += [a for a in added if a not in self.keys]
+        needed -= {column.id for column, _ in outputs}
         outputs += [
             (column, ColumnRef(column.id, column.type))
             for column in self.below.properties.columns
@@ -174,7 +190,11 @@ class _Grouping:
             outputs.append((column, expr))
             if isinstance(expr, ColumnRef) and expr.id in self.planner.windows:
                 self.planner.windows[column.id] = self.planner.windows[expr.id]
-        outputs += [(column, ColumnRef(column.id, column.type)) for column in results]
+        for column, aggregate in zip(results, self.node.aggregates, strict=True):
+            value: Expr = ColumnRef(column.id, column.type)
+            if self.sums_counts and aggregate.function.name == "count":
+                value = Coalesce((value, Const(0, column.type)), column.type)
+            outputs.append((column, value))
         same = [c.id for c, _ in outputs] == [c.id for c in grouped.properties.columns]
         if same and all(isinstance(e, ColumnRef) and e.id == c.id for c, e in outputs):
             return grouped

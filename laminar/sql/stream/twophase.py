@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import GroupAggregate, Node, Properties
-from laminar.sql.plan import Aggregate, Column, ColumnRef, Function
+from laminar.sql.plan import Aggregate, ColumnRef, Function
 from laminar.types import FLOAT4, FLOAT8, INT8, PgType
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: count's partial results are summed; pg_proc's sum(int8), but its result is int8 again
 _SUM = Function(2107, "sum", "sum(int8)", False, "i")
+#: any one of a group's values; used for keys whose equal values differ in storage
+ANY_VALUE = Function(10012, "any_value", "any_value", True, "i")
 _IDEMPOTENT = frozenset({"min", "max", "bool_and", "bool_or", "every", "any_value"})
 
 
@@ -29,12 +31,17 @@ def splits(node: Node, aggregates: tuple[Aggregate, ...]) -> bool:
     Sums of floats could not be told apart from one-phase sums within PostgreSQL's own error, but they
     would depend on the number of reactors in the last digit; avg would need its parts.
     """
-    return node.properties.append_only and all(
-        a.function.name in _IDEMPOTENT
-        or (a.function.name == "count" and not a.distinct)
-        or (a.function.name == "sum" and not a.distinct and a.args[0].type.oid not in (FLOAT4, FLOAT8))
-        for a in aggregates
-    )
+    return node.properties.append_only and all(map(adds_up, aggregates))
+
+
+def adds_up(aggregate: Aggregate) -> bool:
+    """Whether the aggregate is exactly that of its partial results."""
+    name = aggregate.function.name
+    if name in _IDEMPOTENT:
+        return True
+    if aggregate.distinct or name not in ("count", "sum"):
+        return False
+    return name == "count" or aggregate.args[0].type.oid not in (FLOAT4, FLOAT8)
 
 
 def partial(
@@ -57,12 +64,11 @@ def partial(
     local = GroupAggregate(
         planner.node_id(), node, keys, aggregates, properties, window_end, emit, partial=True
     )
-    return local, tuple(_final(a, column) for a, column in zip(aggregates, results, strict=True))
+    return local, tuple(final(a, ColumnRef(c.id, c.type)) for a, c in zip(aggregates, results, strict=True))
 
 
-def _final(aggregate: Aggregate, partial_result: Column) -> Aggregate:
+def final(aggregate: Aggregate, column: ColumnRef) -> Aggregate:
     """The aggregate over its partial results."""
-    column = ColumnRef(partial_result.id, partial_result.type)
     if aggregate.function.name == "count":
         return Aggregate(_SUM, (column,), PgType(INT8), position=aggregate.position)
     function = _SUM if aggregate.function.name == "sum" else aggregate.function

@@ -42,3 +42,6 @@ SELECT window_start, count(*) FROM TUMBLE((SELECT k, at FROM s UNION ALL SELECT 
 SELECT x, o FROM generate_series(1, 5) WITH ORDINALITY AS a (x, o);
 SELECT id, unnest(ARRAY[v, id]), generate_series(1, 3) FROM t;
 SELECT k, v, count(*), grouping(k) FROM t GROUP BY ROLLUP (k, v);
+SELECT k, count(DISTINCT f) AS a, sum(DISTINCT f) FILTER (WHERE v > 1) AS b, count(*) AS n, max(v) AS m FROM t GROUP BY k;
+SELECT count(DISTINCT k) AS a, count(*) AS n FROM t;
+SELECT window_end, count(DISTINCT k) AS a FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '10 seconds';
