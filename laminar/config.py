@@ -27,6 +27,11 @@ class Settings(BaseSettings):
     data_dir: Path = Path("laminar-data")
     #: host:port to accept clients on
     listen: str = "127.0.0.1:5433"
+    #: folder of a Unix socket (.s.PGSQL.port) for clients of this machine that run as the same user
+    unix_socket_dir: Path | None = None
+    #: PEM files; with them clients may ask for encryption
+    tls_cert_file: Path | None = None
+    tls_key_file: Path | None = None
     reactors: int = Field(default_factory=default_reactors, ge=1, le=256)
     #: how clients prove who they are; "trust" is for loopback only
     auth: Literal["trust", "scram-sha-256"] = "trust"

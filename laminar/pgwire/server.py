@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import weakref
 from typing import Final
@@ -53,6 +54,16 @@ class PgServer:
         )
         self._listeners.append(listener)
         return int(listener.sockets[0].getsockname()[1])
+
+    async def listen_unix(self, path: str) -> None:
+        """Accept connections at a Unix socket that only the server's own user can open."""
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_unix_server(
+            lambda: Wire(self._limits, self._connected), path, backlog=512, start_serving=False
+        )
+        os.chmod(path, 0o700)
+        await listener.start_serving()
+        self._listeners.append(listener)
 
     async def close(self, timeout: float = 5.0) -> None:
         """Stop accepting, end all connections with 57P01 and wait for them.

@@ -19,6 +19,7 @@ from laminar.pgwire.server import PgServer
 from laminar.security.scram import make_verifier
 from laminar.server.authentication import Admission, check_listen
 from laminar.server.database import Database
+from laminar.server.tls import load_tls
 
 #: seconds that sessions have to tell their clients of a failure
 _LAST_WORDS = 0.3
@@ -52,11 +53,14 @@ async def _serve(settings: Settings) -> None:
     )
     coordinator = Coordinator(settings.data_dir / "engine", engine)
     database = Database(catalog, coordinator, settings)
-    server = PgServer(Admission(database, settings))
+    tls, certificate = load_tls(settings)
+    server = PgServer(Admission(database, settings), tls=tls, certificate_hash=certificate)
     # Clients that come while recovery runs are told so (57P03) rather than refused a connection.
     host, port = settings.address
     try:
         port = await server.listen(host, port)
+        if settings.unix_socket_dir is not None:
+            await server.listen_unix(str(settings.unix_socket_dir / f".s.PGSQL.{port}"))
     except OSError as error:
         raise PgError(
             INVALID_PARAMETER_VALUE,

@@ -98,7 +98,7 @@ class Admission:
 
 def _is_loopback(peer: str) -> bool:
     """Whether the peer ("host:port", "[v6]:port", "host" or "" for a Unix socket) is this machine."""
-    if not peer:
+    if peer in ("", "[local]"):
         return True
     host = peer[1:].partition("]")[0] if peer.startswith("[") else peer
     for candidate in (host, host.rpartition(":")[0]):

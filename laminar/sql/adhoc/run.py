@@ -18,7 +18,11 @@ from laminar.sql.evaluator import Env
 from laminar.sql.plan import Column, Plan
 
 #: queries that compute at the same time; more wait
-_WORKERS: Final = ThreadPoolExecutor(4, thread_name_prefix="adhoc")
+_ACTIVE: Final = 4
+#: cancelled queries whose step (a sort, a join) cannot be stopped and still runs, at most
+_ABANDONED: Final = 12
+_WORKERS: Final = ThreadPoolExecutor(_ACTIVE + _ABANDONED, thread_name_prefix="adhoc")
+_slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
 
 async def run(
@@ -50,12 +54,25 @@ async def run(
         for batch in rows:
             yield batch
         return
-    loop = asyncio.get_running_loop()
     try:
-        while (batch := await loop.run_in_executor(_WORKERS, next, rows, None)) is not None:
+        while (batch := await _step(rows)) is not None:
             yield batch
     finally:
         execution.cancelled.set()
+
+
+async def _step(rows: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+    """The next batch, computed in a worker thread.
+
+    A step that is cancelled gives its slot to others at once, though its thread ends with the step only.
+    """
+    loop = asyncio.get_running_loop()
+    slots = _slots.get(loop)
+    if slots is None:
+        _slots.clear()  # of a loop that has ended
+        slots = _slots[loop] = asyncio.Semaphore(_ACTIVE)
+    async with slots:
+        return await loop.run_in_executor(_WORKERS, next, rows, None)
 
 
 def run_sync(
