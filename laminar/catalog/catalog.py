@@ -65,6 +65,8 @@ class Catalog:
         self.sequences = Sequences(self._store)
         #: counts DDL statements: plans bound under another version are stale
         self.version = 0
+        self._indexes: dict[int, list[StoredRelation]] = {}
+        self._indexes_version = -1
         if self._store.is_new:
             self._bootstrap()
         self._give_missing_oids()
@@ -173,6 +175,20 @@ class Catalog:
             number += 1
             name = f"{base[: 63 - len(str(number))]}{number}"
         return name
+
+    def indexes_of(self, oid: int) -> list[StoredRelation]:
+        """A relation's indexes."""
+        if self._indexes_version != self.version:
+            self._indexes = {}
+            for relation in self.relations.values():
+                if relation.kind == "index" and relation.owned_by is not None:
+                    self._indexes.setdefault(relation.owned_by[0], []).append(relation)
+            self._indexes_version = self.version
+        return self._indexes.get(oid, [])
+
+    def uniques_of(self, oid: int) -> list[StoredRelation]:
+        """Those of them that are unique."""
+        return [index for index in self.indexes_of(oid) if index.options["unique"] == "true"]
 
     def owned(self, oid: int) -> list[StoredRelation]:
         """The sequences and indexes that belong to a relation."""
@@ -368,6 +384,11 @@ class Catalog:
         """Release the store."""
         self.sequences.close()
         self._store.close()
+
+
+def index_attnums(index: StoredRelation) -> tuple[int, ...]:
+    """The attribute numbers that an index is over."""
+    return tuple(int(number) for number in index.options["columns"].split(","))
 
 
 def _comment_key(name: str) -> tuple[int, int, int]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from laminar.catalog.catalog import SYSTEM_SCHEMAS
+from laminar.catalog.catalog import SYSTEM_SCHEMAS, index_attnums
 from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
 from laminar.catalog.system import SystemRelation
 from laminar.errors import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from laminar.catalog.catalog import Catalog
     from laminar.server.database import Database
     from laminar.server.session import Session
     from laminar.sql.statements import QName
@@ -89,7 +90,7 @@ class StoredCatalog:
         for candidate in (schema,) if schema is not None else self.search_path:
             stored = self.database.catalog.find(candidate, name)
             if stored is not None:
-                return self.describe(stored)
+                return self.describe(stored, self.database.catalog)
             system = self.database.system.by_name.get((candidate, name))
             if system is not None:
                 return _system_relation(system)
@@ -117,14 +118,16 @@ class StoredCatalog:
         return name in self.database.catalog.schemas or name in SYSTEM_SCHEMAS
 
     @staticmethod
-    def describe(stored: StoredRelation) -> Relation:
-        """A stored relation as the binder wants it."""
+    def describe(stored: StoredRelation, catalog: Catalog | None = None) -> Relation:
+        """A stored relation as the binder wants it; with its unique indexes if the catalog is given."""
         attributes = tuple(
             Attribute(c.name, c.type, attnum, c.not_null, c.default, c.generated, c.identity)
             for attnum, c in enumerate(stored.columns, 1)
         )
+        unique = () if catalog is None else catalog.uniques_of(stored.oid)
         return Relation(
             oid=stored.oid,
+            uniques=tuple((index.name, index_attnums(index)) for index in unique),
             schema=stored.schema,
             name=stored.name,
             kind=stored.kind,

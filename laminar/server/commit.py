@@ -53,6 +53,10 @@ class PendingCommit:
         """See :class:`laminar.engine.coordinator.CommitGate`."""
         for oid, _ in self.changes:
             self._check_there(oid)
+        for oid, change in self.changes:
+            uniques = self._database.catalog.uniques_of(oid)
+            if uniques:
+                self._database.uniques.check(self._database.relation(oid), uniques, change)
         for oid, change in self._guarded:
             self._database.guard.check(self._database.relation(oid), change, self.seen)
 
@@ -66,6 +70,10 @@ class PendingCommit:
 
     def accepted(self, epoch: int) -> None:
         """See :class:`laminar.engine.coordinator.CommitGate`."""
+        for oid, change in self.changes:
+            uniques = self._database.catalog.uniques_of(oid)
+            if uniques:
+                self._database.uniques.accepted(oid, uniques, change)
         for oid, change in self._guarded:
             self._database.guard.accepted(oid, change, epoch)
         self._transaction.release_turn()

@@ -9,19 +9,21 @@ import re
 from typing import TYPE_CHECKING
 
 from laminar import logging
-from laminar.catalog.catalog import Catalog
+from laminar.catalog.catalog import Catalog, index_attnums
 from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
 from laminar.engine import backup
 from laminar.engine.coordinator import Coordinator
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
+from laminar.engine.serving.ordered import ColumnIndex
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import sources, temporary
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.conflicts import WriteGuard
 from laminar.server.notifications import Channels
 from laminar.server.plancache import PlanCache
+from laminar.server.uniques import Uniques
 from laminar.sql.catalog_view import Relation
 from laminar.sql.stream.shape import Shape, WindowRole
 
@@ -56,6 +58,8 @@ class Database:
         self.filling: set[int] = set()
         self.ready = False
         self.guard = WriteGuard(coordinator.store)
+        self.uniques = Uniques(coordinator.store)
+        self._indexes: dict[int, ColumnIndex] = {}
 
     async def start(self) -> None:
         """Recover: register stored relations, plan the views again, start the engine."""
@@ -113,12 +117,25 @@ class Database:
     def forget(self, relation: StoredRelation) -> None:
         """A relation is gone, or never came to be: its plan and its rows go too."""
         self.plans.pop(relation.oid, None)
+        self._indexes.pop(relation.oid, None)
+        self.uniques.forget(relation.oid)
         if relation.kind in ("table", "source", "mview"):
             self.coordinator.drop_relation(relation.oid)
 
     def relation(self, oid: int) -> Relation:
         """A stored relation as binder and writers see it."""
-        return StoredCatalog.describe(self.catalog.relations[oid])
+        return StoredCatalog.describe(self.catalog.relations[oid], self.catalog)
+
+    def indexes(self, oid: int) -> list[ColumnIndex]:
+        """What finds a stored relation's rows by their values."""
+        found = []
+        for stored in self.catalog.indexes_of(oid):
+            index = self._indexes.get(stored.oid)
+            if index is None:
+                layout = self.coordinator.store.relation(oid).layout
+                index = self._indexes[stored.oid] = ColumnIndex(layout, index_attnums(stored))
+            found.append(index)
+        return found
 
     def oldest_view(self) -> int:
         """The lowest epoch that an open or committing transaction reads."""

@@ -147,6 +147,44 @@ class Table:
                 found.append(live.take(pa.array(hits)))
         return np.concatenate(where), pa.concat_batches(found)
 
+    def find_unique(
+        self, rows: pa.RecordBatch, attnums: tuple[int, ...]
+    ) -> tuple[Bools, pa.RecordBatch, Bools]:
+        """The same for other unique columns (nulls differ), and which rows repeat an earlier row's values."""
+        positions = [self.layout.position[a] for a in attnums]
+        keys = Layout(attnums, tuple(self.layout.types[p] for p in positions), tuple(range(len(attnums))))
+
+        def usable(batch: pa.RecordBatch) -> tuple[npt.NDArray[np.int64], list[pa.Array]]:
+            columns = [batch.column(p) for p in positions]
+            valid = np.logical_and.reduce([np.asarray(column.is_valid()) for column in columns])
+            at = np.flatnonzero(valid)
+            return at, keys.comparable([column.take(pa.array(at)) for column in columns])
+
+        there = np.zeros(rows.num_rows, dtype=bool)
+        again = there.copy()
+        at, wanted = usable(rows)
+        if not len(at):
+            return there, rows.slice(0, 0), again
+        first = group_rows(wanted)[1]
+        again[at] = True
+        again[at[first]] = False
+        index = RowIndex()
+        index.set_chunk(0, [array.take(pa.array(first)) for array in wanted])
+        index.insert(0)
+        places: list[npt.NDArray[np.int64]] = [np.empty(0, np.int64)]
+        parts = [rows.slice(0, 0)]
+        for chunk in self.snapshot().chunks:
+            live = chunk.rows()
+            where, found = usable(live)
+            if len(where):
+                ids = index.find(found)
+                hits = np.flatnonzero(ids >= 0)
+                places.append(at[first[ids[hits]]])
+                parts.append(live.take(pa.array(where[hits])))
+        place = np.concatenate(places)
+        there[place] = True
+        return there, pa.concat_batches(parts).take(pa.array(np.argsort(place))), again
+
     def check_rows(self, rows: pa.RecordBatch, env: Env) -> None:
         """NOT NULL, then CHECK, of visible rows. Raises what the first bad row does."""
         first, column = rows.num_rows, None
@@ -191,22 +229,23 @@ def insert(
     rows: pa.RecordBatch,
     env: Env,
     on_conflict: Literal["error", "nothing"] | Resolve = "error",
+    arbiter: tuple[int, ...] = (),
 ) -> Effect:
     """INSERT these visible rows.
+
+    ``arbiter``: attribute numbers of the unique key that ON CONFLICT is about; () for any.
 
     Raises:
         PgError: 23502, 23514, 23505; 21000 when DO UPDATE would touch a row twice.
     """
     table.check_rows(rows, env)
     stored = table.stored(rows)
-    if not table.relation.primary_key or not rows.num_rows:
+    by_key = bool(table.relation.primary_key) and arbiter in ((), table.relation.primary_key)
+    others = [] if on_conflict == "error" else [a for _, a in table.relation.uniques if arbiter in ((), a)]
+    if not rows.num_rows or not (by_key or others):
         change = Change(stored) if rows.num_rows else None
         return Effect(change, rows, rows.num_rows)
-    keys = table.layout.key_arrays(stored)
-    _, first = group_rows(keys)
-    there, existing = table.find(stored)
-    repeated = np.ones(rows.num_rows, dtype=bool)
-    repeated[first] = False
+    there, existing, repeated = _conflicts(table, stored, by_key, others)
     if on_conflict == "error":
         bad = np.flatnonzero(there | repeated)
         if len(bad):
@@ -225,6 +264,24 @@ def insert(
         )
     assert not isinstance(on_conflict, str)
     return _upsert(table, rows, stored, there, existing, env, on_conflict)
+
+
+def _conflicts(
+    table: Table, stored: pa.RecordBatch, by_key: bool, others: Sequence[tuple[int, ...]]
+) -> tuple[Bools, pa.RecordBatch, Bools]:
+    """Which rows have a key that is there, the rows there (in order), and which repeat an earlier key."""
+    there = np.zeros(stored.num_rows, dtype=bool)
+    repeated = there.copy()
+    existing = stored.slice(0, 0)
+    if by_key:
+        there, existing = table.find(stored)
+        repeated[:] = True
+        repeated[group_rows(table.layout.key_arrays(stored))[1]] = False
+    for attnums in others:
+        found, rows, again = table.find_unique(stored, attnums)
+        existing = rows if not by_key else existing
+        there, repeated = there | found, repeated | again
+    return there, existing, repeated
 
 
 def _upsert(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -30,6 +30,13 @@ async def read_rows(
     def sources(oid: int, _attnums: tuple[int, ...]) -> Snapshot:
         return snapshots[oid]
 
+    stores = live_stores(session, snapshots)
+    indexes = session.database.indexes
+    return adhoc.run(planned.plan, planned.columns, sources, session.env(params), limits, stores, indexes)
+
+
+def live_stores(session: Session, snapshots: dict[int, Snapshot]) -> Callable[[int], RelationStore | None]:
+    """Where rows can be looked up by their key."""
     live = session.database.coordinator.store
 
     def stores(oid: int) -> RelationStore | None:
@@ -39,7 +46,7 @@ async def read_rows(
         store = live.relation(oid)
         return store if store.snapshot() is snapshots[oid] else None
 
-    return adhoc.run(planned.plan, planned.columns, sources, session.env(params), limits, stores)
+    return stores
 
 
 async def take_snapshots(session: Session, plan: object) -> dict[int, Snapshot]:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar._native.rowindex import group_rows
+from laminar.catalog.catalog import index_attnums
 from laminar.catalog.objects import StoredRelation
 from laminar.engine.change import Change
 from laminar.errors import CHECK_VIOLATION, NOT_NULL_VIOLATION, UNIQUE_VIOLATION, PgError
@@ -78,8 +79,15 @@ async def replace_table(
     check_rows(database, new, rows, env)
     stored = await store_rows(database, new, rows)
     kept, gone = [], []
-    for part in catalog.owned(old.oid):
+    for owned in catalog.owned(old.oid):
+        part = owned
         attnum = places.get(part.owned_by[1]) if part.owned_by is not None else None
+        if attnum is not None and part.kind == "index":
+            moved = [places.get(a) for a in index_attnums(part)]
+            if None in moved:
+                attnum = None
+            part = replace(part, options={**part.options, "columns": ",".join(map(str, moved))})
+            database.forget(part)
         if attnum is None:
             gone.append(part.oid)
         else:

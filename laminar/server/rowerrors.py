@@ -28,12 +28,14 @@ def _text(array: pa.Array, type_: PgType, row: int, settings: FormatSettings | N
     return raw[:MAX_VALUE].decode(errors="ignore") + "..." if len(raw) > MAX_VALUE else text
 
 
-def duplicate_key(layout: Layout, batch: pa.RecordBatch, row: int, relation: Relation) -> PgError:
-    """23505 for the row at this position of a batch in the layout."""
+def duplicate_key(
+    layout: Layout, batch: pa.RecordBatch, row: int, relation: Relation, index: str | None = None
+) -> PgError:
+    """23505 for the row at this position of a batch in the layout; of the primary key, or another index."""
     names = {c.attnum: c.name for c in relation.columns}
     columns = ", ".join(names[layout.attnums[i]] for i in layout.key)
     values = ", ".join(_text(batch.column(i), layout.types[i], row, None) for i in layout.key)
-    constraint = f"{relation.name}_pkey"
+    constraint = index or f"{relation.name}_pkey"
     return PgError(
         UNIQUE_VIOLATION,
         f'duplicate key value violates unique constraint "{constraint}"',

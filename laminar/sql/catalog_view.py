@@ -73,6 +73,8 @@ class Relation:
     definition: str | None = None
     search_path: tuple[str, ...] = ()
     scannable: bool = True
+    #: (name, attribute numbers) of the unique indexes beside the primary key
+    uniques: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 class CatalogView(Protocol):

@@ -29,7 +29,9 @@ def relation(primary_key=(1,), not_null=()):
         SimpleNamespace(name=n, type=t, attnum=i, not_null=i in not_null)
         for i, (n, t) in enumerate([("id", I4), ("name", T)], 1)
     )
-    return SimpleNamespace(oid=OID, schema="public", name="t", columns=columns, primary_key=primary_key)
+    return SimpleNamespace(
+        oid=OID, schema="public", name="t", columns=columns, primary_key=primary_key, uniques=()
+    )
 
 
 KEYED = Layout((1, 2, -1), (I4, T, I8), (0,))

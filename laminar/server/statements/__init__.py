@@ -35,6 +35,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         explain,
         functions,
         grants,
+        indexes,
         maintenance,
         notifications,
         prepared,
@@ -77,6 +78,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return views.CreateSinkAction(session, statement, sql)
         case s.CreateSequence():
             return sequences.CreateSequenceAction(session, statement)
+        case s.CreateIndex():
+            return indexes.CreateIndexAction(session, statement)
         case s.CreateSchema():
             return create.CreateSchemaAction(session, statement)
         case s.CreateFunction():

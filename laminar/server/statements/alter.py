@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import pyarrow as pa
 
 from laminar.catalog.acl import with_owner
-from laminar.catalog.catalog import SYSTEM_SCHEMAS, describe
+from laminar.catalog.catalog import SYSTEM_SCHEMAS, describe, index_attnums
 from laminar.catalog.objects import KIND_NAMES, StoredColumn, StoredRelation
 from laminar.errors import (
     DEPENDENT_OBJECTS,
@@ -28,8 +28,9 @@ from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges, rewriting
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.create import check_base, new_columns
+from laminar.server.statements.create import check_base, new_columns, unique_indexes
 from laminar.server.statements.drop import missing, refuse_in_block
+from laminar.server.statements.indexes import attnums_of, check_unique, new_index
 from laminar.server.statements.sequences import alter_sequence, default_of
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_assignment, bind_check, bind_default, bind_type
@@ -47,6 +48,9 @@ class _Form:
     exprs: list[Expr]
     origins: list[int]
     rewrite: bool = False
+    #: indexes that come and go
+    added: list[StoredRelation] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
 
 
 class AlterAction(Action):
@@ -104,16 +108,21 @@ class AlterAction(Action):
             await rewriting.replace_table(self.database, found, new, form.exprs, places, env)
             return
         moved = self._moved_parts(found, new)
-        catalog.replace(new, *moved)
+        added = [replace(index, oid=catalog.new_oid()) for index in form.added]
+        catalog.exchange(form.gone, (new, *(p for p in moved if p.oid not in form.gone), *added))
 
     def _moved_parts(self, old: StoredRelation, new: StoredRelation) -> list[StoredRelation]:
         """Sequences and indexes go where their table goes, and belong to whom it belongs."""
-        if (old.schema, old.owner) == (new.schema, new.owner):
-            return []
-        return [
-            replace(p, schema=new.schema, owner=new.owner, acl=with_owner(p.acl, old.owner, new.owner))
-            for p in self.database.catalog.owned(old.oid)
-        ]
+        moved = []
+        for part in self.database.catalog.owned(old.oid):
+            if part.kind == "index":
+                unique, constraint = (part.options[n] == "true" for n in ("unique", "constraint"))
+                again = new_index(new, part.name, index_attnums(part), unique=unique, constraint=constraint)
+                moved.append(replace(again, oid=part.oid, parts=part.parts))
+            else:
+                acl = with_owner(part.acl, old.owner, new.owner)
+                moved.append(replace(part, schema=new.schema, owner=new.owner, acl=acl))
+        return moved
 
     def _refuse_dependents(self, relation: StoredRelation, what: str) -> None:
         """Views keep the names that they were written with."""
@@ -382,7 +391,13 @@ class AlterAction(Action):
                 self._check_stored(form)
             return
         if constraint.kind == "unique":
-            raise not_supported("UNIQUE constraints are not supported yet", position=constraint.pos or None)
+            if form.rewrite:
+                raise not_supported("ADD UNIQUE with a change of columns is not supported yet")
+            attnums = attnums_of(relation, [name for name, _ in constraint.columns])
+            (index,) = unique_indexes(self.database.catalog, relation, [(constraint.name, attnums)])
+            check_unique(self.database, relation, index, attnums)
+            form.added.append(index)
+            return
         if relation.primary_key:
             raise PgError("42P16", f'multiple primary keys for table "{relation.name}" are not allowed')
         key = tuple(self._place(relation, name) + 1 for name, _ in constraint.columns)
@@ -415,6 +430,10 @@ class AlterAction(Action):
             form.relation = replace(relation, primary_key=())
             form.rewrite = True
             return
+        for index in self.database.catalog.uniques_of(relation.oid):
+            if index.name == name and index.options["constraint"] == "true":
+                form.gone.append(index.oid)
+                return
         kept = tuple(check for check in relation.checks if check[0] != name)
         if len(kept) == len(relation.checks):
             text = f'constraint "{name}" of relation "{relation.name}" does not exist'

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from laminar.catalog.catalog import DATABASE
+from laminar.catalog.catalog import DATABASE, Catalog
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.errors import (
     DUPLICATE_COLUMN,
@@ -24,6 +24,7 @@ from laminar.server import privileges, sources, temporary
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.drop import refuse_in_block
+from laminar.server.statements.indexes import attnums_of, new_index
 from laminar.server.statements.sequences import column_sequence, default_of
 from laminar.server.statements.watermark import watermark_of
 from laminar.sql import statements as s
@@ -43,6 +44,8 @@ class CreateRelationAction(Action):
         self.statement = statement
         self.kind = "table" if isinstance(statement, s.CreateTable) else "source"
         self.sequences: list[StoredRelation] = []
+        #: (constraint's name or None, columns) of each UNIQUE
+        self.uniques: list[tuple[str | None, tuple[int, ...]]] = []
         #: None: IF NOT EXISTS found one
         self.relation: StoredRelation | None = None
         temp = isinstance(statement, s.CreateTable) and statement.temporary
@@ -71,6 +74,7 @@ class CreateRelationAction(Action):
         if isinstance(statement, s.CreateSource):
             _check_server_files(session, statement)
             relation = sources.with_connector(relation, statement)
+        self.uniques = _uniques(statement, relation)
         watermark = watermark_of(session, statement.elements.watermark, relation)
         checks = _checks(session, statement.elements, relation, uses)
         self.relation = replace(relation, watermark=watermark, checks=checks, depends_on=tuple(sorted(uses)))
@@ -92,7 +96,10 @@ class CreateRelationAction(Action):
                 for q in self.sequences
                 if q.owned_by is not None
             ]
-            catalog.create(relation, *sequences)
+            indexes = [
+                replace(i, oid=catalog.new_oid()) for i in unique_indexes(catalog, relation, self.uniques)
+            ]
+            catalog.create(relation, *sequences, *indexes)
             self.database.coordinator.register_relation(sources.relation_spec(relation))
         return Result(tag)
 
@@ -156,10 +163,6 @@ def new_columns(
         seen.add(definition.name)
         if definition.generated is not None:
             raise not_supported("computed columns are not supported yet", position=where)
-        if definition.unique:
-            raise not_supported(
-                "UNIQUE constraints are not supported yet", hint="PRIMARY KEY is.", position=where
-            )
         type_ = bind_type(definition.type)
         if not supported(type_.oid):
             raise not_supported(f'type of column "{definition.name}" is not supported', position=where)
@@ -187,12 +190,6 @@ def _primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relati
     numbers = {column.name: attnum for attnum, column in enumerate(columns, 1)}
     keys: list[tuple[tuple[str, ...], int]] = [((c.name,), c.pos) for c in elements.columns if c.primary_key]
     for constraint in elements.constraints:
-        if constraint.kind == "unique":
-            raise not_supported(
-                "UNIQUE constraints are not supported yet",
-                hint="PRIMARY KEY is.",
-                position=constraint.pos or None,
-            )
         if constraint.kind == "primary":
             for name, position in constraint.columns:
                 if name not in numbers:
@@ -219,6 +216,47 @@ def _primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relati
             position=keys[0][1] or None,
         )
     return tuple(numbers[name] for name in names)
+
+
+def _uniques(
+    statement: s.CreateTable | s.CreateSource, relation: StoredRelation
+) -> list[tuple[str | None, tuple[int, ...]]]:
+    """The UNIQUE constraints of columns and of the table; the primary key needs none."""
+    elements = statement.elements
+    named: list[tuple[str | None, list[str], int]] = [
+        (None, [column.name], column.pos) for column in elements.columns if column.unique
+    ]
+    named += [
+        (constraint.name, [name for name, _ in constraint.columns], constraint.pos)
+        for constraint in elements.constraints
+        if constraint.kind == "unique"
+    ]
+    if named and isinstance(statement, s.CreateSource):
+        raise not_supported("UNIQUE is for tables", position=named[0][2] or None)
+    found: list[tuple[str | None, tuple[int, ...]]] = []
+    for name, columns, position in named:
+        for column in columns:
+            if all(known.name != column for known in relation.columns):
+                raise PgError(
+                    UNDEFINED_COLUMN, f'column "{column}" named in key does not exist', position=position
+                )
+        attnums = attnums_of(relation, columns)
+        if attnums != relation.primary_key and all(attnums != known for _, known in found):
+            found.append((name, attnums))
+    return found
+
+
+def unique_indexes(
+    catalog: Catalog, relation: StoredRelation, uniques: list[tuple[str | None, tuple[int, ...]]]
+) -> list[StoredRelation]:
+    """The indexes of UNIQUE constraints, with PostgreSQL's names where they have none."""
+    made: list[StoredRelation] = []
+    for name, attnums in uniques:
+        columns = [relation.columns[a - 1].name for a in attnums]
+        called = name or catalog.free_name(relation.schema, relation.name, *columns, "key")
+        catalog.check_free(relation.schema, called)
+        made.append(new_index(relation, called, attnums, unique=True, constraint=True))
+    return made
 
 
 def _checks(

@@ -80,6 +80,14 @@ class DropAction(Action):
             raise PgError(UNDEFINED_TABLE, message, position=name.pos or None)
         if found.kind != _KINDS[wanted]:
             raise wrong_kind(found, wanted)
+        if found.kind == "index" and found.options["constraint"] == "true" and found.owned_by is not None:
+            table = self.database.catalog.relations[found.owned_by[0]]
+            constraint = f"constraint {found.name} on table {table.name}"
+            raise PgError(
+                DEPENDENT_OBJECTS,
+                f"cannot drop index {found.name} because {constraint} requires it",
+                hint=f"You can drop {constraint} instead.",
+            )
         if not self._owns_schema(found.schema):
             self.session.check_owner(found)
         return found

@@ -14,7 +14,7 @@ from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNI
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml
 from laminar.server.commit import PendingCommit
-from laminar.server.reading import scans, take_snapshots
+from laminar.server.reading import live_stores, scans, take_snapshots
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches
 from laminar.server.writing import open_table
@@ -81,7 +81,8 @@ class WriteAction(Action):
             transaction.release_turn()
             if turn.locked():
                 await transaction.take_turn(turn)
-        guarded = bool(self.bound.relation.primary_key) or not isinstance(self.bound, BoundInsert)
+        keyed = self.bound.relation.primary_key or self.database.catalog.uniques_of(oid)
+        guarded = bool(keyed) or not isinstance(self.bound, BoundInsert)
         for attempt in range(_ATTEMPTS):
             before = len(transaction.changes)
             try:
@@ -147,7 +148,8 @@ class WriteAction(Action):
             conflict = (
                 "nothing" if bound.on_conflict.action == "nothing" else self._resolver(bound, table, params)
             )
-        effect = dml.insert(table, rows, env, conflict)
+        arbiter = bound.on_conflict.arbiter if bound.on_conflict is not None else ()
+        effect = dml.insert(table, rows, env, conflict, arbiter)
         return effect, self._returning(effect.rows, bound.columns, params)
 
     def _resolver(
@@ -183,7 +185,13 @@ class WriteAction(Action):
         snapshots = await take_snapshots(self.session, self.plan)
         limits = adhoc.Limits(memory=self.database.settings.work_mem)
         rows = adhoc.run(
-            self.plan, self.plan.columns, lambda oid, _: snapshots[oid], self.session.env(params), limits
+            self.plan,
+            self.plan.columns,
+            lambda oid, _: snapshots[oid],
+            self.session.env(params),
+            limits,
+            live_stores(self.session, snapshots),
+            self.database.indexes,
         )
         schema = pa.schema([pa.field(str(i), c.type.storage) for i, c in enumerate(self.plan.columns)])
         parts = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) async for batch in rows]

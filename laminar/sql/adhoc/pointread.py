@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from laminar.engine.serving import Layout, RelationStore, Snapshot
+import pyarrow as pa
+
+from laminar.engine.serving import RelationStore, Snapshot
 from laminar.engine.serving.chunk import Chunk
 from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.calls import compiled
-from laminar.sql.adhoc.relational import EQUALS
+from laminar.sql.adhoc.relational import EQUALS, INTEGER_EQUALS
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import conjuncts, walk
 from laminar.sql.plan import Call, ColumnRef, Expr, Outer, Plan
+from laminar.types import PgType
 
 #: relation oid -> its live store, if the query's snapshot is what the store has now
 Stores = Callable[[int], RelationStore | None]
@@ -27,25 +30,42 @@ def narrowed(plan: Plan, stores: Stores, env: Env) -> tuple[int, Snapshot] | Non
 
     To be called on the thread that writes the stores.
     """
-    found = _filtered_scan(plan)
+    found = filtered_scan(plan)
     if found is None:
         return None
     scan, condition = found
     store = stores(scan.relation)
     if store is None or not store.layout.key:
         return None
-    keys = _keys(scan, condition, store.layout)
-    if keys is None:
+    equal = equalities(scan, condition)
+    layout = store.layout
+    keys = [equal.get(layout.attnums[position]) for position in layout.key]
+    if any(key is None for key in keys):
         return None
-    values = [compiled((key,), ())(batches.make([], 1), env)[0] for key in keys]
-    if any(value.null_count for value in values):
-        return scan.relation, Snapshot(store.layout, ())
-    rows = store.lookup(values)
+    values = [
+        key_value(key, t, env) for key, t in zip(keys, layout.key_types, strict=True) if key is not None
+    ]
+    if any(value is None for value in values):
+        return scan.relation, Snapshot(layout, ())
+    rows = store.lookup([value for value in values if value is not None])
     chunks = (Chunk(rows, None, rows.num_rows, (0, 0)),) if rows.num_rows else ()
-    return scan.relation, Snapshot(store.layout, chunks)
+    return scan.relation, Snapshot(layout, chunks)
 
 
-def _filtered_scan(plan: Plan) -> tuple[logical.Scan, Expr] | None:
+def key_value(expr: Expr, type_: PgType, env: Env) -> pa.Array | None:
+    """A constant as an array of one value of an indexed column; None when no row can be equal to it."""
+    value = compiled((expr,), ())(batches.make([], 1), env)[0]
+    if value.null_count:
+        return None
+    if value.type == type_.storage:
+        return value
+    try:
+        return value.cast(type_.storage)
+    except pa.ArrowInvalid:  # an integer that the column's type does not have
+        return None
+
+
+def filtered_scan(plan: Plan) -> tuple[logical.Scan, Expr] | None:
     """The Filter over a Scan that a chain of plain nodes ends in."""
     while isinstance(plan, logical.Project | logical.Sort | logical.Limit | logical.Filter):
         if isinstance(plan, logical.Filter) and isinstance(plan.input, logical.Scan):
@@ -54,22 +74,22 @@ def _filtered_scan(plan: Plan) -> tuple[logical.Scan, Expr] | None:
     return None
 
 
-def _keys(scan: logical.Scan, condition: Expr, layout: Layout) -> list[Expr] | None:
-    """What each key column must equal, in the key's order."""
+def equalities(scan: logical.Scan, condition: Expr) -> dict[int, Expr]:
+    """Columns (attribute numbers) that must equal a constant, of their type or another integer."""
     attnums = {c.id: a for c, a in zip(scan.columns, scan.attnums, strict=True)}
     wanted: dict[int, Expr] = {}
     for part in conjuncts(condition):
-        if not isinstance(part, Call) or part.function.symbol not in EQUALS:
+        if not isinstance(part, Call) or part.function.symbol not in (*EQUALS, *INTEGER_EQUALS):
             continue
         for column, value in (part.args, part.args[::-1]):
-            if isinstance(column, ColumnRef) and column.type == value.type and _constant(value):
+            if not isinstance(column, ColumnRef) or not constant(value):
+                continue
+            if column.type == value.type or part.function.symbol in INTEGER_EQUALS:
                 wanted.setdefault(attnums[column.id], value)
-    keys = [wanted.get(layout.attnums[position]) for position in layout.key]
-    same = [k.type.storage == t.storage for k, t in zip(keys, layout.key_types, strict=True) if k is not None]
-    return [k for k in keys if k is not None] if len(same) == len(keys) and all(same) else None
+    return wanted
 
 
-def _constant(expr: Expr) -> bool:
+def constant(expr: Expr) -> bool:
     """Whether the value is the same in every row."""
     return not any(
         isinstance(e, ColumnRef | Outer) or (isinstance(e, Call) and e.function.volatility == "v")

@@ -43,7 +43,7 @@ EQUALS: Final = frozenset(
     [s for s, name in _COMPARISONS.items() if name == "equal"]
     + ["numeric_eq", "float4eq", "float8eq", "interval_eq", "bpchareq", "jsonb_eq", "array_eq"]
 )
-_INTEGER_EQUALS: Final = frozenset(["int24eq", "int42eq", "int28eq", "int82eq", "int48eq", "int84eq"])
+INTEGER_EQUALS: Final = frozenset(["int24eq", "int42eq", "int28eq", "int82eq", "int48eq", "int84eq"])
 
 
 @dataclass(slots=True)
@@ -295,7 +295,7 @@ def _key(part: Expr, left: set[int], right: set[int]) -> Key | None:
         symbol, sides, null_safe = part.equals.symbol, (part.left, part.right), True
     else:
         return None
-    if symbol not in EQUALS and symbol not in _INTEGER_EQUALS:
+    if symbol not in EQUALS and symbol not in INTEGER_EQUALS:
         return None
     used = [columns_of(side) for side in sides]
     if not used[0] or not used[1]:

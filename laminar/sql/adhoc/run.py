@@ -13,6 +13,7 @@ from laminar.engine.serving import Snapshot
 from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.execute import OUTPUT_ROWS, Execution, Limits, Sources
+from laminar.sql.adhoc.indexread import AT_ONCE, Indexes, lookup
 from laminar.sql.adhoc.pointread import Stores, narrowed
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import Column, Plan
@@ -32,8 +33,11 @@ async def run(
     env: Env,
     limits: Limits | None = None,
     stores: Stores | None = None,
+    indexes: Indexes | None = None,
 ) -> AsyncIterator[pa.RecordBatch]:
     """The rows of a query, ``columns`` by position, at most 65,536 per batch.
+
+    ``stores`` and ``indexes`` let rows be found by a key or an indexed value instead of a scan.
 
     Work is done in worker threads, a batch at a time as the caller asks for it; what is done in no time
     (constants, a row by its key, which ``stores`` allows) is done at once. Closing the iterator or
@@ -48,6 +52,14 @@ async def run(
         if point is not None:
             at_once = True
             sources = _instead(sources, *point)
+    if indexes is not None and not at_once:
+        asked = lookup(plan, indexes, sources, env)
+        if asked is not None:
+            if asked.missing > AT_ONCE:
+                await asyncio.get_running_loop().run_in_executor(_WORKERS, asked.prepare)
+            candidates = asked.rows()
+            at_once = candidates.num_rows <= AT_ONCE
+            sources = _instead(sources, asked.relation, candidates)
     execution = Execution(sources, env, limits or Limits())
     rows = _output(execution, plan, columns)
     if at_once:

@@ -366,12 +366,18 @@ class DmlBinder(QueryBinder):
             return None
         arbiter = tuple(self.attribute(relation, column, pos).attnum for column, pos in node.columns)
         if node.constraint is not None:
-            if node.constraint != f"{relation.name}_pkey" or not relation.primary_key:
+            named = dict(relation.uniques)
+            if relation.primary_key:
+                named[f"{relation.name}_pkey"] = relation.primary_key
+            if node.constraint not in named:
                 raise PgError(
                     "42704", f'constraint "{node.constraint}" for table "{relation.name}" does not exist'
                 )
-            arbiter = relation.primary_key
-        elif node.columns and set(arbiter) != set(relation.primary_key):
+            arbiter = named[node.constraint]
+        elif node.columns:
+            keys = [relation.primary_key, *(attnums for _, attnums in relation.uniques)]
+            arbiter = next((key for key in keys if key and set(key) == set(arbiter)), ())
+        if node.columns and not arbiter:
             raise PgError(
                 "42P10",
                 "there is no unique or exclusion constraint matching the ON CONFLICT specification",
