@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
 
 async def read_rows(
-    session: Session, planned: PlannedQuery, params: Sequence[pa.Scalar | None]
+    session: Session,
+    planned: PlannedQuery,
+    params: Sequence[pa.Scalar | None],
+    statistics: adhoc.Statistics | None = None,
 ) -> AsyncIterator[pa.RecordBatch]:
-    """The answer, batch by batch."""
+    """The answer, batch by batch; ``statistics`` gets what the plan's nodes did."""
     snapshots = await take_snapshots(session, planned.plan)
     limits = adhoc.Limits(memory=session.database.settings.work_mem)
 
@@ -32,7 +35,9 @@ async def read_rows(
 
     stores = live_stores(session, snapshots)
     indexes = session.database.indexes
-    return adhoc.run(planned.plan, planned.columns, sources, session.env(params), limits, stores, indexes)
+    return adhoc.run(
+        planned.plan, planned.columns, sources, session.env(params), limits, stores, indexes, statistics
+    )
 
 
 def live_stores(session: Session, snapshots: dict[int, Snapshot]) -> Callable[[int], RelationStore | None]:

@@ -14,23 +14,25 @@ from laminar.types import BYTEA, INTERVAL, NUMERIC, PgType
 _PREFIX = {"and": " and ", "or": " or "}
 
 
-def explain(plan: p.Plan, names: dict[int, str] | None = None) -> str:
+def explain(plan: p.Plan, names: dict[int, str] | None = None, notes: dict[int, str] | None = None) -> str:
     """The plan, a node per line, inputs indented below what reads them.
 
     Args:
         names: relation oid -> name.
+        notes: identity of a node -> what is put behind its line.
     """
-    return "\n".join(_lines(plan, names or {}, 0))
+    return "\n".join(_lines(plan, names or {}, notes or {}, 0))
 
 
-def _lines(plan: p.Plan, names: dict[int, str], depth: int) -> Iterator[str]:
+def _lines(plan: p.Plan, names: dict[int, str], notes: dict[int, str], depth: int) -> Iterator[str]:
     arrow = "  " * depth + ("-> " if depth else "")
-    yield arrow + _head(plan, names)
+    yield arrow + head(plan, names) + notes.get(id(plan), "")
     for child in inputs(plan):
-        yield from _lines(child, names, depth + 1)
+        yield from _lines(child, names, notes, depth + 1)
 
 
-def _head(plan: p.Plan, names: dict[int, str]) -> str:
+def head(plan: p.Plan, names: dict[int, str]) -> str:
+    """A node's own line."""
     match plan:
         case p.Scan():
             return f"Scan {names.get(plan.relation, str(plan.relation))} [{_columns(plan.columns)}]"

@@ -38,6 +38,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         indexes,
         maintenance,
         notifications,
+        plainviews,
         prepared,
         query,
         roles,
@@ -73,7 +74,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         case s.CreateMaterializedView():
             return views.CreateMaterializedViewAction(session, statement, sql)
         case s.CreateView():
-            return views.CreateViewAction(session, statement, sql)
+            return plainviews.CreateViewAction(session, statement, sql)
         case s.CreateSink():
             return views.CreateSinkAction(session, statement, sql)
         case s.CreateSequence():
@@ -107,7 +108,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         case s.Describe():
             return show.DescribeAction(session, statement)
         case s.Explain():
-            return explain.ExplainAction(session, statement)
+            return explain.ExplainAction(session, statement, param_types)
         case s.Flush():
             return maintenance.FlushAction(session)
         case s.Checkpoint():

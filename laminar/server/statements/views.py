@@ -1,4 +1,4 @@
-"""CREATE MATERIALIZED VIEW, CREATE VIEW, CREATE SINK."""
+"""CREATE MATERIALIZED VIEW, CREATE SINK."""
 
 from __future__ import annotations
 
@@ -194,46 +194,6 @@ class CreateSinkAction(CreateDataflowAction):
             stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
         except PgError as error:
             raise error.at(error.position or statement.name.pos or None) from None
-
-
-class CreateViewAction(Action):
-    """CREATE VIEW: its text, expanded where it is used."""
-
-    transactional: ClassVar[bool] = False
-
-    def __init__(self, session: Session, statement: s.CreateView, sql: str) -> None:
-        super().__init__(session)
-        self.statement = statement
-        session.catalog.taken(statement.name, False)
-        if statement.or_replace or statement.temporary:
-            what = "CREATE OR REPLACE VIEW" if statement.or_replace else "CREATE TEMPORARY VIEW"
-            raise not_supported(f"{what} is not supported yet", position=statement.name.pos or None)
-        schema, name = session.catalog.creation_name(statement.name)
-        planned = plan_query(statement.query, session.catalog)
-        session.check_accesses(planned.accesses)
-        refuse_temporary(session, planned)
-        self.relation = StoredRelation(
-            oid=0,
-            schema=schema,
-            name=name,
-            kind="view",
-            owner=session.role.name,
-            columns=output_columns(planned.columns, statement.columns),
-            sql=sql,
-            query=statement.query_text,
-            search_path=session.search_path,
-            settings=session.reading_settings(),
-            created=session.now(),
-            depends_on=planned.dependencies,
-        )
-
-    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "CREATE VIEW")
-        async with self.database.ddl:
-            catalog = self.database.catalog
-            catalog.check_free(self.relation.schema, self.relation.name, self.statement.name.pos or None)
-            catalog.create(replace(self.relation, oid=catalog.new_oid()))
-        return Result("CREATE VIEW")
 
 
 def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[StoredColumn, ...]:

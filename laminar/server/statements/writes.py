@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from laminar._native.rowindex import group_rows
 from laminar.catalog.sequences import definition_of
 from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNIQUE_VIOLATION, PgError
 from laminar.pgwire.backend import Field, Result
-from laminar.server import dml
+from laminar.server import dml, guc
 from laminar.server.commit import PendingCommit
 from laminar.server.reading import live_stores, scans, take_snapshots
 from laminar.server.session import Session
@@ -80,7 +81,7 @@ class WriteAction(Action):
         if alone:
             transaction.release_turn()
             if turn.locked():
-                await transaction.take_turn(turn)
+                await self._take_turn(turn)
         keyed = self.bound.relation.primary_key or self.database.catalog.uniques_of(oid)
         guarded = bool(keyed) or not isinstance(self.bound, BoundInsert)
         for attempt in range(_ATTEMPTS):
@@ -91,7 +92,7 @@ class WriteAction(Action):
                     transaction.add(self.bound.relation.oid, effect.change)
                 if alone and guarded:
                     # nobody with a statement of his own comes between this check and the commit's
-                    await transaction.take_turn(turn)
+                    await self._take_turn(turn)
                 # The commit checks again; told now, the error belongs to this statement.
                 PendingCommit(self.database, transaction).check()
             except PgError as error:
@@ -103,12 +104,23 @@ class WriteAction(Action):
                     raise
                 # A statement of its own sees what was committed before it, as in PostgreSQL: again,
                 # one session at a time so that each gets its turn.
-                await transaction.take_turn(turn)
+                await self._take_turn(turn)
                 transaction.view = None
                 await self.database.coordinator.flush()
                 continue
             break
         return self._result(effect.count, returned)
+
+    async def _take_turn(self, turn: asyncio.Lock) -> None:
+        """Wait for the others, lock_timeout at most."""
+        transaction = self.session.transaction
+        assert transaction is not None
+        limit = guc.milliseconds("lock_timeout", self.session.settings["lock_timeout"])
+        try:
+            async with asyncio.timeout(limit / 1000 if limit else None):
+                await transaction.take_turn(turn)
+        except TimeoutError:
+            raise PgError("55P03", "canceling statement due to lock timeout") from None
 
     def _result(self, count: int, returned: pa.RecordBatch | None) -> Result:
         verb = {BoundInsert: "INSERT 0", BoundUpdate: "UPDATE", BoundDelete: "DELETE"}[type(self.bound)]

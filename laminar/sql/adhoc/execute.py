@@ -7,6 +7,7 @@ grouping, windows and set operations number rows by their keys and work a column
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -43,6 +44,18 @@ class Limits:
 
 
 @dataclass(slots=True)
+class NodeStatistics:
+    """What a node of a plan did: its inputs' time is in its own."""
+
+    seconds: float = 0.0
+    rows: int = 0
+    batches: int = 0
+
+
+Statistics = dict[int, NodeStatistics]
+
+
+@dataclass(slots=True)
 class Execution:
     """One run of one plan. Used by one thread; ``cancelled`` may be set by any."""
 
@@ -50,13 +63,18 @@ class Execution:
     env: Env
     limits: Limits = field(default_factory=Limits)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    #: by identity of a node, when somebody wants to know
+    statistics: Statistics | None = None
 
     def run(self, plan: Plan) -> Batches:
         """The plan's rows; columns by position."""
         handler = _HANDLERS.get(type(plan))
         if handler is None:
             raise PgError(INTERNAL_ERROR, f"no execution for {type(plan).__name__}")
-        for batch in handler(self, plan):
+        rows = handler(self, plan)
+        if self.statistics is not None:
+            rows = _measured(rows, self.statistics.setdefault(id(plan), NodeStatistics()))
+        for batch in rows:
             if self.cancelled.is_set():
                 raise PgError(QUERY_CANCELED, "canceling statement due to user request")
             yield batch
@@ -89,6 +107,19 @@ class Execution:
     def constant(self, expr: Expr) -> Any:
         """The value of an expression without columns."""
         return self.evaluate((expr,), (), batches.make([], 1))[0][0].as_py()
+
+
+def _measured(rows: Batches, into: NodeStatistics) -> Batches:
+    """The same batches; their number, rows and time (with that of what they come from) are noted."""
+    while True:
+        started = time.perf_counter()
+        batch = next(rows, None)
+        into.seconds += time.perf_counter() - started
+        if batch is None:
+            return
+        into.batches += 1
+        into.rows += batch.num_rows
+        yield batch
 
 
 def _scan(run: Execution, plan: logical.Scan) -> Batches:

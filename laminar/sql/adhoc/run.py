@@ -12,7 +12,7 @@ import pyarrow as pa
 from laminar.engine.serving import Snapshot
 from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches
-from laminar.sql.adhoc.execute import OUTPUT_ROWS, Execution, Limits, Sources
+from laminar.sql.adhoc.execute import OUTPUT_ROWS, Execution, Limits, Sources, Statistics
 from laminar.sql.adhoc.indexread import AT_ONCE, Indexes, lookup
 from laminar.sql.adhoc.pointread import Stores, narrowed
 from laminar.sql.evaluator import Env
@@ -34,6 +34,7 @@ async def run(
     limits: Limits | None = None,
     stores: Stores | None = None,
     indexes: Indexes | None = None,
+    statistics: Statistics | None = None,
 ) -> AsyncIterator[pa.RecordBatch]:
     """The rows of a query, ``columns`` by position, at most 65,536 per batch.
 
@@ -60,7 +61,7 @@ async def run(
             candidates = asked.rows()
             at_once = candidates.num_rows <= AT_ONCE
             sources = _instead(sources, asked.relation, candidates)
-    execution = Execution(sources, env, limits or Limits())
+    execution = Execution(sources, env, limits or Limits(), statistics=statistics)
     rows = _output(execution, plan, columns)
     if at_once:
         for batch in rows:
