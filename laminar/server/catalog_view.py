@@ -327,6 +327,32 @@ class SessionCatalog(StoredCatalog):
         relation = self.database.catalog.relations.get(self.parse_reg(table, REGCLASS))
         return None if relation is None else serial_sequence(self._session, relation, column)
 
+    def signal_session(self, process_id: int, terminate: bool) -> bool:
+        """pg_cancel_backend() and pg_terminate_backend(): whether there is such a session. Raises 42501."""
+        database = self.database
+        other = next((s for s in database.sessions if s.client.process_id == process_id), None)
+        if other is None:
+            return False
+        me, them = self._session.role, database.catalog.roles.get(other.authenticated)
+        if them is not None and them.superuser and not me.superuser:
+            what = "terminate superuser process" if terminate else "cancel superuser query"
+            raise PgError("42501", f"must be a superuser to {what}")
+        if not privileges.owns(database.catalog, me.name, other.authenticated):
+            what = "process is being terminated" if terminate else "query is being canceled"
+            raise PgError(
+                "42501", f"must be a member of the role whose {what} or member of pg_signal_backend"
+            )
+        if terminate:
+            error = PgError("57P01", "terminating connection due to administrator command")
+            self._session.loop.call_soon_threadsafe(other.client.terminate, error)
+        else:
+            self._session.loop.call_soon_threadsafe(other.cancel)
+        return True
+
+    def listening(self) -> list[str]:
+        """pg_listening_channels()."""
+        return self.database.channels.of(self._session)
+
     def notify(self, channel: str, payload: str) -> None:
         """pg_notify()."""
         check_notification(channel, payload)

@@ -31,6 +31,8 @@ class PendingCommit:
         self.seen = (
             transaction.view.epoch if transaction.view is not None else database.coordinator.store.epoch
         )
+        #: how many changes of the transaction are in it
+        self.covers = len(transaction.changes)
         by_relation: dict[int, list[Change]] = {}
         for oid, change in transaction.changes:
             by_relation.setdefault(oid, []).append(change)

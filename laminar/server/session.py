@@ -70,6 +70,7 @@ class Session:
     def __init__(self, database: Database, role: Role, client: Client) -> None:
         self.database = database
         self.client = client
+        self.loop = asyncio.get_running_loop()
         #: who logged in
         self.authenticated = role.name
         self.settings = guc.defaults()
@@ -297,7 +298,9 @@ class Session:
         if not transaction.changes:
             return
         durable = self.settings["synchronous_commit"] != "off"
-        commit = PendingCommit(self.database, transaction)
+        commit = transaction.pending
+        if commit is None or commit.covers != len(transaction.changes):
+            commit = PendingCommit(self.database, transaction)
         # Not cancellable: once accepted, the client must not be told that it was not.
         accepting = asyncio.ensure_future(self.database.coordinator.commit(commit.changes, durable, commit))
         self.database.committing.add(commit)

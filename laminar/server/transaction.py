@@ -13,6 +13,7 @@ from laminar.server.notifications import Notifications
 
 if TYPE_CHECKING:
     from laminar.engine.serving import EpochView
+    from laminar.server.commit import PendingCommit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Transaction:
     until_end: dict[str, str] = field(default_factory=dict)
     #: BEGIN READ ONLY
     read_only: bool = False
+    #: the changes as the last statement checked them
+    pending: PendingCommit | None = None
     _writes: dict[int, Writes] = field(default_factory=dict)
     _turn: asyncio.Lock | None = None
 
@@ -86,6 +89,7 @@ class Transaction:
 
     def undo_to(self, count: int) -> None:
         """Forget all changes but the first ``count``."""
+        self.pending = None
         for oid, _ in self.changes[count:]:
             self._writes.pop(oid, None)
         del self.changes[count:]

@@ -58,3 +58,16 @@ def test_idle_sessions_are_ended(laminar: LaminarServer):
         time.sleep(0.6)
         with pytest.raises(errors.IdleInTransactionSessionTimeout):
             connection.execute("SELECT 1")
+
+
+def test_sessions_are_cancelled_and_ended_by_others(laminar: LaminarServer) -> None:
+    with laminar.connect() as one, laminar.connect() as other:
+        pid = other.info.backend_pid
+        assert one.execute("SELECT pg_cancel_backend(%s)", (pid,)).fetchone() == (True,)
+        assert one.execute("SELECT pg_terminate_backend(999999)").fetchone() == (False,)
+        assert one.execute("SELECT pg_terminate_backend(%s)", (pid,)).fetchone() == (True,)
+        with pytest.raises(psycopg.OperationalError):
+            other.execute("SELECT 1")
+            other.execute("SELECT 1")
+        one.execute("LISTEN here")
+        assert one.execute("SELECT * FROM pg_listening_channels()").fetchall() == [("here",)]

@@ -94,7 +94,8 @@ class WriteAction(Action):
                     # nobody with a statement of his own comes between this check and the commit's
                     await self._take_turn(turn)
                 # The commit checks again; told now, the error belongs to this statement.
-                PendingCommit(self.database, transaction).check()
+                transaction.pending = PendingCommit(self.database, transaction)
+                transaction.pending.check()
             except PgError as error:
                 transaction.undo_to(before)
                 seen = transaction.view.epoch if transaction.view is not None else 0

@@ -53,6 +53,7 @@ _KERNELS: Final[dict[str, Kernel]] = {}
 _MODULES: Final = (
     "arithmetic",
     "arrays",
+    "backends",
     "booleans",
     "bytea",
     "casts",
