@@ -145,12 +145,23 @@ class OrderedStrings {
             tree_.descend({UINT64_MAX, UINT64_MAX, above, 1}, take);
         }
     }
+    // Calls f(key, weight) for keys from low on, or for keys below high downwards, while it returns true.
+    template <class F> void from(const std::string& low, F f) const {
+        const StringKey k(reinterpret_cast<const uint8_t*>(low.data()), low.size());
+        tree_.ascend(k.key, Text<F>{f});
+    }
+    template <class F> void below(const std::string& high, F f) const {
+        const StringKey k(reinterpret_cast<const uint8_t*>(high.data()), high.size());
+        tree_.descend(k.key, Text<F>{f});
+    }
     // Weights of the keys changed since checkpointed(), null when gone.
-    bool changes(Table::Place& place, BatchBuilder& out) {
+    bool changes(Table::Place& place, BatchBuilder& out, const std::string& prefix = {}) {
         size_t bytes = 0;
+        std::string name;
         touched_.changes(place, [&](const uint8_t* key, uint32_t n, const uint8_t*, uint32_t) {
             const int64_t weight = get(key, n);
-            out.columns[0].var(key, n);
+            name.assign(prefix).append(reinterpret_cast<const char*>(key), n);
+            out.columns[0].var(name.data(), name.size());
             if (weight) out.columns[1].var(&weight, 8);
             else out.columns[1].null();
             bytes += n + 24;
@@ -167,6 +178,15 @@ class OrderedStrings {
     size_t bytes() const { return arena_.used(); }
 
   private:
+    template <class F> struct Text {
+        F& f;
+        std::string text{};
+        bool operator()(const BTree::Entry& e) {
+            StringKey::restore(e, text);
+            return f(text, e.weight);
+        }
+    };
+
     Arena arena_;
     BTree tree_;
     Table touched_;

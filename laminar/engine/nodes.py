@@ -279,6 +279,27 @@ class HashJoin:
 
 
 @dataclass(frozen=True, slots=True)
+class AsofJoin:
+    """Joins each left row with the right row of equal keys that is nearest in time, on one side of it.
+
+    Output columns: left's, then right's; ``padded`` (LEFT) with nulls where there is none. Of several at
+    one time the stream key decides. Earlier results are corrected when the right side changes.
+    """
+
+    id: int
+    left: Node
+    right: Node
+    left_keys: tuple[int, ...]
+    right_keys: tuple[int, ...]
+    #: columns compared: left ``comparison`` right
+    left_time: int
+    right_time: int
+    comparison: Literal[">=", ">", "<=", "<"]
+    padded: bool
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
 class EmitGate:
     """Holds rows back until W >= end + lateness; in mode watermark until W >= end (EMIT where not fused)."""
 
@@ -346,6 +367,7 @@ Node = Union[
     OverWindow,
     GroupReduce,
     HashJoin,
+    AsofJoin,
     EmitGate,
     EmitEvery,
     Materialize,

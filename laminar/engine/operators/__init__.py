@@ -7,6 +7,7 @@ change over reactors.
 from __future__ import annotations
 
 from laminar.engine.nodes import (
+    AsofJoin,
     Constant,
     EmitEvery,
     EmitGate,
@@ -36,6 +37,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     Raises:
         PgError: 0A000 or 42883 for what the node asks for and no operator can do.
     """
+    from laminar.engine.operators.asof_join import AsofJoinOperator
     from laminar.engine.operators.constant import ConstantOperator
     from laminar.engine.operators.emit_every import EmitEveryOperator
     from laminar.engine.operators.emit_gate import EmitGateOperator
@@ -71,6 +73,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return OverWindowOperator(node, context)
         case GroupReduce():
             return GroupReduceOperator(node, context)
+        case AsofJoin():
+            return AsofJoinOperator(node, context)
         case HashJoin():
             return HashJoinOperator(node, context)
         case EmitGate():

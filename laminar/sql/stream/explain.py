@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from laminar.engine.nodes import (
+    AsofJoin,
     Constant,
     EmitEvery,
     EmitGate,
@@ -74,6 +75,10 @@ def _head(node: Node, names: dict[int, str]) -> str:
             calls = ", ".join(_window_call(c) for c in node.calls)
             by = f" by ({_ids(node.keys)})" if node.keys else ""
             return f"OverWindow{by} [{calls}]{_closing(node)}"
+        case AsofJoin():
+            pairs = [f"#{a} = #{b}" for a, b in zip(node.left_keys, node.right_keys, strict=True)]
+            nearest = f"nearest #{node.left_time} {node.comparison} #{node.right_time}"
+            return f"AsofJoin{' left' if node.padded else ''} on {' and '.join([*pairs, nearest])}"
         case HashJoin():
             return _join(node)
         case EmitGate():

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
 def join(planner: Planner, node: logical.Join) -> Node:
     """A HashJoin with both inputs exchanged by the join's keys."""
-    if node.temporal is not None or node.asof is not None:
-        what = "temporal" if node.temporal is not None else "ASOF"
-        raise not_supported(f"{what} joins are not supported in materialized views yet")
+    if node.temporal is not None:
+        raise not_supported("temporal joins are not supported in materialized views yet")
+    if node.asof is not None:
+        from laminar.sql.stream.asof import asof_join
+
+        return asof_join(planner, node)
     if node.condition is not None:
         legality.check_expression(node.condition)
     kind = "inner" if node.kind == "cross" else node.kind
@@ -29,9 +32,9 @@ def join(planner: Planner, node: logical.Join) -> Node:
     conditions = conjuncts(node.condition)
     judges = may_bound(node.left.columns, node.right.columns, conditions, equal=planner.judges)
     left, right = planner.build_below(node.left, judges), planner.build_below(node.right, judges)
-    pairs, null_safe, rest = _split(node, left, right)
-    left, left_keys = _with_keys(planner, left, [pair[0] for pair in pairs])
-    right, right_keys = _with_keys(planner, right, [pair[1] for pair in pairs])
+    pairs, null_safe, rest = split(node, left, right)
+    left, left_keys = with_keys(planner, left, [pair[0] for pair in pairs])
+    right, right_keys = with_keys(planner, right, [pair[1] for pair in pairs])
     if kind in ("semi", "anti"):
         right = _narrowed(planner, right, right_keys, columns_of(*rest))
     keys = [pair for n, pair in enumerate(zip(left_keys, right_keys, strict=True)) if n not in null_safe]
@@ -117,7 +120,7 @@ def _key(
     return (*a.key, *b.key)
 
 
-def _split(
+def split(
     node: logical.Join, left: Node, right: Node
 ) -> tuple[list[tuple[Expr, Expr]], list[int], list[Expr]]:
     """Equalities between the sides, which of them match nulls, and the other conditions."""
@@ -149,13 +152,13 @@ def _split(
 def _equality(part: Expr) -> tuple[Expr, Expr] | None:
     """Both sides of ``a = b`` or ``a IS NOT DISTINCT FROM b``, brought to one type."""
     if isinstance(part, Call) and len(part.args) == 2 and part.function.symbol in EQUALITIES:
-        return _same_type(part.args[0], part.args[1])
+        return same_type(part.args[0], part.args[1])
     if isinstance(part, Distinct) and part.negated and part.equals.symbol in EQUALITIES:
-        return _same_type(part.left, part.right)
+        return same_type(part.left, part.right)
     return None
 
 
-def _same_type(a: Expr, b: Expr) -> tuple[Expr, Expr] | None:
+def same_type(a: Expr, b: Expr) -> tuple[Expr, Expr] | None:
     """Cast integers of different widths to the wider; None when types differ otherwise."""
     if a.type.storage == b.type.storage:
         return a, b
@@ -165,7 +168,7 @@ def _same_type(a: Expr, b: Expr) -> tuple[Expr, Expr] | None:
     return coerce(a, target, "implicit", None), coerce(b, target, "implicit", None)
 
 
-def _with_keys(planner: Planner, node: Node, keys: list[Expr]) -> tuple[Node, tuple[int, ...]]:
+def with_keys(planner: Planner, node: Node, keys: list[Expr]) -> tuple[Node, tuple[int, ...]]:
     """Add a hidden column for every key that is no bare, storage-equal column."""
     ids: list[int] = []
     extra: list[tuple[Column, Expr]] = []

@@ -45,3 +45,4 @@ SELECT k, v, count(*), grouping(k) FROM t GROUP BY ROLLUP (k, v);
 SELECT k, count(DISTINCT f) AS a, sum(DISTINCT f) FILTER (WHERE v > 1) AS b, count(*) AS n, max(v) AS m FROM t GROUP BY k;
 SELECT count(DISTINCT k) AS a, count(*) AS n FROM t;
 SELECT window_end, count(DISTINCT k) AS a FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '10 seconds';
+SELECT a.k, b.v FROM s a ASOF LEFT JOIN s b MATCH_CONDITION (b.at <= a.at) ON a.k = b.k;

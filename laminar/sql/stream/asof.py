@@ -1,0 +1,84 @@
+"""ASOF joins: equalities between the sides, and one inequality that picks the nearest row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from laminar.engine.nodes import AsofJoin, Node, Properties
+from laminar.errors import not_supported
+from laminar.sql import plan as logical
+from laminar.sql.expressions import columns_of
+from laminar.sql.plan import Call, Expr
+from laminar.sql.stream import joining, legality
+
+if TYPE_CHECKING:
+    from laminar.sql.stream.planner import Planner
+
+Comparison = Literal[">=", ">", "<=", "<"]
+_COMPARISONS: dict[str, Comparison] = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_MIRRORED: dict[Comparison, Comparison] = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
+
+
+def asof_join(planner: Planner, node: logical.Join) -> Node:
+    """An AsofJoin with both inputs exchanged by its keys.
+
+    Raises:
+        PgError: 0A000 for conditions besides equalities and the one inequality.
+    """
+    for expr in (node.condition, node.asof):
+        legality.check_expression(expr)
+    left, right = planner.build_below(node.left, False), planner.build_below(node.right, False)
+    pairs, null_safe, rest = joining.split(node, left, right)
+    if rest or null_safe:
+        raise not_supported(
+            "an ASOF join's condition can only be equalities between its sides",
+            hint="Filter the inputs in subqueries.",
+            position=legality.position(rest[0] if rest else node.condition),
+        )
+    a, comparison, b = _match_condition(node, left, right)
+    left, left_ids = joining.with_keys(planner, left, [*(pair[0] for pair in pairs), a])
+    right, right_ids = joining.with_keys(planner, right, [*(pair[1] for pair in pairs), b])
+    left, right = planner.exchange(left, left_ids[:-1]), planner.exchange(right, right_ids[:-1])
+    of_left, of_right = left.properties, right.properties
+    carried: set[int] = set()
+    for i, j in zip(left_ids[:-1], right_ids[:-1], strict=True):
+        if i in of_left.watermarks and j in of_right.watermarks:
+            carried |= {i, j}
+    properties = Properties(
+        columns=of_left.columns + of_right.columns,
+        key=of_left.key,
+        partitioning=of_left.partitioning,
+        watermarks=frozenset(carried),
+    )
+    return AsofJoin(
+        planner.node_id(),
+        left,
+        right,
+        left_ids[:-1],
+        right_ids[:-1],
+        left_ids[-1],
+        right_ids[-1],
+        comparison,
+        node.kind == "left",
+        properties,
+    )
+
+
+def _match_condition(node: logical.Join, left: Node, right: Node) -> tuple[Expr, Comparison, Expr]:
+    """What is compared, the left side first."""
+    condition = node.asof
+    lefts, rights = ({c.id for c in side.properties.columns} for side in (left, right))
+    if isinstance(condition, Call) and len(condition.args) == 2:
+        comparison = _COMPARISONS.get(condition.function.symbol[-2:])
+        sides = joining.same_type(*condition.args)
+        if comparison is not None and sides is not None:
+            a, b = sides
+            if columns_of(a) and columns_of(b):
+                if columns_of(a) <= lefts and columns_of(b) <= rights:
+                    return a, comparison, b
+                if columns_of(a) <= rights and columns_of(b) <= lefts:
+                    return b, _MIRRORED[comparison], a
+    raise not_supported(
+        "an ASOF join needs a comparison of its sides by <, <=, > or >=",
+        position=legality.position(condition),
+    )
