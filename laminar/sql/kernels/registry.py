@@ -9,10 +9,14 @@ functions the evaluator deals with null scalars; nulls inside arrays are the ker
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from laminar.errors import not_supported
 from laminar.sql.plan import Function
@@ -120,7 +124,39 @@ def _load() -> None:
 def find(symbol: str) -> Kernel | None:
     """The kernel of a symbol, None when the function is not implemented."""
     _load()
-    return _KERNELS.get(symbol)
+    return _KERNELS.get(_base(symbol)[0])
+
+
+#: marks a function that yields one column of a set-returning function's rows
+_PART: Final = "\0"
+#: the part that numbers the rows
+ORDINALITY: Final = -1
+
+
+def part_of(function: Function, column: int) -> Function:
+    """The function whose sets are one column of ``function``'s, or with :data:`ORDINALITY` numbers."""
+    return replace(function, symbol=f"{function.symbol}{_PART}{column}")
+
+
+def _base(symbol: str) -> tuple[str, int | None]:
+    base, marked, column = symbol.partition(_PART)
+    return base, int(column) if marked else None
+
+
+def _picking(run: Run, column: int) -> Run:
+    def pick(*args: Any) -> Any:
+        lists = run(*args)
+        flat = lists.flatten()
+        lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        ends = np.cumsum(lengths)
+        offsets = np.concatenate([np.zeros(1, dtype=np.int64), ends])
+        if column == ORDINALITY:
+            values = pa.array(np.arange(len(flat)) - np.repeat(ends - lengths, lengths) + 1)
+        else:
+            values = flat.flatten()[column] if pa.types.is_struct(flat.type) else flat
+        return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+    return pick
 
 
 def returns_set(function: Function) -> bool:
@@ -153,6 +189,9 @@ def bind(
         from laminar.sql.routines import kernel_run
 
         run = kernel_run(function, args, result)
+        column = _base(function.symbol)[1]
+        if column is not None:
+            run = _picking(run, column)
         return Kernel(lambda _signature: run, rows=True, sets=function.routine.returns_set), run
     found = find(function.symbol)
     if found is None:
@@ -162,4 +201,6 @@ def bind(
         message = f"function {shown} is not supported"
         hint = "PostgreSQL has this function, Laminar does not yet."
         raise not_supported(message, hint=hint, position=position or None)
-    return found, found.build(Signature(function.symbol, args, result))
+    symbol, column = _base(function.symbol)
+    run = found.build(Signature(symbol, args, result))
+    return found, run if column is None else _picking(run, column)

@@ -91,7 +91,9 @@ def _set(
                 from_python(part, type_, env.settings, function.name)
                 for part, (_, type_) in zip(parts, outputs, strict=True)
             ]
-            values: pa.Array = pa.StructArray.from_arrays(arrays, [name for name, _ in outputs])
+            values: pa.Array = arrays[0]
+            if len(outputs) > 1:
+                values = pa.StructArray.from_arrays(arrays, [name for name, _ in outputs])
         else:
             values = from_python(flat, result, env.settings, function.name)
         return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)

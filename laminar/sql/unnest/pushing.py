@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from laminar.errors import PgError, not_supported
 from laminar.sql import plan as p
 from laminar.sql.expressions import conjunction, conjuncts, rewrite, walk
+from laminar.sql.kernels.registry import ORDINALITY, part_of
 from laminar.sql.resolve import make_operator, resolve_function, resolve_operator
 from laminar.sql.rewrite.folding import fold
 from laminar.sql.trees import (
@@ -370,29 +371,17 @@ class Pushing:
         keys = domain.keys(stands_for)
         result = Pushed(values, keys, stands_for)
         outputs = plan.columns[:-1] if plan.ordinality else plan.columns
-        if len(outputs) != 1 or (plan.ordinality and plan.function.name != "unnest"):
-            raise not_supported(
-                f"{plan.function.name} with several columns cannot depend on other FROM items yet",
-                position=plan.position or None,
-            )
         args = tuple(result.bind(arg) for arg in plan.args)
-        exprs: list[p.Expr] = [p.Call(plan.function, args, outputs[0].type, plan.position)]
+
+        def call(function: p.Function, column: p.Column) -> p.Expr:
+            return p.Call(function, args, column.type, plan.position)
+
+        if len(outputs) == 1:
+            exprs = [call(plan.function, outputs[0])]
+        else:
+            exprs = [call(part_of(plan.function, i), column) for i, column in enumerate(outputs)]
         if plan.ordinality:
-            size = resolve_function("cardinality", None, [args[0].type]).function
-            one = p.Const(1, PgType(23))
-            series = resolve_function("generate_series", None, [PgType(23), PgType(23)]).function
-            count = p.Call(series, (one, p.Call(size, args, PgType(23))), PgType(23))
-            number = self.column("number", PgType(23))
-            inner = p.ProjectSet(
-                values, (*refs(values.columns), *exprs, count), (*values.columns, *outputs, number)
-            )
-            widened = make_operator("+", ref(number), p.Const(0, _BIGINT))
-            plan_ = p.Project(
-                inner,
-                (*refs(values.columns), *refs(outputs), widened),
-                (*values.columns, *plan.columns),
-            )
-            return replace(result, plan=plan_)
+            exprs.append(call(part_of(plan.function, ORDINALITY), plan.columns[-1]))
         sets = p.ProjectSet(values, (*refs(values.columns), *exprs), (*values.columns, *plan.columns))
         return replace(result, plan=sets)
 
