@@ -30,12 +30,27 @@ DATE, TIME, TIMESTAMP, TIMESTAMPTZ, INTERVAL, NUMERIC = 1082, 1083, 1114, 1184, 
 REGCLASS, REGTYPE, REGPROC, UUID, RECORD, VOID, JSONB = 2205, 2206, 24, 2950, 2249, 2278, 3802
 #: constants only: no column has it
 JSONPATH = 4072
+REGPROCEDURE, REGOPER, REGOPERATOR, REGNAMESPACE, REGROLE, REGCOLLATION = 2202, 2203, 2204, 4089, 4096, 4191
+REGCONFIG, REGDICTIONARY = 3734, 3769
+#: types of PostgreSQL's catalogs; the vectors are arrays that begin at 0 and are written without braces
+INT2VECTOR, TID, XID, CID, OIDVECTOR, PG_NODE_TREE, ACLITEM, PG_LSN = 22, 27, 28, 29, 30, 194, 1033, 3220
+INET, CSTRING, ANYARRAY = 869, 2275, 2277
+PG_NDISTINCT, PG_DEPENDENCIES, PG_MCV_LIST = 3361, 3402, 5017
+#: oids whose text is the name of a catalog object
+REG_TYPES: Final = frozenset(
+    {REGCLASS, REGTYPE, REGPROC, REGPROCEDURE, REGOPER, REGOPERATOR, REGNAMESPACE, REGROLE, REGCOLLATION,
+     REGCONFIG, REGDICTIONARY}
+)  # fmt: skip
+VECTORS: Final = frozenset({INT2VECTOR, OIDVECTOR})
 
 #: interval: little-endian months int32, days int32, microseconds int64
 INTERVAL_STORAGE: Final = pa.binary(16)
 #: unconstrained numeric: order-preserving digits, then the display scale (docs/types.md)
 NUMERIC_STORAGE: Final = pa.binary()
 
+_TEXTS: Final = (
+    TID, PG_NODE_TREE, ACLITEM, PG_LSN, INET, CSTRING, ANYARRAY, PG_NDISTINCT, PG_DEPENDENCIES, PG_MCV_LIST,
+)  # fmt: skip
 _STORAGE: Final[dict[int, pa.DataType]] = {
     BOOL: pa.bool_(),
     BYTEA: pa.binary(),
@@ -59,11 +74,12 @@ _STORAGE: Final[dict[int, pa.DataType]] = {
     TIMESTAMPTZ: pa.timestamp("us", tz="UTC"),
     INTERVAL: INTERVAL_STORAGE,
     UUID: pa.binary(16),
-    REGCLASS: pa.uint32(),
-    REGTYPE: pa.uint32(),
-    REGPROC: pa.uint32(),
     VOID: pa.string(),
     JSONPATH: pa.string(),
+    XID: pa.uint32(),
+    CID: pa.uint32(),
+    **{oid: pa.string() for oid in _TEXTS},
+    **dict.fromkeys(REG_TYPES, pa.uint32()),
 }
 
 #: element type -> its array type
@@ -93,8 +109,22 @@ ARRAY_OF: Final[dict[int, int]] = {
     REGCLASS: 2210,
     REGTYPE: 2211,
     REGPROC: 1008,
+    REGPROCEDURE: 2207,
+    REGOPER: 2208,
+    REGOPERATOR: 2209,
+    REGNAMESPACE: 4090,
+    REGROLE: 4097,
+    REGCOLLATION: 4192,
+    REGCONFIG: 3735,
+    REGDICTIONARY: 3770,
+    XID: 1011,
+    ACLITEM: 1034,
+    CSTRING: 1263,
 }
-ELEMENT_OF: Final[dict[int, int]] = {array: element for element, array in ARRAY_OF.items()}
+ELEMENT_OF: Final[dict[int, int]] = {array: element for element, array in ARRAY_OF.items()} | {
+    INT2VECTOR: INT2,
+    OIDVECTOR: OID,
+}
 
 _SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB})
 

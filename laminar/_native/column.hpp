@@ -165,6 +165,13 @@ class ColumnView {
     void array_text(int64_t i, const Settings& s, std::string& out) const {
         auto [from, to] = elements(i);
         std::string item;
+        if (type_.is_vector()) {
+            for (int64_t k = from; k < to; k++) {
+                if (k > from) out.push_back(' ');
+                child_->text(k, s, out);
+            }
+            return;
+        }
         out.push_back('{');
         for (int64_t k = from; k < to; k++) {
             if (k > from) out.push_back(',');
@@ -192,11 +199,12 @@ class ColumnView {
         auto [from, to] = elements(i);
         bool nulls = false;
         for (int64_t k = from; k < to; k++) nulls |= child_->is_null(k);
-        put_be<int32_t>(out, from < to ? 1 : 0);
+        const bool vector = type_.is_vector();
+        put_be<int32_t>(out, from < to || vector ? 1 : 0);
         put_be<int32_t>(out, nulls ? 1 : 0);
         put_be<uint32_t>(out, type_.element_oid);
-        if (from == to) return;
-        put_be<int32_t>(out, int32_t(to - from)), put_be<int32_t>(out, 1);
+        if (from == to && !vector) return;
+        put_be<int32_t>(out, int32_t(to - from)), put_be<int32_t>(out, vector ? 0 : 1);
         for (int64_t k = from; k < to; k++) {
             if (child_->is_null(k)) {
                 put_be<int32_t>(out, -1);
@@ -491,6 +499,22 @@ inline void ColumnBuilder::array_text(std::string_view text, const Settings& set
         fail("22P02", "malformed array literal: \"" + std::string(text) + "\"", detail);
     };
     std::string_view s = trim(text);
+    if (type_.is_vector()) {
+        const int64_t before = child_->length();
+        try {
+            while (!s.empty()) {
+                size_t end = 0;
+                while (end < s.size() && !is_space(s[end])) end++;
+                child_->append_text(s.substr(0, end), set);
+                s = trim(s.substr(end));
+            }
+        } catch (...) {
+            child_->truncate(before);
+            throw;
+        }
+        end_array();
+        return;
+    }
     if (!s.empty() && s[0] == '[') {
         size_t eq = s.find('=');
         if (eq == std::string_view::npos || s.substr(0, 3) != "[1:" || s.find('[', 1) < eq)

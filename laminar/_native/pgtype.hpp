@@ -25,6 +25,9 @@ struct Type {
     int32_t precision = 0;      // Decimal only
     int32_t scale = 0;          // Decimal only
 
+    // int2vector and oidvector: arrays that begin at 0, in text "1 2 3"
+    bool is_vector() const { return oid == 22 || oid == 30; }
+
     Type element_type() const {
         Type t;
         t.kind = element, t.oid = element_oid, t.typmod = typmod;
@@ -43,12 +46,22 @@ inline constexpr ArrayOid kTypes[] = {
     {1186, 1187, Kind::Interval}, {1700, 1231, Kind::Numeric}, {2950, 2951, Kind::Uuid},
     {3802, 3807, Kind::Jsonb}, {2205, 2210, Kind::Oid}, {2206, 2211, Kind::Oid}, {24, 1008, Kind::Oid},
     {2278, 0, Kind::Text},
+    // what only catalogs have: other names for oids, texts without a binary form of their own
+    {28, 1011, Kind::Oid}, {29, 1012, Kind::Oid}, {2202, 2207, Kind::Oid}, {2203, 2208, Kind::Oid},
+    {2204, 2209, Kind::Oid}, {4089, 4090, Kind::Oid}, {4096, 4097, Kind::Oid}, {4191, 4192, Kind::Oid},
+    {3734, 3735, Kind::Oid}, {3769, 3770, Kind::Oid}, {27, 1010, Kind::Text}, {194, 0, Kind::Text},
+    {1033, 1034, Kind::Text}, {3220, 3221, Kind::Text}, {869, 1041, Kind::Text}, {2275, 1263, Kind::Text},
+    {2277, 0, Kind::Text}, {3361, 0, Kind::Text}, {3402, 0, Kind::Text}, {5017, 0, Kind::Text},
 };
 
 // precision 0: a numeric without fixed precision. Throws 0A000 for types that have no storage.
 inline Type make_type(uint32_t oid, int32_t typmod, int32_t precision, int32_t scale) {
     Type t;
     t.oid = oid, t.typmod = typmod;
+    if (oid == 22 || oid == 30) {
+        t.kind = Kind::Array, t.element = oid == 22 ? Kind::Int2 : Kind::Oid, t.element_oid = oid == 22 ? 21 : 26;
+        return t;
+    }
     for (const auto& entry : kTypes) {
         if (entry.element == oid) {
             t.kind = entry.kind;

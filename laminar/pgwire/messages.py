@@ -46,11 +46,13 @@ _TYPE_LENGTH: Final[dict[int, int]] = {
     t.TIMESTAMP: 8,
     t.TIMESTAMPTZ: 8,
     t.INTERVAL: 16,
-    t.REGCLASS: 4,
-    t.REGTYPE: 4,
-    t.REGPROC: 4,
+    **dict.fromkeys((*t.REG_TYPES, t.XID, t.CID), 4),
     t.UUID: 16,
     t.VOID: 4,
+    t.CSTRING: -2,
+    t.PG_LSN: 8,
+    t.TID: 6,
+    t.ACLITEM: 12,
 }
 
 

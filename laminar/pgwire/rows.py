@@ -57,7 +57,7 @@ class RowSender:
 
 
 #: types whose text form is a name in the catalog
-_NAMED: Final = frozenset({t.REGCLASS, t.REGTYPE, t.REGPROC})
+_NAMED: Final = t.REG_TYPES | {t.ARRAY_OF[oid] for oid in t.REG_TYPES}
 #: makes of a result's batch what is encoded
 Convert = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -69,7 +69,9 @@ def resolve_names(
     named = [i for i, pg_type in enumerate(types) if text[i] and pg_type.oid in _NAMED]
     if not named:
         return None, types
-    shown = [PgType(t.TEXT) if i in named else pg_type for i, pg_type in enumerate(types)]
+    shown = list(types)
+    for i in named:
+        shown[i] = PgType(t.ARRAY_OF[t.TEXT] if types[i].is_array else t.TEXT)
 
     def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = list(batch.columns)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from laminar.catalog.catalog import SYSTEM_SCHEMAS, index_attnums
 from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
@@ -17,17 +16,13 @@ from laminar.errors import (
     WRONG_OBJECT_TYPE,
     PgError,
 )
-from laminar.server import guc, privileges, sinks
+from laminar.server import guc, introspection, names, privileges, sinks
 from laminar.server.notifications import check_notification
 from laminar.server.sequences import serial_sequence
-from laminar.sql import facts
-from laminar.sql.binder import bind_type
 from laminar.sql.catalog_view import Attribute, Relation, Watermark
 from laminar.sql.facts import ProcFact
-from laminar.sql.parse import parse_type
 from laminar.sql.plan import Routine
-from laminar.sql.resolve import type_name
-from laminar.types import REGCLASS, REGTYPE, PgType
+from laminar.types import REGCLASS, PgType
 
 if TYPE_CHECKING:
     import numpy as np
@@ -257,54 +252,23 @@ class SessionCatalog(StoredCatalog):
     # --- what expressions ask: laminar.sql.evaluator's CatalogNames ----------------------
 
     def parse_reg(self, name: str, type_oid: int) -> int:
-        """The oid that text means as regclass, regtype or regproc; raises 42P01, 42704, 42883."""
-        if name.isdigit():
-            return int(name)
-        if type_oid == REGTYPE:
-            return bind_type(parse_type(name)).oid
-        parts = tuple(
-            quoted.replace('""', '"') if quoted else bare.lower()
-            for quoted, bare in re.findall(r'"((?:[^"]|"")+)"|([^".]+)', name)
-        ) or (name,)
-        if type_oid == REGCLASS:
-            found = self.relation(parts[-2] if len(parts) > 1 else None, parts[-1])
-            if found is None:
-                raise PgError(UNDEFINED_TABLE, f'relation "{name}" does not exist')
-            return found.oid
-        named = [fact.oid for fact in facts.functions_named(parts[-1])]
-        if len(named) != 1:
-            what = "does not exist" if not named else "is ambiguous"
-            raise PgError("42883" if not named else "42725", f'function "{name}" {what}')
-        return named[0]
+        """The oid that text means as regclass, regtype or the like; raises 42P01, 42704, 42883."""
+        return names.parse(self._session, name, type_oid)
 
     def format_reg(self, oid: int, type_oid: int) -> str:
         """The name of an oid; an unknown one as its digits."""
-        if type_oid == REGTYPE:
-            return type_name(PgType(oid)) if oid in facts.types() else str(oid)
-        if type_oid == REGCLASS:
-            found = self.relation_by_oid(oid)
-            if found is None:
-                return str(oid)
-            visible = self.relation(None, found.name)
-            return (
-                found.name if visible is not None and visible.oid == oid else f"{found.schema}.{found.name}"
-            )
-        fact = facts.function(oid)
-        return fact.name if fact is not None else str(oid)
+        return names.display(self._session, oid, type_oid)
 
-    def is_visible(self, oid: int) -> bool | None:
-        """pg_table_is_visible: None for an unknown oid."""
-        found = self.relation_by_oid(oid)
-        if found is None:
-            return None
-        visible = self.relation(None, found.name)
-        return visible is not None and visible.oid == oid
+    def answer(self, symbol: str, *args: Any) -> Any:
+        """A function about the catalog's objects, by its pg_proc.prosrc."""
+        return introspection.ANSWERS[symbol](self._session, *args)
 
     def role_name(self, oid: int) -> str:
         """pg_get_userbyid."""
-        roles = sorted(self.database.catalog.roles)
-        number = oid - 10
-        return roles[number] if 0 <= number < len(roles) else f"unknown (OID={oid})"
+        for role in self.database.catalog.roles.values():
+            if role.oid == oid:
+                return role.name
+        return f"unknown (OID={oid})"
 
     def next_values(self, oid: int, count: int) -> npt.NDArray[np.int64]:
         """nextval()."""
@@ -382,9 +346,7 @@ class SessionCatalog(StoredCatalog):
 
 
 def _system_relation(system: SystemRelation) -> Relation:
-    attributes = tuple(
-        Attribute(name, type_, i, False, None) for i, (name, type_) in enumerate(system.columns, 1)
-    )
+    attributes = tuple(Attribute(c.name, c.type, i, c.not_null) for i, c in enumerate(system.columns, 1))
     return Relation(
         oid=system.oid,
         schema=system.schema,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import re
+import time
 from typing import TYPE_CHECKING
 
 from laminar import logging
@@ -45,7 +46,9 @@ class Database:
         self.sessions: set[Session] = set()
         #: transactions that are no session's any more and not yet accepted
         self.committing: set[PendingCommit] = set()
-        self.system = SystemRelations(self)
+        self.system = SystemRelations()
+        #: when the server was started, microseconds since 1970
+        self.started = time.time_ns() // 1000
         #: one DDL statement at a time
         self.ddl = asyncio.Lock()
         #: stream plans of materialized views and sinks

@@ -69,7 +69,7 @@ async def take_snapshots(session: Session, plan: object) -> dict[int, Snapshot]:
 
 
 def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
-    system = session.database.system.snapshot(oid)
+    system = session.database.system.snapshot(oid, session)
     if system is not None:
         return system
     stored = session.database.catalog.relations.get(oid)

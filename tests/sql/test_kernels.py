@@ -10,6 +10,7 @@ import pytest
 
 from laminar.sql import facts, kernels
 from laminar.sql.evaluator import conversions
+from laminar.sql.kernels import introspection
 from tests.harness.postgres import Postgres
 from tests.sql import kernel_probe
 
@@ -25,7 +26,9 @@ NOT_COMPARABLE = {
 NOT_COMPARABLE |= {"current_user", "session_user", "current_database", "current_schema", "current_schemas"}
 NOT_COMPARABLE |= {"pg_backend_pid", "text_regclass", "to_regclass", "to_regtype", "show_config_by_name"}
 NOT_COMPARABLE |= {"show_config_by_name_missing_ok", "set_config_by_name"}
-NOT_COMPARABLE |= {"pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible", "pg_get_userbyid"}
+NOT_COMPARABLE |= {*introspection.SYMBOLS, *introspection.CONSTANTS, "pg_get_userbyid"}
+NOT_COMPARABLE |= {f"to_{kind}" for kind in ("regproc", "regprocedure", "regoper", "regoperator", "regrole")}
+NOT_COMPARABLE |= {"to_regnamespace", "to_regcollation"}
 # PostgreSQL cuts characters in two in its messages; test_fromtext has them
 NOT_COMPARABLE |= {"to_date", "to_timestamp"}
 #: functions that SQL cannot call by name

@@ -1,48 +1,197 @@
-"""The part of information_schema that holds what Laminar has (PostgreSQL, chapter 37)."""
+"""information_schema, filled where Laminar has the thing (PostgreSQL, chapter 37)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import DATABASE
+from laminar.catalog.objects import StoredRelation
+from laminar.catalog.system.pg_catalog import key_name, shown_default
+from laminar.sql import facts
 from laminar.sql.resolve import type_name
-from laminar.types import PgType
+from laminar.types import (
+    BPCHAR,
+    DATE,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    NUMERIC,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    VARCHAR,
+    PgType,
+)  # fmt: skip
 
 if TYPE_CHECKING:
-    from laminar.catalog.system.registry import Row
-    from laminar.server.database import Database
+    from laminar.catalog.system.registry import Rows
+    from laminar.server.session import Session
 
-SCHEMA = "information_schema"
-_TYPES = {"table": "BASE TABLE", "source": "BASE TABLE", "view": "VIEW"}
+Made = Iterator[Mapping[str, Any]]
+
+#: materialized views are left out, as PostgreSQL does
+_TYPES: Final = {"table": "BASE TABLE", "source": "BASE TABLE", "view": "VIEW", "sink": "FOREIGN"}
+_BITS: Final = {INT2: 16, INT4: 32, INT8: 64, FLOAT4: 24, FLOAT8: 53}
+_TIMES: Final = frozenset({TIME, TIMESTAMP, TIMESTAMPTZ})
+#: pg_column octets of a character at most
+_OCTETS: Final = 4
 
 
-def _tables(database: Database) -> Iterator[Row]:
-    # PostgreSQL leaves materialized views out; so do the tools that read this.
-    for r in database.catalog.relations.values():
-        if r.kind in _TYPES:
-            yield DATABASE, r.schema, r.name, _TYPES[r.kind], "YES" if r.kind == "table" else "NO"
+def _yes(flag: bool) -> str:
+    return "YES" if flag else "NO"
 
 
-def _columns(database: Database) -> Iterator[Row]:
-    for r in database.catalog.relations.values():
-        if r.kind not in _TYPES:
-            continue
+def _relations(session: Session) -> Iterator[StoredRelation]:
+    """Those that the user may know of."""
+    for r in session.database.catalog.relations.values():
+        if r.kind in _TYPES and session.catalog.answer(
+            "has_table_privilege_id", r.oid, "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER"
+        ):
+            yield r
+
+
+def _where(r: StoredRelation, prefix: str = "table") -> dict[str, Any]:
+    return {f"{prefix}_catalog": DATABASE, f"{prefix}_schema": r.schema, f"{prefix}_name": r.name}
+
+
+def _tables(session: Session) -> Made:
+    for r in _relations(session):
+        rest = {"table_type": _TYPES[r.kind], "is_typed": "NO"}
+        yield (
+            _where(r) | rest | {"is_insertable_into": _yes(r.kind in ("table", "source") and not r.connector)}
+        )
+    for s in session.database.system.by_oid.values():
+        kind = "VIEW" if s.kind == "v" else "BASE TABLE"
+        where = {"table_catalog": DATABASE, "table_schema": s.schema, "table_name": s.name}
+        yield where | {"table_type": kind, "is_insertable_into": "NO", "is_typed": "NO"}
+
+
+def _columns(session: Session) -> Made:
+    for r in _relations(session):
         for attnum, c in enumerate(r.columns, 1):
-            name = "ARRAY" if c.type.is_array else type_name(PgType(c.type.oid))
-            nullable = "NO" if c.not_null else "YES"
-            yield DATABASE, r.schema, r.name, c.name, attnum, c.default, nullable, name
+            yield _where(r) | _typed(c.type, attnum) | {
+                "column_name": c.name, "ordinal_position": attnum,
+                "column_default": None if c.default is None else shown_default(c.default, c.type),
+                "is_nullable": _yes(not c.not_null), "is_self_referencing": "NO", "is_identity": "NO",
+                "identity_cycle": "NO", "is_generated": "NEVER" if c.generated is None else "ALWAYS",
+                "generation_expression": c.generated,
+                "is_updatable": _yes(r.kind in ("table", "source") and not r.connector),
+            }  # fmt: skip
+    for s in session.database.system.by_oid.values():
+        where = {"table_catalog": DATABASE, "table_schema": s.schema, "table_name": s.name}
+        for attnum, column in enumerate(s.columns, 1):
+            yield where | _typed(column.type, attnum) | {
+                "column_name": column.name, "ordinal_position": attnum,
+                "is_nullable": _yes(not column.not_null), "is_self_referencing": "NO", "is_identity": "NO",
+                "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "NO",
+            }  # fmt: skip
 
 
-def _schemata(database: Database) -> Iterator[Row]:
-    for schema in sorted({*database.catalog.schemas, "pg_catalog", "information_schema", "laminar_catalog"}):
-        yield DATABASE, schema, "laminar"
+def _typed(type_: PgType, place: int) -> dict[str, Any]:
+    """A column's type, taken apart."""
+    oid, typmod = type_.oid, type_.typmod
+    fact = facts.types()[oid]
+    found: dict[str, Any] = {
+        "data_type": "ARRAY" if fact.category == "A" and fact.length == -1 else type_name(PgType(oid)),
+        "udt_catalog": DATABASE, "udt_schema": "pg_catalog", "udt_name": fact.name,
+        "dtd_identifier": str(place),
+    }  # fmt: skip
+    if oid == BPCHAR:
+        found["data_type"] = "character"
+    if oid in (BPCHAR, VARCHAR, TEXT):
+        length = typmod - 4 if typmod >= 0 else None
+        found["character_maximum_length"] = length
+        found["character_octet_length"] = 1 << 30 if length is None else length * _OCTETS
+    elif oid in _BITS:
+        found |= {"numeric_precision": _BITS[oid], "numeric_precision_radix": 2}
+        if oid in (INT2, INT4, INT8):
+            found["numeric_scale"] = 0
+    elif oid == NUMERIC:
+        found["numeric_precision_radix"] = 10
+        if typmod >= 0:
+            found["numeric_precision"] = (typmod - 4) >> 16 & 0xFFFF
+            found["numeric_scale"] = ((typmod - 4) & 0x7FF ^ 1024) - 1024
+    elif oid in _TIMES or oid == INTERVAL:
+        known = typmod >= 0 and (typmod & 0xFFFF) != 0xFFFF
+        found["datetime_precision"] = typmod & 0xFFFF if known else 6
+    elif oid == DATE:
+        found["datetime_precision"] = 0
+    return found
 
 
-RELATIONS = (
-    (13010, "tables", "table_catalog name, table_schema name, table_name name, table_type text,"
-        "is_insertable_into text", _tables),
-    (13011, "columns", "table_catalog name, table_schema name, table_name name, column_name name,"
-        "ordinal_position int4, column_default text, is_nullable text, data_type text", _columns),
-    (13012, "schemata", "catalog_name name, schema_name name, schema_owner name", _schemata),
-)  # fmt: skip
+def _schemata(session: Session) -> Made:
+    for schema in session.database.catalog.schemas.values():
+        yield {"catalog_name": DATABASE, "schema_name": schema.name, "schema_owner": schema.owner}
+    for name in ("pg_catalog", "information_schema", "laminar_catalog"):
+        yield {"catalog_name": DATABASE, "schema_name": name, "schema_owner": "laminar"}
+
+
+def _views(session: Session) -> Made:
+    rest = {
+        "check_option": "NONE", "is_updatable": "NO", "is_insertable_into": "NO",
+        "is_trigger_updatable": "NO", "is_trigger_deletable": "NO", "is_trigger_insertable_into": "NO",
+    }  # fmt: skip
+    for r in _relations(session):
+        if r.kind == "view":
+            yield _where(r) | rest | {"view_definition": f" {r.query};"}
+
+
+def _table_constraints(session: Session) -> Made:
+    rest = {"is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
+    for r in _relations(session):
+        where = {"constraint_catalog": DATABASE, "constraint_schema": r.schema} | _where(r) | rest
+        if r.primary_key:
+            distinct = {"nulls_distinct": "YES"}
+            yield where | distinct | {"constraint_name": key_name(r), "constraint_type": "PRIMARY KEY"}
+        for name, _ in r.checks:
+            yield where | {"constraint_name": name, "constraint_type": "CHECK"}
+
+
+def _key_column_usage(session: Session) -> Made:
+    for r in _relations(session):
+        for place, attnum in enumerate(r.primary_key, 1):
+            yield _where(r) | {
+                "constraint_catalog": DATABASE, "constraint_schema": r.schema, "constraint_name": key_name(r),
+                "column_name": r.columns[attnum - 1].name, "ordinal_position": place,
+            }  # fmt: skip
+
+
+def _constraint_column_usage(session: Session) -> Made:
+    for r in _relations(session):
+        for attnum in r.primary_key:
+            yield _where(r) | {
+                "constraint_catalog": DATABASE, "constraint_schema": r.schema, "constraint_name": key_name(r),
+                "column_name": r.columns[attnum - 1].name,
+            }  # fmt: skip
+
+
+def _check_constraints(session: Session) -> Made:
+    for r in _relations(session):
+        for name, text in r.checks:
+            where = {"constraint_catalog": DATABASE, "constraint_schema": r.schema}
+            yield where | {"constraint_name": name, "check_clause": f"({text})"}
+
+
+def _catalog_name(_session: Session) -> Made:
+    yield {"catalog_name": DATABASE}
+
+
+_VIEWS: Final[dict[str, Rows]] = {
+    "tables": _tables,
+    "columns": _columns,
+    "schemata": _schemata,
+    "views": _views,
+    "table_constraints": _table_constraints,
+    "key_column_usage": _key_column_usage,
+    "constraint_column_usage": _constraint_column_usage,
+    "check_constraints": _check_constraints,
+    "information_schema_catalog_name": _catalog_name,
+}
+ROWS: Final[dict[tuple[str, str], Rows]] = {
+    ("information_schema", name): rows for name, rows in _VIEWS.items()
+}

@@ -1,93 +1,405 @@
-"""The part of pg_catalog that holds what Laminar has (PostgreSQL, chapter 53)."""
+"""pg_catalog's tables: what Laminar has, as PostgreSQL 15 would say it (PostgreSQL, chapter 53).
+
+Catalogs that are not here are empty, or hold PostgreSQL's own objects only (:mod:`.builtin`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from laminar.catalog.catalog import DATABASE
+from laminar.catalog.catalog import DATABASE, PUBLIC_OID, SUPERUSER, SUPERUSER_OID
+from laminar.catalog.objects import StoredRelation
+from laminar.catalog.sequences import definition_of
+from laminar.catalog.system.builtin import ARRAY_TYPE, INFORMATION_SCHEMA, PG_CATALOG, ROW_TYPE
 from laminar.sql import facts
+from laminar.sql.resolve import oid_name
+from laminar.types import NAME, PgType
 
 if TYPE_CHECKING:
-    from laminar.catalog.system.registry import Row
-    from laminar.server.database import Database
+    from laminar.catalog.catalog import Catalog
+    from laminar.catalog.system.registry import Rows
+    from laminar.server.session import Session
 
-SCHEMA = "pg_catalog"
+Made = Iterator[Mapping[str, Any]]
 
-#: oids of schemas: PostgreSQL's where it has them, Laminar's own below FIRST_OID
-NAMESPACES = {"pg_catalog": 11, "public": 2200, "information_schema": 13000, "laminar_catalog": 13001}
-_SUPERUSER_OID = 10
-_RELKINDS = {
-    "table": "r",
-    "source": "r",
-    "mview": "m",
-    "view": "v",
-    "sink": "f",
-    "sequence": "S",
-    "index": "i",
+LAMINAR_CATALOG: Final = 15000
+#: oids of schemas that are always there
+NAMESPACES: Final = {
+    "pg_catalog": PG_CATALOG,
+    "public": PUBLIC_OID,
+    "information_schema": INFORMATION_SCHEMA,
+    "laminar_catalog": LAMINAR_CATALOG,
 }
+DATABASE_OID, PYTHON = 5, 15100
+#: pg_class.relkind; a source has a comment that says so
+RELKINDS: Final = {
+    "table": "r", "source": "r", "mview": "m", "view": "v", "sink": "f", "sequence": "S", "index": "i",
+}  # fmt: skip
+#: oids of catalogs that pg_depend, pg_description and the like name
+PG_CLASS, PG_TYPE, PG_PROC, PG_NAMESPACE, PG_CONSTRAINT, PG_ATTRDEF, PG_REWRITE = (
+    1259, 1247, 1255, 2615, 2606, 2604, 2618,
+)  # fmt: skip
+_HEAP, _BTREE = 2, 403
+#: index operator classes by type; 0 for types without one
+_OPCLASSES: Final = {
+    16: 424, 17: 428, 18: 429, 19: 1986, 20: 3124, 21: 1979, 23: 1978, 25: 3126, 26: 1981, 700: 1970,
+    701: 3123, 1042: 426, 1043: 3126, 1082: 3122, 1083: 3127, 1114: 3128, 1184: 3127, 1186: 3128,
+    1700: 3125, 2950: 2968,
+}  # fmt: skip
 
 
-def namespace_oid(database: Database, schema: str) -> int:
+def namespace_oid(catalog: Catalog, schema: str) -> int:
     """pg_namespace.oid of a schema."""
     known = NAMESPACES.get(schema)
-    return known if known is not None else database.catalog.schemas[schema].oid
+    return known if known is not None else catalog.schemas[schema].oid
 
 
-def _pg_namespace(database: Database) -> Iterator[Row]:
-    for schema in [*NAMESPACES, *sorted(database.catalog.schemas.keys() - set(NAMESPACES))]:
-        yield namespace_oid(database, schema), schema, _SUPERUSER_OID
+def role_oid(catalog: Catalog, name: str) -> int:
+    """pg_authid.oid of a role."""
+    role = catalog.roles.get(name)
+    return SUPERUSER_OID if role is None else role.oid
 
 
-def _pg_class(database: Database) -> Iterator[Row]:
-    for r in database.catalog.relations.values():
-        kind = _RELKINDS[r.kind]
-        count = database.row_count(r.oid)
-        yield r.oid, r.name, namespace_oid(database, r.schema), _SUPERUSER_OID, kind, len(r.columns), count
+def _pg_namespace(session: Session) -> Made:
+    catalog = session.database.catalog
+    for name, oid in NAMESPACES.items():
+        schema = catalog.schemas.get(name)
+        owner = SUPERUSER if schema is None else schema.owner
+        acl = _acl(schema)
+        if schema is None:
+            acl = [f"{SUPERUSER}=UC/{SUPERUSER}", f"=U/{SUPERUSER}"]
+        yield {"oid": oid, "nspname": name, "nspowner": role_oid(catalog, owner), "nspacl": acl}
+    for schema in catalog.schemas.values():
+        if schema.name not in NAMESPACES:
+            owner_oid = role_oid(catalog, schema.owner)
+            yield {"oid": schema.oid, "nspname": schema.name, "nspowner": owner_oid, "nspacl": _acl(schema)}
+
+
+def _acl(thing: object) -> list[str] | None:
+    """An object's access control list as aclitem texts, None when it was never granted."""
+    acl = getattr(thing, "acl", None)
+    return None if acl is None else [str(item) for item in acl]
+
+
+_CLASS: Final = {
+    "reltype": 0, "reloftype": 0, "relam": 0, "relfilenode": 0, "reltablespace": 0, "relpages": 0,
+    "reltuples": -1.0, "relallvisible": 0, "reltoastrelid": 0, "relhasindex": False, "relisshared": False,
+    "relpersistence": "p", "relchecks": 0, "relhasrules": False, "relhastriggers": False,
+    "relhassubclass": False, "relrowsecurity": False, "relforcerowsecurity": False, "relispopulated": True,
+    "relreplident": "n", "relispartition": False, "relrewrite": 0, "relfrozenxid": 0, "relminmxid": 0,
+}  # fmt: skip
+
+
+def _pg_class(session: Session) -> Made:
+    database = session.database
+    catalog = database.catalog
+    indexed = {r.owned_by[0] for r in catalog.relations.values() if r.kind == "index" and r.owned_by}
+    for r in catalog.relations.values():
+        kind = RELKINDS[r.kind]
+        where = {"relnamespace": namespace_oid(catalog, r.schema), "relowner": role_oid(catalog, r.owner)}
+        yield _CLASS | where | {
+            "oid": r.oid, "relname": r.name, "relkind": kind, "relnatts": len(r.columns),
+            "reltype": r.parts.get("type", 0), "reltuples": database.row_count(r.oid),
+            "relam": _BTREE if kind == "i" else _HEAP if kind in "rm" else 0,
+            "relfilenode": r.oid if kind in "rmiS" else 0,
+            "relhasindex": "key index" in r.parts or r.oid in indexed, "relchecks": len(r.checks),
+            "relhasrules": "rule" in r.parts,
+            "relreplident": "d" if kind in "rm" else "n", "relacl": _acl(r),
+        }  # fmt: skip
+        if "key index" in r.parts:
+            index = {"oid": r.parts["key index"], "relname": key_name(r), "relkind": "i", "relam": _BTREE}
+            yield _CLASS | where | index | {"relnatts": len(r.primary_key), "relfilenode": index["oid"]}
     for s in database.system.by_oid.values():
-        yield s.oid, s.name, namespace_oid(database, s.schema), _SUPERUSER_OID, "r", len(s.columns), -1.0
+        yield _CLASS | {
+            "oid": s.oid, "relname": s.name, "relnamespace": NAMESPACES[s.schema], "relkind": s.kind,
+            "relowner": SUPERUSER_OID, "relnatts": len(s.columns), "reltype": s.row_type,
+            "relam": _HEAP if s.kind == "r" else 0, "relisshared": s.shared, "relhasrules": s.kind == "v",
+            "relacl": [f"{SUPERUSER}=arwdDxt/{SUPERUSER}", f"=r/{SUPERUSER}"],
+        }  # fmt: skip
 
 
-def _pg_attribute(database: Database) -> Iterator[Row]:
-    for r in database.catalog.relations.values():
+def key_name(relation: StoredRelation) -> str:
+    """The primary key's name, as PostgreSQL would choose it."""
+    return f"{relation.name[:58]}_pkey"
+
+
+_ATTRIBUTE: Final = {
+    "attstattarget": -1, "attndims": 0, "attcacheoff": -1, "atttypmod": -1, "attcompression": "",
+    "atthasdef": False, "atthasmissing": False, "attidentity": "", "attgenerated": "",
+    "attisdropped": False, "attislocal": True, "attinhcount": 0,
+}  # fmt: skip
+_PHYSICAL: Final = {c: c.replace("att", "typ") for c in ("attlen", "attbyval", "attalign", "attstorage")}
+
+
+def _attribute(relation: int, attnum: int, name: str, oid: int) -> dict[str, Any]:
+    columns, rows = _type_rows()
+    values = dict(zip(columns, rows[oid], strict=True)) if oid in rows else ARRAY_TYPE
+    physical = {column: values[of] for column, of in _PHYSICAL.items()}
+    # collations are the database's, names' C
+    collation = {"attcollation": values["typcollation"], "attndims": int(values["typcategory"] == "A")}
+    return _ATTRIBUTE | physical | collation | {
+        "attrelid": relation, "attname": name, "atttypid": oid, "attnum": attnum,
+    }  # fmt: skip
+
+
+def _type_rows() -> tuple[list[str], dict[int, list[Any]]]:
+    global _TYPE_ROWS  # noqa: PLW0603
+    if _TYPE_ROWS is None:
+        columns, rows = facts.raw("types")
+        _TYPE_ROWS = columns, {row[0]: row for row in rows}
+    return _TYPE_ROWS
+
+
+_TYPE_ROWS: tuple[list[str], dict[int, list[Any]]] | None = None
+
+
+def _pg_attribute(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
         for attnum, c in enumerate(r.columns, 1):
-            yield r.oid, c.name, c.type.oid, attnum, c.type.typmod, c.not_null, c.default is not None, False
-    for s in database.system.by_oid.values():
-        for attnum, (name, type_) in enumerate(s.columns, 1):
-            yield s.oid, name, type_.oid, attnum, -1, False, False, False
+            generated = c.generated is not None
+            yield _attribute(r.oid, attnum, c.name, c.type.oid) | {
+                "atttypmod": c.type.typmod, "attnotnull": c.not_null,
+                "atthasdef": c.default is not None or generated, "attgenerated": "s" if generated else "",
+                "attidentity": c.identity,
+            }  # fmt: skip
+        if "key index" in r.parts:
+            for place, attnum in enumerate(r.primary_key, 1):
+                c = r.columns[attnum - 1]
+                made = _attribute(r.parts["key index"], place, c.name, c.type.oid)
+                yield made | {"atttypmod": c.type.typmod}
+    for s in session.database.system.by_oid.values():
+        for attnum, column in enumerate(s.columns, 1):
+            made = _attribute(s.oid, attnum, column.name, column.type.oid)
+            yield made | {"attnotnull": column.not_null, "atttypid": column.declared}
 
 
-def _pg_type(_database: Database) -> Iterator[Row]:
-    for t in facts.types().values():
-        yield t.oid, t.name, 11, _SUPERUSER_OID, t.length, t.byval, t.kind, t.category, t.element, t.array
+def _pg_attrdef(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        for attnum, c in enumerate(r.columns, 1):
+            oid = r.parts.get(f"default {attnum}")
+            if oid is not None:
+                text = c.default if c.default is not None else c.generated
+                yield {
+                    "oid": oid,
+                    "adrelid": r.oid,
+                    "adnum": attnum,
+                    "adbin": shown_default(text or "", c.type),
+                }
 
 
-def _pg_database(_database: Database) -> Iterator[Row]:
-    yield 5, DATABASE, _SUPERUSER_OID, 6, "C", "C", True
+def shown_default(text: str, type_: PgType) -> str:
+    """An expression as PostgreSQL shows it: a string literal with its type."""
+    literal = re.fullmatch(r"'(?:[^']|'')*'", text)
+    return text if literal is None else f"{text}::{oid_name(type_.oid)}"
 
 
-def _pg_roles(database: Database) -> Iterator[Row]:
-    for number, role in enumerate(sorted(database.catalog.roles.values(), key=lambda r: r.name)):
-        yield _SUPERUSER_OID + number, role.name, role.superuser, role.login
+def _pg_type(session: Session) -> Made:
+    catalog = session.database.catalog
+    for r in catalog.relations.values():
+        if "type" in r.parts:
+            where = {"typnamespace": namespace_oid(catalog, r.schema), "typowner": role_oid(catalog, r.owner)}
+            own = {"oid": r.parts["type"], "typname": r.name, "typrelid": r.oid, "typarray": r.parts["array"]}
+            yield ROW_TYPE | where | own
+            array = {"oid": r.parts["array"], "typname": f"_{r.name}"[:63], "typelem": r.parts["type"]}
+            yield ARRAY_TYPE | where | array
 
 
-def _pg_settings(database: Database) -> Iterator[Row]:
-    from laminar.server.guc import SETTINGS
+def _pg_index(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if r.kind == "index" and r.owned_by is not None:
+            table, key = r.owned_by[0], [int(attnum) for attnum in r.options["columns"].split(",")]
+            types, oid = [column.type.oid for column in r.columns], r.oid
+        elif "key index" in r.parts:
+            table, key, oid = r.oid, list(r.primary_key), r.parts["key index"]
+            types = [r.columns[attnum - 1].type.oid for attnum in key]
+        else:
+            continue
+        count, primary = len(key), r.kind != "index"
+        unique = primary or r.options.get("unique") == "true"
+        yield {
+            "indexrelid": oid, "indrelid": table, "indnatts": count, "indnkeyatts": count,
+            "indisunique": unique, "indnullsnotdistinct": False, "indisprimary": primary,
+            "indisexclusion": False,
+            "indimmediate": True, "indisclustered": False, "indisvalid": True, "indcheckxmin": False,
+            "indisready": True, "indislive": True, "indisreplident": False, "indkey": key,
+            "indcollation": [950 if oid == NAME else 100 if oid in (25, 1042, 1043) else 0 for oid in types],
+            "indclass": [_OPCLASSES.get(oid, 0) for oid in types], "indoption": [0] * count,
+        }  # fmt: skip
 
-    for setting in SETTINGS.values():
-        yield setting.name, setting.default, setting.description
+
+_CONSTRAINT: Final = {
+    "condeferrable": False, "condeferred": False, "convalidated": True, "contypid": 0, "conindid": 0,
+    "conparentid": 0, "confrelid": 0, "confupdtype": " ", "confdeltype": " ", "confmatchtype": " ",
+    "conislocal": True, "coninhcount": 0,
+}  # fmt: skip
 
 
-RELATIONS = (
-    (1247, "pg_type", "oid oid, typname name, typnamespace oid, typowner oid, typlen int2, typbyval bool,"
-        "typtype char, typcategory char, typelem oid, typarray oid", _pg_type),
-    (1249, "pg_attribute", "attrelid oid, attname name, atttypid oid, attnum int2, atttypmod int4,"
-        "attnotnull bool, atthasdef bool, attisdropped bool", _pg_attribute),
-    (1259, "pg_class", "oid oid, relname name, relnamespace oid, relowner oid, relkind char, relnatts int2,"
-        "reltuples float8", _pg_class),
-    (1262, "pg_database", "oid oid, datname name, datdba oid, encoding int4, datcollate text, datctype text,"
-        "datallowconn bool", _pg_database),
-    (2615, "pg_namespace", "oid oid, nspname name, nspowner oid", _pg_namespace),
-    (12000, "pg_roles", "oid oid, rolname name, rolsuper bool, rolcanlogin bool", _pg_roles),
-    (12001, "pg_settings", "name text, setting text, short_desc text", _pg_settings),
-)  # fmt: skip
+def _pg_constraint(session: Session) -> Made:
+    catalog = session.database.catalog
+    for r in catalog.relations.values():
+        where = {"connamespace": namespace_oid(catalog, r.schema), "conrelid": r.oid}
+        if "key" in r.parts:
+            yield _CONSTRAINT | where | {
+                "oid": r.parts["key"], "conname": key_name(r), "contype": "p", "connoinherit": True,
+                "conindid": r.parts["key index"], "conkey": list(r.primary_key),
+            }  # fmt: skip
+        for name, text in r.checks:
+            check = {"oid": r.parts[f"check {name}"], "conname": name, "contype": "c", "connoinherit": False}
+            yield _CONSTRAINT | where | check | {"conbin": text}
+
+
+def _pg_rewrite(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if "rule" in r.parts:
+            yield {
+                "oid": r.parts["rule"], "rulename": "_RETURN", "ev_class": r.oid, "ev_type": "1",
+                "ev_enabled": "O", "is_instead": True, "ev_qual": "<>", "ev_action": r.query,
+            }  # fmt: skip
+
+
+def _depend(of: tuple[int, int, int], on: tuple[int, int, int], how: str) -> Mapping[str, Any]:
+    return {
+        "classid": of[0], "objid": of[1], "objsubid": of[2],
+        "refclassid": on[0], "refobjid": on[1], "refobjsubid": on[2], "deptype": how,
+    }  # fmt: skip
+
+
+def _pg_depend(session: Session) -> Made:
+    catalog = session.database.catalog
+    for r in catalog.relations.values():
+        table = (PG_CLASS, r.oid, 0)
+        yield _depend(table, (PG_NAMESPACE, namespace_oid(catalog, r.schema), 0), "n")
+        if "type" in r.parts:
+            yield _depend((PG_TYPE, r.parts["type"], 0), table, "i")
+            yield _depend((PG_TYPE, r.parts["array"], 0), (PG_TYPE, r.parts["type"], 0), "i")
+        if "key" in r.parts:
+            key = (PG_CONSTRAINT, r.parts["key"], 0)
+            for attnum in r.primary_key:
+                yield _depend(key, (PG_CLASS, r.oid, attnum), "a")
+            yield _depend((PG_CLASS, r.parts["key index"], 0), key, "i")
+        for name, _ in r.checks:
+            yield _depend((PG_CONSTRAINT, r.parts[f"check {name}"], 0), table, "a")
+        for attnum in range(1, len(r.columns) + 1):
+            if f"default {attnum}" in r.parts:
+                default = (PG_ATTRDEF, r.parts[f"default {attnum}"], 0)
+                yield _depend(default, (PG_CLASS, r.oid, attnum), "a")
+        if r.owned_by is not None:
+            yield _depend(table, (PG_CLASS, *r.owned_by), "a")
+        for oid in r.depends_on:
+            if "rule" in r.parts:
+                yield _depend((PG_REWRITE, r.parts["rule"], 0), (PG_CLASS, oid, 0), "n")
+            else:
+                yield _depend(table, (PG_CLASS, oid, 0), "n")
+        if "rule" in r.parts:
+            yield _depend((PG_REWRITE, r.parts["rule"], 0), table, "i")
+
+
+def comments(session: Session) -> dict[tuple[int, int, int], str]:
+    """Comments by (catalog, object, attribute or 0): the user's, and what a source or sink is."""
+    found: dict[tuple[int, int, int], str] = {}
+    for r in session.database.catalog.relations.values():
+        if r.kind in ("source", "sink"):
+            from_ = f", connector {r.connector}" if r.connector else ""
+            found[PG_CLASS, r.oid, 0] = f"{r.kind}{from_}"
+    return found | session.database.catalog.comments
+
+
+def _pg_description(session: Session) -> Made:
+    for (class_, oid, attnum), text in comments(session).items():
+        yield {"classoid": class_, "objoid": oid, "objsubid": attnum, "description": text}
+    yield {
+        "classoid": PG_NAMESPACE,
+        "objoid": PUBLIC_OID,
+        "objsubid": 0,
+        "description": "standard public schema",
+    }
+
+
+def _pg_proc(session: Session) -> Made:
+    catalog = session.database.catalog
+    for f in catalog.functions.values():
+        yield {
+            "oid": f.oid, "proname": f.name, "pronamespace": namespace_oid(catalog, f.schema),
+            "proowner": role_oid(catalog, f.owner), "prolang": 14 if f.language == "sql" else PYTHON,
+            "procost": 100.0, "prorows": 0.0, "provariadic": 0, "prosupport": 0, "prokind": "f",
+            "prosecdef": False, "proleakproof": False, "proisstrict": f.strict, "proretset": False,
+            "provolatile": f.volatility, "proparallel": "u", "pronargs": len(f.types),
+            "pronargdefaults": len(f.defaults), "prorettype": f.result, "proargtypes": list(f.types),
+            "proargnames": list(f.parameters) if any(f.parameters) else None, "prosrc": f.body,
+            "proargdefaults": ", ".join(str(d) for d in f.defaults) or None, "proacl": _acl(f),
+        }  # fmt: skip
+
+
+def _pg_language(_session: Session) -> Made:
+    yield {
+        "oid": PYTHON, "lanname": "python", "lanowner": SUPERUSER_OID, "lanispl": True, "lanpltrusted": False,
+        "lanplcallfoid": 0, "laninline": 0, "lanvalidator": 0,
+    }  # fmt: skip
+
+
+def _pg_authid(session: Session) -> Made:
+    for role in session.database.catalog.roles.values():
+        yield {
+            "oid": role.oid, "rolname": role.name, "rolsuper": role.superuser,
+            "rolinherit": role.inherit,
+            "rolcreaterole": role.createrole or role.superuser,
+            "rolcreatedb": role.createdb or role.superuser,
+            "rolcanlogin": role.login, "rolreplication": role.replication or role.superuser,
+            "rolbypassrls": role.bypassrls or role.superuser, "rolconnlimit": role.connection_limit,
+            "rolvaliduntil": role.valid_until,
+            # never the verifier: whoever may read it could try passwords against it
+        }  # fmt: skip
+
+
+def _pg_auth_members(session: Session) -> Made:
+    catalog = session.database.catalog
+    for role in catalog.roles.values():
+        for membership in role.memberships:
+            yield {
+                "roleid": role_oid(catalog, membership.role), "member": role.oid,
+                "grantor": role_oid(catalog, membership.grantor), "admin_option": membership.admin,
+            }  # fmt: skip
+
+
+def _pg_sequence(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if r.kind == "sequence":
+            d = definition_of(r)
+            yield {
+                "seqrelid": r.oid, "seqtypid": facts.types_by_name()[d.type].oid, "seqstart": d.start,
+                "seqincrement": d.increment, "seqmax": d.maximum, "seqmin": d.minimum, "seqcache": d.cache,
+                "seqcycle": d.cycle,
+            }  # fmt: skip
+
+
+def _pg_database(session: Session) -> Made:
+    acl = session.database.catalog.database_acl
+    yield {
+        "oid": DATABASE_OID, "datname": DATABASE, "datdba": SUPERUSER_OID, "encoding": 6,
+        "datlocprovider": "c", "datistemplate": False, "datallowconn": True, "datconnlimit": -1,
+        "datfrozenxid": 0, "datminmxid": 0, "dattablespace": 1663, "datcollate": "C.UTF-8",
+        "datctype": "C.UTF-8", "datacl": None if acl is None else [str(item) for item in acl],
+    }  # fmt: skip
+
+
+_TABLES: Final[dict[str, Rows]] = {
+    "pg_namespace": _pg_namespace,
+    "pg_class": _pg_class,
+    "pg_attribute": _pg_attribute,
+    "pg_attrdef": _pg_attrdef,
+    "pg_type": _pg_type,
+    "pg_index": _pg_index,
+    "pg_constraint": _pg_constraint,
+    "pg_rewrite": _pg_rewrite,
+    "pg_depend": _pg_depend,
+    "pg_description": _pg_description,
+    "pg_proc": _pg_proc,
+    "pg_language": _pg_language,
+    "pg_authid": _pg_authid,
+    "pg_auth_members": _pg_auth_members,
+    "pg_database": _pg_database,
+    "pg_sequence": _pg_sequence,
+}
+ROWS: Final[dict[tuple[str, str], Rows]] = {("pg_catalog", name): rows for name, rows in _TABLES.items()}

@@ -2,80 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from laminar.engine.serving import Layout, Snapshot
 from laminar.engine.serving.chunk import Chunk
-from laminar.types import BOOL, FLOAT8, INT2, INT4, INT8, NAME, OID, TEXT, TIMESTAMPTZ, PgType
+from laminar.sql import facts
+from laminar.types import ARRAY_OF, TEXT, PgType, supported
 
 if TYPE_CHECKING:
-    from laminar.server.database import Database
+    from laminar.server.session import Session
 
 Row = Sequence[Any]
-Rows = Callable[["Database"], Iterable[Row]]
+#: rows as mappings from column to value; what is left out is null
+Rows = Callable[["Session"], Iterable[Mapping[str, Any]]]
 
-_TYPES = {
-    "bool": BOOL,
-    "char": 18,
-    "float8": FLOAT8,
-    "int2": INT2,
-    "int4": INT4,
-    "int8": INT8,
-    "name": NAME,
-    "oid": OID,
-    "text": TEXT,
-    "text[]": 1009,
-    "timestamptz": TIMESTAMPTZ,
-}
+
+@dataclass(frozen=True, slots=True)
+class SystemColumn:
+    """``declared`` is the type's oid as pg_attribute has it: information_schema's are domains."""
+
+    name: str
+    type: PgType
+    declared: int
+    not_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SystemRelation:
-    """A relation whose rows a function makes."""
+    """A relation whose rows a function makes; without one it is empty.
+
+    Args:
+        kind: r or v, as in PostgreSQL's pg_class.
+        fixed: rows that are the same in every database, values in the columns' order.
+        row_type: pg_class.reltype.
+    """
 
     oid: int
     schema: str
     name: str
-    columns: tuple[tuple[str, PgType], ...]
-    rows: Rows
+    kind: str
+    columns: tuple[SystemColumn, ...]
+    rows: Rows | None = None
+    fixed: Callable[[], Iterable[Row]] | None = None
+    row_type: int = 0
+    shared: bool = False
 
-    def snapshot(self, database: Database) -> Snapshot:
-        """Its rows as they are now."""
-        layout = Layout(tuple(range(1, len(self.columns) + 1)), tuple(type_ for _, type_ in self.columns), ())
-        rows = list(self.rows(database))
+    def snapshot(self, session: Session) -> Snapshot:
+        """Its rows as they are now, as this session sees them."""
+        types = tuple(column.type for column in self.columns)
+        layout = Layout(tuple(range(1, len(types) + 1)), types, ())
+        made = [] if self.rows is None else list(self.rows(session))
+        columns = [[row.get(column.name) for row in made] for column in self.columns]
+        batches = [self._batch(columns, layout.schema)] if made else []
+        if self.fixed is not None:
+            batches.append(_fixed(self))
+        return Snapshot(layout, tuple(Chunk(b, None, b.num_rows, (0, 0)) for b in batches if b.num_rows))
+
+    def _batch(self, columns: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.RecordBatch:
         arrays = [
-            pa.array([row[i] for row in rows], type_.storage) for i, (_, type_) in enumerate(self.columns)
+            pa.array(values, column.type.storage)
+            for values, column in zip(columns, self.columns, strict=True)
         ]
-        batch = pa.RecordBatch.from_arrays(arrays, schema=layout.schema)
-        return Snapshot(layout, (Chunk(batch, None, len(rows), (0, 0)),) if rows else ())
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def fixed_batch(self) -> pa.RecordBatch:
+        """The rows that every database has."""
+        types = tuple(column.type for column in self.columns)
+        layout = Layout(tuple(range(1, len(types) + 1)), types, ())
+        rows = list(self.fixed()) if self.fixed is not None else []
+        columns = list(zip(*rows, strict=True)) if rows else [() for _ in types]
+        return self._batch(columns, layout.schema)
 
 
-def columns(text: str) -> tuple[tuple[str, PgType], ...]:
+@cache
+def _fixed(relation: SystemRelation) -> pa.RecordBatch:
+    return relation.fixed_batch()
+
+
+def columns(text: str) -> tuple[SystemColumn, ...]:
     """Columns from ``"name type, name type"``."""
     pairs = (part.split() for part in text.split(","))
-    return tuple((name, PgType(_TYPES[type_])) for name, type_ in pairs)
+    oids = {name: fact.oid for name, fact in facts.types_by_name().items()}
+    return tuple(SystemColumn(name, PgType(oids[type_]), oids[type_]) for name, type_ in pairs)
+
+
+@cache
+def domains() -> dict[int, tuple[str, int, int, int]]:
+    """information_schema's domains by oid: name, base type, typmod, array type."""
+    return {row[0]: tuple(row[1:]) for row in facts.raw("domains")[1]}
+
+
+def _type(oid: int) -> PgType:
+    """How a column declared with this type is stored: a domain as its base type."""
+    if oid in domains():
+        _, base, typmod, _ = domains()[oid]
+        return PgType(base, typmod)
+    # pg_stats' arrays of statistics' row types are never filled
+    return PgType(oid) if supported(oid) else PgType(ARRAY_OF[TEXT] if oid == 10028 else TEXT)
+
+
+@cache
+def postgres_relations() -> tuple[SystemRelation, ...]:
+    """pg_catalog and information_schema as PostgreSQL 15 has them, all empty."""
+    return tuple(
+        SystemRelation(
+            oid, schema, name, kind,
+            tuple(SystemColumn(n, _type(t), t, not_null) for n, t, not_null in shape),
+            row_type=row_type, shared=shared,
+        )
+        for oid, schema, name, kind, row_type, shared, shape in facts.raw("relations")[1]
+    )  # fmt: skip
 
 
 class SystemRelations:
-    """All of them; oids below those of user objects, in the order of registration."""
+    """All of them; oids below those of user objects."""
 
-    def __init__(self, database: Database) -> None:
-        from laminar.catalog.system import information_schema, laminar_catalog, pg_catalog
+    def __init__(self) -> None:
+        from laminar.catalog.system import builtin, information_schema, laminar_catalog, pg_catalog, views
 
-        self._database = database
+        filled = pg_catalog.ROWS | views.ROWS | information_schema.ROWS
         self.by_oid: dict[int, SystemRelation] = {}
         self.by_name: dict[tuple[str, str], SystemRelation] = {}
-        for module in (pg_catalog, information_schema, laminar_catalog):
-            for oid, name, shape, rows in module.RELATIONS:
-                relation = SystemRelation(oid, module.SCHEMA, name, columns(shape), rows)
-                self.by_oid[oid] = relation
-                self.by_name[module.SCHEMA, name] = relation
+        for empty in postgres_relations():
+            key = (empty.schema, empty.name)
+            fixed = builtin.FIXED.get(empty.name) if empty.schema == "pg_catalog" else None
+            self._add(
+                SystemRelation(
+                    empty.oid, *key, empty.kind, empty.columns, filled.get(key), fixed,
+                    empty.row_type, empty.shared,
+                )
+            )  # fmt: skip
+        for oid, name, shape, rows in laminar_catalog.RELATIONS:
+            shaped = columns(shape)
+            self._add(SystemRelation(oid, laminar_catalog.SCHEMA, name, "v", shaped, _named(shaped, rows)))
 
-    def snapshot(self, oid: int) -> Snapshot | None:
+    def _add(self, relation: SystemRelation) -> None:
+        self.by_oid[relation.oid] = relation
+        self.by_name[relation.schema, relation.name] = relation
+
+    def snapshot(self, oid: int, session: Session) -> Snapshot | None:
         """Rows of a system relation; None when the oid is not one."""
         relation = self.by_oid.get(oid)
-        return None if relation is None else relation.snapshot(self._database)
+        return None if relation is None else relation.snapshot(session)
+
+
+def _named(shape: Sequence[SystemColumn], rows: Callable[..., Iterable[Row]]) -> Rows:
+    """Rows of values in the columns' order, as mappings."""
+    names = [column.name for column in shape]
+    return lambda session: (dict(zip(names, row, strict=True)) for row in rows(session.database))

@@ -12,12 +12,11 @@ from laminar.sql import plan
 from laminar.sql.evaluator.environment import Env
 from laminar.sql.kernels.registry import Signature, find
 from laminar.types import (
+    ARRAY_OF,
     BPCHAR,
     INTERVAL,
     NUMERIC,
-    REGCLASS,
-    REGPROC,
-    REGTYPE,
+    REG_TYPES,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -39,7 +38,7 @@ SIZERS: Final = {
     INTERVAL: "interval_scale",
 }
 #: their text is the name of a catalog object
-_NAMED: Final = frozenset({REGCLASS, REGTYPE, REGPROC})
+_NAMED: Final = REG_TYPES
 _TEXTS: Final = frozenset({TEXT, VARCHAR, BPCHAR, UNKNOWN})
 
 
@@ -85,6 +84,9 @@ def through_text(source: PgType, target: PgType) -> Convert:
         settings = env.settings if env.settings is not None else default
         if source.oid in _NAMED:
             text = session.look_back(env, x, source.oid)
+        elif source.is_array and source.element.oid in _NAMED:
+            names = session.look_back(env, x, source.oid)
+            text = textio.format_text(names, PgType(ARRAY_OF[TEXT]), settings)
         else:
             text = x if source.oid in _TEXTS else textio.format_text(x, source, settings)
         if target.oid in _TEXTS:

@@ -15,7 +15,8 @@ class CatalogNames(Protocol):
     def format_reg(self, oid: int, type_oid: int) -> str:
         """The other way round; an unknown oid as its digits."""
 
-    def is_visible(self, oid: int) -> bool | None: ...
+    def answer(self, symbol: str, *args: Any) -> Any:
+        """What a function says about the catalog's objects."""
 
     def role_name(self, oid: int) -> str: ...
 

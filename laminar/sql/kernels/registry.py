@@ -64,6 +64,7 @@ _MODULES: Final = (
     "comparison",
     "encodings",
     "fromtext",
+    "introspection",
     "identifiers",
     "jsonb",
     "jsonmaking",

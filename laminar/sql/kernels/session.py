@@ -15,7 +15,23 @@ from laminar.errors import PgError
 from laminar.sql.kernels.registry import Run, Signature, bind, builder, kernel
 from laminar.sql.kernels.rowwise import apply, rows_of
 from laminar.sql.plan import Function
-from laminar.types import DATE, REGCLASS, REGTYPE, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
+from laminar.types import (
+    DATE,
+    ELEMENT_OF,
+    REGCLASS,
+    REGCOLLATION,
+    REGNAMESPACE,
+    REGOPER,
+    REGOPERATOR,
+    REGPROC,
+    REGPROCEDURE,
+    REGROLE,
+    REGTYPE,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    PgType,
+)
 
 _TIMESTAMPTZ: Final = pa.timestamp("us", tz="UTC")
 
@@ -159,8 +175,16 @@ def look_up(env: Any, names: Any, target: int) -> Any:
 
 
 def look_back(env: Any, oids: Any, source: int) -> Any:
-    """regclass, regtype and so on to text."""
+    """regclass, regtype and so on to text, arrays of them to arrays of text."""
     catalog = _catalog(env)
+    if source in ELEMENT_OF:
+        lists = [oids.as_py()] if isinstance(oids, pa.Scalar) else oids.to_pylist()
+        element = ELEMENT_OF[source]
+        return pa.array(
+            [None if v is None else [None if o is None else catalog.format_reg(o, element) for o in v]
+             for v in lists],
+            pa.list_(pa.string()),
+        )  # fmt: skip
     return apply(lambda oid: catalog.format_reg(oid, source), (oids,), pa.string())
 
 
@@ -189,11 +213,13 @@ def _maybe(symbol: str, target: int) -> None:
 
 _maybe("to_regclass", REGCLASS)
 _maybe("to_regtype", REGTYPE)
-
-
-@kernel("pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible")
-def _visible(env: Any, oids: Any) -> Any:
-    return apply(_catalog(env).is_visible, (oids,), pa.bool_())
+_maybe("to_regproc", REGPROC)
+_maybe("to_regprocedure", REGPROCEDURE)
+_maybe("to_regoper", REGOPER)
+_maybe("to_regoperator", REGOPERATOR)
+_maybe("to_regnamespace", REGNAMESPACE)
+_maybe("to_regrole", REGROLE)
+_maybe("to_regcollation", REGCOLLATION)
 
 
 @kernel("pg_get_userbyid")

@@ -21,9 +21,7 @@ from laminar.types import (
     INTERVAL,
     JSONPATH,
     NUMERIC,
-    REGCLASS,
-    REGPROC,
-    REGTYPE,
+    REG_TYPES,
     TEXT,
     TIME,
     TIMESTAMP,
@@ -38,7 +36,7 @@ _WIDE: Final = DecimalContext(prec=decimals.MAX_DIGITS + 2)
 #: types with a length coercion function (pg_cast from the type to itself)
 _SIZED: Final = frozenset({BPCHAR, VARCHAR, NUMERIC, TIME, TIMESTAMP, TIMESTAMPTZ, INTERVAL})
 #: their input looks names up in the catalog, so it runs with the statement
-_NAMED: Final = frozenset({REGCLASS, REGPROC, REGTYPE, 2202, 2203, 2204, 4096, 4089, 4191, 3734, 3769})
+_NAMED: Final = REG_TYPES
 
 
 def can_coerce(source: PgType, target: PgType, context: Context) -> bool:

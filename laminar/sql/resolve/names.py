@@ -34,11 +34,13 @@ from laminar.types import (
 
 TIMETZ: Final = 1266
 BIT, VARBIT = 1560, 1562
+ANY: Final = 2276
 
 _SQL_NAMES: Final = {
     BOOL: "boolean",
     BPCHAR: "character",
     CHAR: '"char"',
+    ANY: '"any"',
     FLOAT4: "real",
     FLOAT8: "double precision",
     INT2: "smallint",
@@ -53,7 +55,7 @@ _SQL_NAMES: Final = {
     TIMESTAMPTZ: "timestamp with time zone",
 }
 #: what SQL calls a type -> pg_type.typname
-_ALIASES: Final = {name.strip('"'): oid for oid, name in _SQL_NAMES.items() if oid != CHAR} | {
+_ALIASES: Final = {name.strip('"'): oid for oid, name in _SQL_NAMES.items() if oid not in (CHAR, ANY)} | {
     "int": INT4,
     "char": BPCHAR,
     "nchar": BPCHAR,
@@ -88,12 +90,17 @@ _INTERVAL_FIELDS: Final = {
 INTERVAL_MASKS: Final = {words: mask for mask, words in _INTERVAL_FIELDS.items()}
 
 
+def is_array(fact: facts.TypeFact) -> bool:
+    """Whether a type is another's array type (int2vector and oidvector are types of their own)."""
+    return bool(fact.element) and facts.types()[fact.element].array == fact.oid
+
+
 def oid_name(oid: int) -> str:
     """format_type_be: the type's name without modifiers, as messages show it."""
     fact = facts.types().get(oid)
     if fact is None:
         return "???"
-    if fact.element and fact.category == "A":
+    if is_array(fact):
         return oid_name(fact.element) + "[]"
     return _SQL_NAMES.get(oid, fact.name)
 
@@ -102,7 +109,7 @@ def type_name(type_: PgType) -> str:
     """format_type(oid, typmod): ``numeric(5,2)``, ``character varying(10)[]``."""
     oid, typmod = type_.oid, type_.typmod
     fact = facts.types().get(oid)
-    if fact is not None and fact.element and fact.category == "A":
+    if fact is not None and is_array(fact):
         return type_name(PgType(fact.element, typmod)) + "[]"
     if typmod < 0:
         return "bpchar" if oid == BPCHAR else oid_name(oid)

@@ -1,0 +1,132 @@
+"""pg_catalog's views, over the same objects as its tables (PostgreSQL, chapter 54)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from laminar.catalog.catalog import DATABASE
+from laminar.catalog.system import pg_catalog
+from laminar.catalog.system.pg_catalog import DATABASE_OID, key_name
+
+if TYPE_CHECKING:
+    from laminar.catalog.system.registry import Rows
+    from laminar.server.session import Session
+
+Made = Iterator[Mapping[str, Any]]
+
+
+def _pg_tables(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if r.kind in ("table", "source"):
+            yield _table(r.schema, r.name, r.owner, "key index" in r.parts)
+    for s in session.database.system.by_oid.values():
+        if s.kind == "r":
+            yield _table(s.schema, s.name, "laminar", False)
+
+
+def _table(schema: str, name: str, owner: str, indexed: bool) -> Mapping[str, Any]:
+    rest = {"hasrules": False, "hastriggers": False, "rowsecurity": False}
+    return rest | {"schemaname": schema, "tablename": name, "tableowner": owner, "hasindexes": indexed}
+
+
+def _pg_views(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if r.kind == "view":
+            definition = f" {r.query};"
+            yield {"schemaname": r.schema, "viewname": r.name, "viewowner": r.owner, "definition": definition}
+    for s in session.database.system.by_oid.values():
+        if s.kind == "v":
+            yield {"schemaname": s.schema, "viewname": s.name, "viewowner": "laminar"}
+
+
+def _pg_matviews(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if r.kind == "mview":
+            yield {
+                "schemaname": r.schema, "matviewname": r.name, "matviewowner": r.owner, "hasindexes": False,
+                "ispopulated": True, "definition": f" {r.query};",
+            }  # fmt: skip
+
+
+def _pg_indexes(session: Session) -> Made:
+    for r in session.database.catalog.relations.values():
+        if "key index" in r.parts:
+            where = {"schemaname": r.schema, "tablename": r.name, "indexname": key_name(r)}
+            yield where | {"indexdef": session.catalog.answer("pg_get_indexdef", r.parts["key index"])}
+
+
+def _pg_roles(session: Session) -> Made:
+    for role in pg_catalog._pg_authid(session):
+        yield {**role, "rolpassword": "********"}
+
+
+def _pg_user(session: Session) -> Made:
+    for role in pg_catalog._pg_authid(session):
+        if role["rolcanlogin"]:
+            yield {
+                "usename": role["rolname"], "usesysid": role["oid"], "usecreatedb": role["rolcreatedb"],
+                "usesuper": role["rolsuper"], "userepl": role["rolreplication"],
+                "usebypassrls": role["rolbypassrls"], "passwd": "********",
+            }  # fmt: skip
+
+
+def _pg_group(session: Session) -> Made:
+    members = list(pg_catalog._pg_auth_members(session))
+    for role in pg_catalog._pg_authid(session):
+        if not role["rolcanlogin"]:
+            of = [m["member"] for m in members if m["roleid"] == role["oid"]]
+            yield {"groname": role["rolname"], "grosysid": role["oid"], "grolist": of}
+
+
+def _pg_settings(session: Session) -> Made:
+    from laminar.server.guc import SETTINGS
+
+    for setting in SETTINGS.values():
+        value = session.settings.get(setting.name, setting.default)
+        yield {
+            "name": setting.name, "setting": value, "category": "Laminar", "short_desc": setting.description,
+            "context": "internal" if setting.read_only else "user", "vartype": "string",
+            "source": "default" if value == setting.default else "session", "boot_val": setting.default,
+            "reset_val": setting.default, "pending_restart": False,
+        }  # fmt: skip
+
+
+def _pg_stat_activity(session: Session) -> Made:
+    states = {"I": "idle", "T": "idle in transaction", "E": "idle in transaction (aborted)"}
+    for other in session.database.sessions:
+        yield {
+            "datid": DATABASE_OID, "datname": DATABASE, "pid": other.client.process_id,
+            "usesysid": other.role.oid, "usename": other.role.name,
+            "application_name": other.settings.get("application_name", ""),
+            "state": "active" if other is session else states[other.transaction_status],
+            "backend_type": "client backend",
+        }  # fmt: skip
+
+
+def _pg_timezone_names(_session: Session) -> Made:
+    import datetime
+    import zoneinfo
+
+    now = datetime.datetime.now(datetime.UTC)
+    for name in sorted(zoneinfo.available_timezones()):
+        local = now.astimezone(zoneinfo.ZoneInfo(name))
+        offset, dst = local.utcoffset() or datetime.timedelta(), local.dst()
+        micros = int(offset.total_seconds()) * 1_000_000
+        interval = bytes(8) + micros.to_bytes(8, "little", signed=True)
+        yield {"name": name, "abbrev": local.tzname(), "utc_offset": interval, "is_dst": bool(dst)}
+
+
+_VIEWS: Final[dict[str, Rows]] = {
+    "pg_tables": _pg_tables,
+    "pg_views": _pg_views,
+    "pg_matviews": _pg_matviews,
+    "pg_indexes": _pg_indexes,
+    "pg_roles": _pg_roles,
+    "pg_user": _pg_user,
+    "pg_group": _pg_group,
+    "pg_settings": _pg_settings,
+    "pg_stat_activity": _pg_stat_activity,
+    "pg_timezone_names": _pg_timezone_names,
+}
+ROWS: Final[dict[tuple[str, str], Rows]] = {("pg_catalog", name): rows for name, rows in _VIEWS.items()}
