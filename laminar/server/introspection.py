@@ -91,13 +91,13 @@ def _indexdef(session: Session, oid: int, column: int = 0, _pretty: bool = False
 
 
 @answers("pg_get_constraintdef", "pg_get_constraintdef_ext")
-def _constraintdef(session: Session, oid: int, _pretty: bool = False) -> str | None:
+def _constraintdef(session: Session, oid: int, pretty: bool = False) -> str | None:
     for r in session.database.catalog.relations.values():
         if r.parts.get("key") == oid:
             return f"PRIMARY KEY ({', '.join(_key_columns(r))})"
         for name, text in r.checks:
             if r.parts.get(f"check {name}") == oid:
-                return f"CHECK (({text}))"
+                return f"CHECK ({text})" if pretty else f"CHECK (({text}))"
         if r.kind == "index" and r.parts.get("constraint") == oid:
             return f"UNIQUE ({', '.join(names.quoted(c.name) for c in r.columns)})"
     return None
@@ -134,10 +134,11 @@ def _fact_arguments(fact: facts.ProcFact, defaults: bool) -> str:
         if defaults and i in with_default:
             text += f" DEFAULT {with_default[i]}"
         shown.append(text)
-    if fact.kind == "a" and fact.variadic == 0:
+    if fact.kind == "a":
         ordered = _ordered(fact.oid)
         if ordered is not None:
-            direct, rest = shown[:ordered], shown[ordered:]
+            # a variadic parameter stands for the direct arguments and for the ordered ones
+            direct, rest = shown[:ordered], shown if "v" in modes else shown[ordered:]
             return f"{', '.join(direct)}{' ' if direct else ''}ORDER BY {', '.join(rest)}"
     return ", ".join(shown)
 
@@ -234,6 +235,12 @@ def _arg_default(session: Session, oid: int, place: int) -> str | None:
 @answers("pg_get_function_sqlbody")
 def _sqlbody(_session: Session, _oid: int) -> None:
     """Bodies are kept as text, none as a parsed query."""
+
+
+@answers("format_type")
+def _format_type(session: Session, oid: int, typmod: int) -> str:
+    """For types that are not PostgreSQL's own; typmods are of no meaning to them."""
+    return names.named_type(session, oid) or "???"
 
 
 # --- comments -------------------------------------------------------------------------

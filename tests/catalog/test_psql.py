@@ -12,7 +12,7 @@ from tests.harness.server import LaminarServer
 
 OBJECTS = """
 CREATE SCHEMA psql; SET search_path = psql;
-CREATE TABLE t (a int PRIMARY KEY, b text NOT NULL DEFAULT 'x', c numeric(5,2) CHECK (c > 0), d varchar(10));
+CREATE TABLE t (a int PRIMARY KEY CHECK (a > 0), b text NOT NULL DEFAULT 'x', c numeric(5,2), d varchar(10));
 CREATE TABLE "Odd name" (x timestamptz, y int[], z bool);
 CREATE VIEW w AS SELECT a, b FROM t;
 CREATE MATERIALIZED VIEW m AS SELECT b, count(*) AS n FROM t GROUP BY b;
@@ -98,7 +98,7 @@ RUNNING = r"""
 \dAf btree
 \dAo btree
 \sv w
-\sf abs
+\sf now
 \d pg_class
 \conninfo
 """

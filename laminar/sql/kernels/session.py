@@ -125,7 +125,8 @@ def _uuid(_env: Any, n: int) -> Any:
 
 
 @kernel("format_type", total=True)
-def _format_type(_env: Any, oids: Any, typmods: Any) -> Any:
+def _format_type(env: Any, oids: Any, typmods: Any) -> Any:
+    from laminar.sql import facts
     from laminar.sql.resolve import oid_name, type_name
 
     def name(oid: int | None, typmod: int | None) -> str | None:
@@ -133,6 +134,9 @@ def _format_type(_env: Any, oids: Any, typmods: Any) -> Any:
             return None
         if oid == 0:
             return "-"
+        if oid not in facts.types() and env.catalog is not None:
+            named: str = env.catalog.answer("format_type", oid, -1)
+            return named
         return oid_name(oid) if typmod is None else type_name(PgType(oid, typmod))
 
     return apply(name, (oids, typmods), pa.string(), strict=False)
