@@ -50,7 +50,7 @@ class CreateFunctionAction(Action):
             parameters=tuple(parameter.name for parameter in statement.parameters),
             types=tuple(_type(parameter.type).oid for parameter in statement.parameters),
             result=_result(statement).oid,
-            returns_set=_returns_set(statement, language),
+            returns_set=_returns_set(statement),
             columns=tuple((column.name, _type(column.type).oid) for column in statement.columns),
             body=_body(statement),
             sql=sql,
@@ -147,16 +147,10 @@ def _type(node: ast.TypeName) -> PgType:
     return PgType(type_.oid)
 
 
-def _returns_set(statement: s.CreateFunction, language: str) -> bool:
+def _returns_set(statement: s.CreateFunction) -> bool:
     result = statement.result
     if not statement.columns and not (result is not None and result.setof):
         return False
-    if language == "sql":
-        raise not_supported(
-            "SQL functions that return sets are not supported yet",
-            hint="Use a view, or a function in Python.",
-            position=statement.name.pos or None,
-        )
     if statement.options:
         raise not_supported(
             "vectorized functions cannot return sets", position=statement.options[0].pos or None

@@ -9,7 +9,7 @@ from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.exprs import ExpressionBinder
 from laminar.sql.binder.records import JSON_FUNCTIONS, json_record
-from laminar.sql.binder.routines import inline
+from laminar.sql.binder.routines import inline, rows
 from laminar.sql.binder.scope import AggregateUse, Level, WindowUse
 from laminar.sql.binder.state import location
 from laminar.sql.expressions import rewrite, walk
@@ -179,9 +179,30 @@ class CallBinder(ExpressionBinder):
         routine = resolved.function.routine
         if routine is not None:
             self.access(resolved.function.oid, "EXECUTE")
+            if routine.language == "sql" and routine.returns_set:
+                raise not_supported(
+                    f"SQL function {node.names[-1]}() returns a set and is supported in FROM only",
+                    position=node.pos,
+                )
             if routine.language == "sql":
                 return inline(self, resolved.function, bound, resolved.result_type, node.pos)
         return p.Call(resolved.function, bound, result_type(resolved, bound), node.pos)
+
+    def sql_rows(self, node: ast.FuncCall, level: Level) -> p.Plan | None:
+        """The rows of a user's SQL function that returns a set; None if the call is none."""
+        schema = node.names[-2] if len(node.names) > 1 else None
+        known = [f.routine for f in self.catalog.functions(schema, node.names[-1])]
+        if not any(r is not None and r.language == "sql" and r.returns_set for r in known):
+            return None
+        args = self.exprs(node.args, level)
+        resolved = self._resolve(node, args, [])
+        routine = resolved.function.routine
+        if routine is None or routine.language != "sql" or not routine.returns_set:
+            return None
+        bound = bind_args(resolved, args, node.pos, [location(arg) or None for arg in node.args])
+        self.settle(args, bound)
+        self.access(resolved.function.oid, "EXECUTE")
+        return rows(self, resolved.function, bound, resolved.result_type, node.pos)
 
     def _check_set_returning(self, node: ast.FuncCall, level: Level) -> None:
         if level.clause not in _SETS_ALLOWED:

@@ -245,6 +245,10 @@ class RelationBinder(CallBinder):
                 "a column definition list is only allowed for functions returning record", position=node.pos
             )
         inner = Level(level, dict(level.ctes), clause="FROM")
+        if isinstance(call, ast.FuncCall) and (rows := self.sql_rows(call, inner)) is not None:
+            if node.ordinality:
+                raise not_supported("WITH ORDINALITY of SQL functions is not supported", position=node.pos)
+            return self._function_item(node, rows, target_name(call))
         bound = self.expr(call, inner)
         name = target_name(call)
         if isinstance(bound, p.Call) and self._returns_set(call, bound):

@@ -60,6 +60,8 @@ def body(
     try:
         query = parse_query(routine.body.strip().rstrip(";"))
         plan = binder.query(query, outer, Level())
+        if routine.returns_set:
+            return _rows(binder, function, plan, result), columns
         plan = _declared(binder, plan, result)
     except PgError as error:
         error.position = None
@@ -68,6 +70,59 @@ def body(
     finally:
         binder.inlining.pop()
     return (plan if _one_row(query, plan) else p.Limit(plan, _one(), None)), columns
+
+
+def rows(
+    binder: CallBinder, function: p.Function, args: Sequence[p.Expr], result: PgType, position: int
+) -> p.Plan:
+    """A set-returning function in FROM: its rows, for arguments that may refer to other items."""
+    plan, columns = body(binder, function, [arg.type for arg in args], result)
+    plan = rewrite_deep(plan, lambda expr: _placed(expr, position))
+    if not columns:
+        return plan
+    if any(has_subquery(arg) for arg in args):
+        message = "a subquery as an argument of this SQL function is not supported"
+        raise not_supported(message, position=position)
+    source: p.Plan = p.Project(p.Values(((),), ()), tuple(args), tuple(columns))
+    tests = tuple(p.Test(ref(column), "null", True) for column in columns)
+    if function.strict:
+        source = p.Filter(source, tests[0] if len(tests) == 1 else p.BoolOp("and", tests))
+    return p.Project(p.Apply("inner", source, plan), tuple(map(ref, plan.columns)), plan.columns)
+
+
+def _rows(binder: CallBinder, function: p.Function, plan: p.Plan, result: PgType) -> p.Plan:
+    """The body's columns as RETURNS TABLE or SETOF declares them."""
+    assert function.routine is not None
+    declared = function.routine.columns or ((function.name, result),)
+    if len(plan.columns) != len(declared):
+        few = "few" if len(plan.columns) < len(declared) else "many"
+        raise PgError(
+            "42P13",
+            "return type mismatch in function declared to return record",
+            detail=f"Final statement returns too {few} columns.",
+        )
+    exprs = [
+        _assigned(binder, column, type_, place)
+        for place, (column, (_, type_)) in enumerate(zip(plan.columns, declared, strict=True), 1)
+    ]
+    outputs = [binder.column(name, expr.type) for (name, _), expr in zip(declared, exprs, strict=True)]
+    return p.Project(plan, tuple(exprs), tuple(outputs))
+
+
+def _assigned(binder: CallBinder, column: p.Column, type_: PgType, place: int) -> p.Expr:
+    if column.type.oid == type_.oid:
+        return ref(column)
+    try:
+        return binder.coerce(ref(column), type_, None, "assignment")
+    except PgError as error:
+        if error.sqlstate != "42846":
+            raise
+        have, want = oid_name(column.type.oid), oid_name(type_.oid)
+        raise PgError(
+            "42P13",
+            "return type mismatch in function declared to return record",
+            detail=f"Final statement returns {have} instead of {want} at column {place}.",
+        ) from None
 
 
 def _declared(binder: CallBinder, plan: p.Plan, result: PgType) -> p.Plan:
