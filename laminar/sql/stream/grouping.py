@@ -83,21 +83,30 @@ class _Grouping:
     def build(self) -> Node:
         self._plan_keys()
         aggregates = tuple(self.representatives) + reduction.simplified(self.node.aggregates)
-        different = distincts.argument(aggregates)
-        reduced = different is None and any(map(reduction.needs_rows, aggregates))
-        if reduced:
-            self.below, aggregates = reduction.read(self.planner, self.below, aggregates)
-        value = None if different is None else self._value(different)
-        node = self._project_input(aggregates, [] if value is None else [value])
-        key_ids = tuple(column.id for column, _ in self.keys)
         window_end = self.window_end if self.planner.judges else None
+        different = distincts.arguments(aggregates)
+        two_phases = distincts.in_two_phases(aggregates)
+        if not two_phases and window_end is not None:
+            different = []  # rows and groups would not be late alike
+        reduced = not different and any(map(reduction.needs_rows, aggregates))
+        if reduced or (different and not two_phases):
+            self.below, aggregates = reduction.read(self.planner, self.below, aggregates)
+            different = different and distincts.arguments(aggregates)
+        values = {expr: self._value(expr) for expr in different}
+        node = self._project_input(aggregates, list(values.values()))
+        key_ids = tuple(column.id for column, _ in self.keys)
         hidden = node.properties.row_watermark
-        if value is not None:
-            node, aggregates = distincts.first_phase(
-                self.planner, node, key_ids, value[0], aggregates, window_end
-            )
+        if values:
+            named = {expr: column for expr, (column, _) in values.items()}
+            if two_phases:
+                (value,) = named.values()
+                node, aggregates = distincts.first_phase(
+                    self.planner, node, key_ids, value, aggregates, window_end
+                )
+            else:
+                node, aggregates = distincts.beside(self.planner, node, key_ids, named, aggregates)
             hidden = None
-            self.sums_counts = not key_ids
+            self.sums_counts = two_phases and not key_ids
         elif not reduced and self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
             node, aggregates = twophase.partial(self.planner, node, key_ids, aggregates, window_end)
             hidden = None
@@ -128,7 +137,9 @@ class _Grouping:
     def _value(self, expr: Expr) -> tuple[Column, Expr]:
         """The column whose different values are aggregated."""
         if isinstance(expr, ColumnRef) and not expr.type.needs_sort_key:
-            return next(c for c in self.below.properties.columns if c.id == expr.id), expr
+            column = next(c for c in self.below.properties.columns if c.id == expr.id)
+            if all(key.id != column.id for key, _ in self.keys):
+                return column, expr
         return self.planner.column("value", key_type(expr.type)), sort_key(expr)
 
     def _plan_keys(self) -> None:
@@ -165,7 +176,7 @@ class _Grouping:
 
         needed = columns_of(*aggregates) - {column.id for column, _ in self.keys}
         outputs = list(self.keys)
-        outputs += [a for a in added if a not in self.keys]
+        outputs += added
         needed -= {column.id for column, _ in outputs}
         outputs += [
             (column, ColumnRef(column.id, column.type))

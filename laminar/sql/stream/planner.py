@@ -142,7 +142,7 @@ class Planner:
     def _linear(self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None) -> Linear:
         if isinstance(node, TopN):
             used = columns_of(*(expr for _, expr in outputs), *conjuncts(condition))
-            node = ranking.without_number(node, used)
+            node = ranking.without_number(self, node, used)
         inner = node.properties
         passed = passed_on(outputs, inner.watermarks)
         renamed: dict[int, int] = {}

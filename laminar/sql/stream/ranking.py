@@ -86,12 +86,14 @@ def ranked(planner: Planner, node: logical.Filter) -> Node | None:
     return planner.project(result, [(c, ColumnRef(c.id, c.type)) for c in columns], rest)
 
 
-def without_number(node: TopN, used: set[int]) -> TopN:
-    """The node without its rank when that is not among the columns used."""
+def without_number(planner: Planner, node: TopN, used: set[int]) -> TopN:
+    """The node without its rank when that is not among the columns used; another node, as the first may
+    have other readers."""
     if node.number is None or node.number.id in used:
         return node
     columns = node.properties.columns[:-1]
-    return replace(node, number=None, properties=replace(node.properties, columns=columns))
+    properties = replace(node.properties, columns=columns)
+    return replace(node, id=planner.node_id(), number=None, properties=properties)
 
 
 def _top_n(

@@ -46,3 +46,4 @@ SELECT k, count(DISTINCT f) AS a, sum(DISTINCT f) FILTER (WHERE v > 1) AS b, cou
 SELECT count(DISTINCT k) AS a, count(*) AS n FROM t;
 SELECT window_end, count(DISTINCT k) AS a FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '10 seconds';
 SELECT a.k, b.v FROM s a ASOF LEFT JOIN s b MATCH_CONDITION (b.at <= a.at) ON a.k = b.k;
+SELECT k, count(DISTINCT v) AS a, count(DISTINCT f) FILTER (WHERE v > 1) AS b, avg(v) AS c, count(DISTINCT k) AS d FROM t GROUP BY k;
