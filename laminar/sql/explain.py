@@ -58,6 +58,10 @@ def head(plan: p.Plan, names: dict[int, str]) -> str:
             return f"Distinct on ({_list(plan.on)}){order}"
         case p.SetOp():
             return f"{plan.op.capitalize()}{' all' if plan.all else ''} [{_columns(plan.columns)}]"
+        case p.Recursive():
+            return f"Recursive union{' all' if plan.all else ''} [{_columns(plan.columns)}]"
+        case p.WorkTable():
+            return f"Work table [{_columns(plan.columns)}]"
         case p.Sort():
             return f"Sort by {_sort(plan.keys)}"
         case p.Limit():

@@ -419,6 +419,29 @@ class SetOp:
 
 
 @dataclass(frozen=True, slots=True)
+class Recursive:
+    """WITH RECURSIVE: ``step`` runs over the rows that it made last, until it makes none.
+
+    ``table`` is the number of the work table that ``step`` reads; without ``all``, rows that
+    were there before are dropped.
+    """
+
+    table: int
+    all: bool
+    start: Plan
+    step: Plan
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkTable:
+    """The newest rows of the recursion with this number, inside its step."""
+
+    table: int
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Sort:
     input: Plan
     keys: tuple[SortItem, ...]
@@ -497,6 +520,8 @@ Plan = Union[
     GroupBy,
     DistinctOn,
     SetOp,
+    Recursive,
+    WorkTable,
     Sort,
     Limit,
     Window,

@@ -63,6 +63,8 @@ class Execution:
     env: Env
     limits: Limits = field(default_factory=Limits)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    #: newest rows of the recursions under way
+    work: dict[int, pa.RecordBatch] = field(default_factory=dict)
     #: by identity of a node, when somebody wants to know
     statistics: Statistics | None = None
 
@@ -233,6 +235,44 @@ def _set_op(run: Execution, plan: logical.SetOp) -> Batches:
     yield batches.take(left, setops.combine(plan.op, plan.all, groups, left.num_rows))
 
 
+def _recursive(run: Execution, plan: logical.Recursive) -> Batches:
+    """Rounds of the step over the rows that the last one made; bounded by the memory limit."""
+    made: list[pa.RecordBatch] = []
+    size, rows = 0, run.whole(plan.start)
+    while True:
+        new = rows if plan.all else _unseen(run, plan, made, rows)
+        if not new.num_rows:
+            return
+        size += new.nbytes
+        if not plan.all:
+            made.append(new)
+        if new.nbytes > run.limits.memory or (not plan.all and size > run.limits.memory):
+            raise PgError(
+                OUT_OF_MEMORY,
+                "out of memory",
+                detail=f"A recursive query made more than the limit of {run.limits.memory} bytes.",
+            )
+        yield new
+        run.work[plan.table] = new
+        rows = run.whole(plan.step)
+
+
+def _unseen(
+    run: Execution, plan: logical.Recursive, made: list[pa.RecordBatch], rows: pa.RecordBatch
+) -> pa.RecordBatch:
+    """Rows that were not there before, each once."""
+    both = batches.concat([*made, rows], plan.columns)
+    before = both.num_rows - rows.num_rows
+    refs = [ColumnRef(c.id, c.type) for c in plan.columns]
+    keys = run.evaluate([sort_key(ref) for ref in refs], plan.columns, both) if refs else []
+    _, first = setops.number_rows(keys, both.num_rows)
+    return batches.take(both, first[first >= before])
+
+
+def _work_table(run: Execution, plan: logical.WorkTable) -> Batches:
+    yield run.work[plan.table]
+
+
 def _sort(run: Execution, plan: logical.Sort) -> Batches:
     return _sorted(run, plan, None)
 
@@ -337,6 +377,8 @@ _HANDLERS: Final[dict[type, Callable[[Execution, Any], Batches]]] = {
     logical.GroupBy: _group_by,
     logical.DistinctOn: _distinct,
     logical.SetOp: _set_op,
+    logical.Recursive: _recursive,
+    logical.WorkTable: _work_table,
     logical.Sort: _sort,
     logical.Limit: _limit,
     logical.Window: _window,

@@ -10,11 +10,11 @@ from laminar.sql import plan as p
 from laminar.sql.binder.calls import nulls_first
 from laminar.sql.binder.scope import CteEntry, Level
 from laminar.sql.binder.select import SelectBinder
-from laminar.sql.binder.state import location
+from laminar.sql.binder.state import BOOLEAN, location
 from laminar.sql.catalog_view import CatalogView
-from laminar.sql.resolve import common_type
-from laminar.sql.trees import ref
-from laminar.types import INTERVAL, UNKNOWN, PgType
+from laminar.sql.resolve import common_type, type_name
+from laminar.sql.trees import outer_ids, ref, walk_plan
+from laminar.types import INTERVAL, TEXT, UNKNOWN, PgType
 
 
 class QueryBinder(SelectBinder):
@@ -48,8 +48,122 @@ class QueryBinder(SelectBinder):
         if entry not in self._used:
             self._used.append(entry)
         if entry.recursive:
-            raise not_supported("recursive WITH queries are not supported", position=entry.cte.pos)
+            return self._recursive_reference(entry)
+        own = entry.environment.get(entry.cte.name)
+        if own is not None and own.recursive and own.cte is entry.cte:
+            return self._recursive(entry, own, level)
         return super().cte_plan(entry, level)
+
+    def _recursive_reference(self, entry: CteEntry) -> tuple[p.Plan, list[str]]:
+        name = entry.cte.name
+        entry.uses += 1
+        if entry.work is None:
+            union = isinstance(entry.cte.query, ast.SetOperation) and entry.cte.query.op == "union"
+            raise PgError(
+                "42P19",
+                f'recursive reference to query "{name}" must not appear within its non-recursive term'
+                if union
+                else f'recursive query "{name}" does not have the form non-recursive-term '
+                "UNION [ALL] recursive-term",
+                position=entry.place if union else entry.cte.pos,
+            )
+        columns = tuple(self.column(c.name, c.type) for c in entry.work.columns)
+        return p.WorkTable(entry.work.table, columns), [c.name for c in columns]
+
+    def _recursive(self, entry: CteEntry, own: CteEntry, level: Level) -> tuple[p.Plan, list[str]]:
+        """A query of WITH RECURSIVE: recursive if the right side of its UNION refers to it."""
+        query, name = entry.cte.query, entry.cte.name
+        own.work, own.uses = None, 0
+        if not isinstance(query, ast.SetOperation) or query.op != "union":
+            return super().cte_plan(entry, level)
+        inner = Level(self._stand_in(level, entry.parent), dict(entry.environment))
+        self._with(query.tail.with_, inner)
+        start = self._operand(query.left, inner)
+        types = [PgType(TEXT) if c.type.oid == UNKNOWN else PgType(c.type.oid, c.type.typmod, c.type.decimal)
+                 for c in start.columns]  # fmt: skip
+        start = self._converted(start, types, self._item_positions(query.left))
+        labels = entry.cte.columns + [c.name for c in start.columns][len(entry.cte.columns) :]
+        if len(entry.cte.columns) > len(start.columns):
+            return super().cte_plan(entry, level)  # for its error
+        columns = tuple(self.column(label, type_) for label, type_ in zip(labels, types, strict=True))
+        own.work = p.WorkTable(self.column("work", BOOLEAN).id, columns)
+        try:
+            step = self._operand(query.right, inner)
+        finally:
+            work, own.work = own.work, None
+        if not own.uses:
+            return super().cte_plan(entry, level)
+        self._check_recursion(name, step, work, own, query)
+        step = self._step_types(name, step, types, query)
+        return p.Recursive(work.table, query.all, start, step, columns), labels
+
+    def _check_recursion(
+        self, name: str, step: p.Plan, work: p.WorkTable, own: CteEntry, query: ast.SetOperation
+    ) -> None:
+        """What PostgreSQL refuses; 42P19, 0A000."""
+        if query.tail.order_by or query.tail.limit is not None or query.tail.offset is not None:
+            what = (
+                "ORDER BY" if query.tail.order_by else "LIMIT" if query.tail.limit is not None else "OFFSET"
+            )
+            raise not_supported(f"{what} in a recursive query is not implemented", position=query.pos)
+        nodes = list(walk_plan(step))
+        if any(isinstance(node, p.GroupBy) and node.aggregates and _reads(node, work) for node in nodes):
+            raise PgError(
+                "42P19",
+                "aggregate functions are not allowed in a recursive query's recursive term",
+                position=own.place,
+            )
+        for node in nodes:
+            if isinstance(node, p.SetOp) and node.op == "except" and _reads(node.right, work):
+                raise PgError(
+                    "42P19", f'recursive reference to query "{name}" must not appear within EXCEPT',
+                    position=own.place,
+                )  # fmt: skip
+            outer = isinstance(node, p.Join) and (
+                (node.kind in ("left", "full") and _reads(node.right, work))
+                or (node.kind in ("right", "full") and _reads(node.left, work))
+            )
+            if outer or (isinstance(node, p.Apply) and node.kind == "left" and _reads(node.right, work)):
+                raise PgError(
+                    "42P19", f'recursive reference to query "{name}" must not appear within an outer join',
+                    position=own.place,
+                )  # fmt: skip
+        places = sum(isinstance(node, p.WorkTable) and node.table == work.table for node in nodes)
+        if own.uses > places:
+            raise PgError(
+                "42P19", f'recursive reference to query "{name}" must not appear within a subquery',
+                position=own.place,
+            )  # fmt: skip
+        if places > 1:
+            raise PgError(
+                "42P19", f'recursive reference to query "{name}" must not appear more than once',
+                position=own.place,
+            )  # fmt: skip
+        if outer_ids(step):
+            raise not_supported("a recursive query that depends on an outer query is not supported")
+
+    def _step_types(self, name: str, step: p.Plan, types: list[PgType], query: ast.SetOperation) -> p.Plan:
+        places = self._item_positions(query.right)
+        if len(step.columns) != len(types):
+            raise PgError(
+                SYNTAX_ERROR, "each UNION query must have the same number of columns",
+                position=places[0] if places else None,
+            )  # fmt: skip
+        for n, (type_, column) in enumerate(zip(types, step.columns, strict=True), 1):
+            probe = _probe(step, n - 1, column)
+            left = p.ColumnRef(-1, type_)
+            common = common_type((left, probe), places[n - 1] if n <= len(places) else None, "UNION")
+            if common.oid != type_.oid:
+                raise PgError(
+                    DATATYPE_MISMATCH,
+                    f'recursive query "{name}" column {n} has type {type_name(type_)} in non-recursive term '
+                    f"but type {type_name(common)} overall",
+                    hint="Cast the output of the non-recursive term to the correct type.",
+                    position=self._first(query.left) or None,
+                )
+            if not query.all:
+                self.check_comparable(type_, None)
+        return self._converted(step, types, places)
 
     def _with(self, with_: ast.With | None, level: Level) -> list[CteEntry]:
         own: list[CteEntry] = []
@@ -239,6 +353,11 @@ class QueryBinder(SelectBinder):
                 "0A000", "a constant is needed here", hint="Write a literal.", position=location(node) or None
             )
         return folded.value
+
+
+def _reads(plan: p.Plan, work: p.WorkTable) -> bool:
+    """Whether a plan has the recursive reference in it."""
+    return any(isinstance(node, p.WorkTable) and node.table == work.table for node in walk_plan(plan))
 
 
 def _probe(plan: p.Plan, index: int, column: p.Column) -> p.Expr:

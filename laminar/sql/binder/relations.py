@@ -177,6 +177,7 @@ class RelationBinder(CallBinder):
         return p.Project(plan, exprs, columns)
 
     def _cte(self, entry: CteEntry, node: ast.TableRef, level: Level) -> tuple[p.Plan, list[Item]]:
+        entry.place = node.pos
         plan, labels = self.cte_plan(entry, level)
         item = self._named(entry.cte.name, list(zip(labels, plan.columns, strict=True)), node.alias, node.pos)
         if node.alias is not None and node.alias.name != entry.cte.name:

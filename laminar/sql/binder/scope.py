@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from laminar.errors import AMBIGUOUS_COLUMN, UNDEFINED_COLUMN, UNDEFINED_TABLE, PgError
 from laminar.sql import ast
+from laminar.sql import plan as p
 from laminar.sql.catalog_view import Relation
 from laminar.sql.plan import Aggregate, Column, WindowCall
 
@@ -63,6 +64,12 @@ class CteEntry:
     environment: dict[str, CteEntry]
     parent: Level | None
     recursive: bool = False
+    #: of a recursive query's reference to itself: the work table, while the recursive term is bound
+    work: p.WorkTable | None = None
+    #: how often it was referred to
+    uses: int = 0
+    #: where it was referred to last
+    place: int = 0
 
 
 @dataclass(slots=True)

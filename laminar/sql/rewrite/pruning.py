@@ -97,6 +97,15 @@ def _frames(calls: tuple[p.WindowCall, ...]) -> list[p.Expr]:
     return [bound for bound in bounds if bound is not None]
 
 
+def _recursive(plan: p.Recursive, needed: Needed) -> p.Plan:
+    """All its columns: what one round makes, the next reads."""
+    sides = [prune(side, {c.id for c in side.columns}) for side in (plan.start, plan.step)]
+    start, step = (
+        identity(new, old.columns) for new, old in zip(sides, (plan.start, plan.step), strict=True)
+    )
+    return replace(plan, start=start, step=step)
+
+
 def _leaf(plan: p.Plan, needed: Needed) -> p.Plan:
     return plan
 
@@ -107,6 +116,8 @@ _SPECIAL: Final[dict[type, Callable[..., p.Plan]]] = {
     p.GroupBy: _group_by,
     p.DistinctOn: _distinct,
     p.SetOp: _set_operation,
+    p.Recursive: _recursive,
+    p.WorkTable: _leaf,
     p.Window: _window,
     p.Values: _leaf,
     p.TableFunction: _leaf,
