@@ -143,7 +143,8 @@ class Checkpoints:
     def reported(self, reactor: int, result: CheckpointReport | PgError) -> None:
         """A reactor has written its file, or could not (then its next file has those entries too)."""
         if isinstance(result, CheckpointReport):
-            self._unnamed[reactor].append(StateFile(Path(result.path).name, result.size))
+            for path, size in [*result.earlier, (result.path, result.size)]:
+                self._unnamed[reactor].append(StateFile(Path(path).name, size))
             self._spools += result.spools
         future = self._reports.get(reactor)
         if future is not None and not future.done():

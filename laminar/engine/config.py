@@ -45,6 +45,8 @@ class EngineConfig:
         max_undelivered_bytes: changes on disk for a sink whose target does not take them, beyond which
             sources rest and commits wait.
         state_memory: bytes of plain memory for each reactor's state, which goes into mapped files beyond.
+        early_entries: entries by which an operator's state may grow before it hands over what changed, so
+            that a checkpoint does not find a big state to collect.
         max_future: microseconds by which an event time may be ahead of the clock; None for any.
         pin: bind each reactor to a core.
     """
@@ -58,5 +60,6 @@ class EngineConfig:
     max_backlog_bytes: int = 64 << 20
     max_undelivered_bytes: int = 1 << 30
     state_memory: int = 1 << 30
+    early_entries: int = 100_000
     max_future: int | None = None
     pin: bool = True

@@ -130,6 +130,9 @@ class Coordinator(EngineState):
             await self._revival.until_it_works(self._finish)
             self._tasks.append(asyncio.create_task(self._run()))
             await self._reconcile(wanted)
+            if self.pending:
+                # What was acknowledged last may be in no epoch yet: the first reader shall see it.
+                await self.flush()
             self._tasks.append(asyncio.create_task(self._partitions.watch()))
         except BaseException:
             for task in self._tasks:
@@ -167,13 +170,13 @@ class Coordinator(EngineState):
         self._publisher.end_subscriptions(dataflow, self.view_failure(dataflow))
 
     def view_failure(self, view: int) -> PgError:
-        """55000, with the reason why a view is not kept up to date."""
+        """55000, with the reason why a view, or a table that a sink fills, is not kept up to date."""
         name = self.relations[view].name if view in self.relations else str(view)
         return PgError(
             OBJECT_NOT_IN_PREREQUISITE_STATE,
-            f'materialized view "{name}" has failed',
+            f'relation "{name}" has failed',
             detail=self.failed[view],
-            hint="Drop it and create it again.",
+            hint="Drop it, or the sink that fills it, and create it again.",
         )
 
     async def stop(self) -> None:
@@ -482,4 +485,6 @@ class Coordinator(EngineState):
         Whether there is room for a checkpoint that says so does not matter: a start removes
         dataflows that the catalog does not have.
         """
+        for dataflow in dataflows:
+            self._failures.forgive(dataflow)
         await self._installer.remove(dataflows)

@@ -51,7 +51,7 @@ class Host(Protocol):
 class Vertex:
     """A node, its operator, and who takes its output."""
 
-    __slots__ = ("busy_ns", "inputs", "node", "operator", "successors", "watermarks")
+    __slots__ = ("busy_ns", "inputs", "node", "operator", "settled", "successors", "watermarks")
 
     def __init__(self, node: Node, operator: Operator, inputs: list[Vertex]) -> None:
         self.node = node
@@ -60,6 +60,8 @@ class Vertex:
         self.successors: list[tuple[Vertex, int]] = []
         self.watermarks = Watermarks()
         self.busy_ns = 0
+        #: entries when the state was last handed over
+        self.settled = 0
         for port, vertex in enumerate(inputs):
             vertex.successors.append((self, port))
 

@@ -11,7 +11,9 @@ import asyncio
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,9 @@ log = logging.get(__name__)
 
 #: seconds between attempts, growing
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+#: seconds that a target stays open with nothing to deliver
+_IDLE_SECONDS = 30.0
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,7 @@ class Deliveries:
         self.progress: dict[int, SinkProgress] = {}
         self._promised: dict[int, list[Delivery]] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._wakes: dict[int, asyncio.Event] = {}
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
@@ -112,8 +118,8 @@ class Deliveries:
         for delivery in deliveries:
             self._promised.setdefault(delivery.sink, []).append(delivery)
             self.progress.setdefault(delivery.sink, SinkProgress()).pending += delivery.size
-            task = self._tasks.get(delivery.sink)
-            if task is None or task.done():
+            self._wakes.setdefault(delivery.sink, asyncio.Event()).set()
+            if delivery.sink not in self._tasks:
                 self._tasks[delivery.sink] = asyncio.create_task(self._deliver(delivery.sink))
         self._measure()
 
@@ -125,37 +131,47 @@ class Deliveries:
             self.on_room()
 
     async def _deliver(self, sink: int) -> None:
-        """Deliver until nothing is promised."""
-        promised = self._promised[sink]
+        """Deliver what is promised, and stay ready for more for a while."""
+        promised, wake = self._promised[sink], self._wakes[sink]
         target: SinkTarget | None = None
         pause = _FIRST_PAUSE
-        progress = self.progress[sink]
-        while promised and not self._closing:
+        while not self._closing:
+            if not promised:
+                wake.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), _IDLE_SECONDS)
+                if not promised:
+                    break
+                continue
             delivery = promised[0]
             try:
                 if target is None:
                     target = await asyncio.to_thread(open_target, delivery.spec)
                 await asyncio.to_thread(target.deliver, delivery.number, self._reader(delivery))
+                failpoints.reach("delivery: made")
             except Exception as error:
-                progress.error = as_pg_error(error).message
-                log.warning("sink cannot deliver", sink=sink, number=delivery.number, error=progress.error)
+                self.progress[sink].error = as_pg_error(error).message
+                log.warning("a sink cannot deliver", sink=sink, number=delivery.number, error=str(error))
                 if target is not None:
                     await asyncio.to_thread(_close, target)
                     target = None
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 continue
-            failpoints.reach("delivery: made")
             pause = _FIRST_PAUSE
-            del promised[0]
-            progress.error = None
-            progress.rows += delivery.rows
-            progress.delivered = delivery.number
-            progress.pending -= delivery.size
-            self._measure()
+            self._delivered(promised.pop(0))
+        # From here on a promise starts another task; it must not wait for this one.
+        del self._tasks[sink]
         if target is not None:
             await asyncio.to_thread(_close, target)
-        del self._tasks[sink]
+
+    def _delivered(self, delivery: Delivery) -> None:
+        progress = self.progress[delivery.sink]
+        progress.error = None
+        progress.rows += delivery.rows
+        progress.delivered = delivery.number
+        progress.pending -= delivery.size
+        self._measure()
 
     def _reader(self, delivery: Delivery) -> Callable[[], Iterator[SinkBatch]]:
         def changes() -> Iterator[SinkBatch]:
@@ -164,19 +180,24 @@ class Deliveries:
 
         return changes
 
-    async def settle(self, timeout: float) -> bool:
-        """Wait until everything promised is delivered; False when it is not in time."""
+    async def settle(self, timeout: float) -> None:
+        """Wait until everything promised is delivered, at most ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        while self._tasks and time.monotonic() < deadline:
-            await asyncio.wait(self._tasks.values(), timeout=max(0.0, deadline - time.monotonic()))
-        return not self._tasks
+        while self.open and time.monotonic() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def close(self, grace: float) -> None:
         """End after the delivery under way; what is left is delivered after the next start."""
-        self._closing = not await self.settle(grace)
-        for task in list(self._tasks.values()):
+        await self.settle(grace)
+        self._closing = True
+        for wake in self._wakes.values():
+            wake.set()
+        tasks = list(self._tasks.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=max(grace, _POLL_SECONDS))
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def open_target(spec: SinkSpec) -> SinkTarget:
@@ -190,8 +211,13 @@ def interval(flow: DataflowSpec) -> float | None:
     """Seconds between deliveries that a sink asks for; None for other dataflows."""
     if not isinstance(flow.root, Sink):
         return None
-    connector = sink_connector(flow.root.spec.connector)
-    return connector.interval(flow.root.spec) if isinstance(connector, DeliveringSink) else None
+    return _interval(flow.root.spec)
+
+
+@cache
+def _interval(spec: SinkSpec) -> float | None:
+    connector = sink_connector(spec.connector)
+    return connector.interval(spec) if isinstance(connector, DeliveringSink) else None
 
 
 def as_pg_error(error: Exception) -> PgError:

@@ -26,6 +26,8 @@ class Failures:
         self.state = state
         self.on_failure = on_failure
         self._strikes: Counter[int] = Counter()
+        #: table -> the failed sink that fills it
+        self._tables: dict[int, int] = {}
 
     def blame(self, dataflow: int, reason: str) -> None:
         """A reactor has died while it worked on a dataflow (0: on none)."""
@@ -47,9 +49,19 @@ class Failures:
         self.on_failure(dataflow)
         if spec is None or spec.feeds is None:
             return
+        if spec.feeds != dataflow:
+            state.failed[spec.feeds] = f"the sink that fills it has failed: {reason}"
+            self._tables[spec.feeds] = dataflow
+            self.on_failure(spec.feeds)
         for reader in [flow.id for flow in state.dataflows.values() if spec.feeds in flow.inputs]:
             name = state.relations[spec.feeds].name if spec.feeds in state.relations else str(spec.feeds)
             self.fail(reader, f'it reads "{name}", which has failed')
+
+    def forgive(self, dataflow: int) -> None:
+        """The dataflow is dropped."""
+        for oid in [dataflow, *(table for table, sink in self._tables.items() if sink == dataflow)]:
+            self.state.failed.pop(oid, None)
+            self._tables.pop(oid, None)
 
 
 def describe_death(code: int) -> str:

@@ -120,6 +120,7 @@ class Fleet:
             spools=str(self.data_dir / "spools"),
             page=page,
             state_memory=self.config.state_memory,
+            early_entries=self.config.early_entries,
         )
         inherited = {
             self._bell,

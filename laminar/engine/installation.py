@@ -73,7 +73,7 @@ class Installer:
             if oid in self.state.failed:
                 raise PgError(
                     OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    f'materialized view "{self.state.relations[oid].name}" has failed',
+                    f'relation "{self.state.relations[oid].name}" has failed',
                     detail=self.state.failed[oid],
                 )
 
@@ -133,7 +133,6 @@ class Installer:
         """See ``Coordinator.remove``."""
         await self._flush_sinks(dataflows)
         for dataflow in dataflows:
-            self.state.failed.pop(dataflow, None)
             self.state.plan.detach.append(dataflow)
             self.state.forget_dataflow(dataflow)
         try:

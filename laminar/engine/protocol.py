@@ -178,13 +178,14 @@ class SpoolReport:
 
 @dataclass(slots=True)
 class CheckpointReport:
-    """A reactor's state file and its files for sinks."""
+    """A reactor's state file, its files for sinks, and (path, bytes) of older entries' files."""
 
     path: str
     size: int
     entries: int
     state_bytes: int
     spools: list[SpoolReport] = field(default_factory=list)
+    earlier: list[tuple[str, int]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -201,6 +202,7 @@ class ReactorSettings:
         scratch: folder for state maps.
         spools: folder for what sinks have yet to deliver.
         state_memory: bytes of plain memory for its state, which goes into mapped files beyond.
+        early_entries: entries by which a state may have grown before it hands some over.
         page: shared memory of 8 bytes with the number of the dataflow that it works on.
     """
 
@@ -215,3 +217,4 @@ class ReactorSettings:
     spools: str
     page: int
     state_memory: int
+    early_entries: int

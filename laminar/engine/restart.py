@@ -57,7 +57,7 @@ def _usable(
         current = wanted.get(spec.id, spec)
         if current.fingerprint != spec.fingerprint or void.intersection(spec.inputs):
             log.warning("a view is computed anew: its plan has changed", view=spec.id)
-            void.add(spec.id)
+            void.add(spec.id if spec.feeds is None else spec.feeds)
         else:
             found[spec.id] = current
     return found

@@ -8,19 +8,14 @@ a null value means deleted). A file without its end block, or with a wrong check
 from __future__ import annotations
 
 import os
-import queue
 import struct
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow as pa
 
-from laminar import failpoints
 from laminar._native.crc32c import crc32c
-from laminar.engine.protocol import CheckpointReport, SpoolReport
-from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
+from laminar.errors import DATA_CORRUPTED, PgError
 
 MAGIC = b"LAMSTAT1"
 _BLOCK = struct.Struct("<qqqII")
@@ -97,60 +92,3 @@ def read_states(path: str | Path) -> Iterator[tuple[int, int, pa.RecordBatch]]:
 
 def _damaged(path: Path, offset: int, why: str) -> PgError:
     return PgError(DATA_CORRUPTED, f"state file {path} is damaged at byte {offset}: {why}")
-
-
-class Spool(Protocol):
-    """A file of a sink that is not whole yet."""
-
-    def finish(self) -> SpoolReport:
-        """Make it whole and durable; OSError when that fails, then it can be tried again."""
-
-
-class StateWriter:
-    """Writes state files in a thread of its own; rings the bell when one is finished."""
-
-    def __init__(self, bell: int) -> None:
-        self._bell = bell
-        self._jobs: queue.SimpleQueue[tuple[int, str, Entries, int, list[Spool]] | None] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[tuple[int, CheckpointReport | PgError]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="state-writer", daemon=True)
-        self._thread.start()
-
-    def write(self, epoch: int, path: str, entries: Entries, state_bytes: int, spools: list[Spool]) -> None:
-        """Begin writing; the spools are finished too."""
-        self._jobs.put((epoch, path, entries, state_bytes, spools))
-
-    def finished(self) -> tuple[int, CheckpointReport | PgError] | None:
-        """An epoch whose file is written, or could not be (53100, 58030)."""
-        try:
-            return self._done.get_nowait()
-        except queue.Empty:
-            return None
-
-    def close(self) -> None:
-        """Let the writing end."""
-        self._jobs.put(None)
-        self._thread.join()
-
-    def _run(self) -> None:
-        kept: Entries = []  # of files that could not be written
-        kept_spools: list[Spool] = []
-        while (job := self._jobs.get()) is not None:
-            epoch, path, entries, state_bytes, spools = job
-            kept_spools += spools
-            result: CheckpointReport | PgError
-            try:
-                failpoints.reach("state file: begun")
-                size, count = write_states(Path(path), kept + entries)
-                failpoints.reach("state file: written")
-                found = [spool.finish() for spool in kept_spools]
-                kept, kept_spools = [], []
-                result = CheckpointReport(path, size, count, state_bytes, found)
-            except OSError as error:
-                kept += entries
-                Path(path).unlink(missing_ok=True)
-                code = DISK_FULL if error.errno == 28 else IO_ERROR
-                result = PgError(code, f"could not write {path}: {error.strerror}")
-            del job, entries, spools
-            self._done.put((epoch, result))
-            os.eventfd_write(self._bell, 1)

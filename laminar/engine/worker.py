@@ -40,7 +40,8 @@ from laminar.engine.protocol import (
 )
 from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
 from laminar.engine.sources import Consumer, SourceHub, check_readable
-from laminar.engine.statefile import Spool, StateWriter, read_states
+from laminar.engine.statefile import StateEntries, read_states
+from laminar.engine.statewriter import Spool, StateWriter
 from laminar.errors import INTERNAL_ERROR, PgError
 from laminar.sql.kernels.registry import registered
 
@@ -123,7 +124,7 @@ class Reactor:
         self.aside: deque[Message] = deque()
         self.marks: dict[tuple[int, int], list[Watermarks]] = {}
         self.cuts: list[dict[int, Cut]] = []
-        self.writer = StateWriter(settings.bell)
+        self.writer = StateWriter(settings.bell, Path(settings.scratch))
         self.busy_ns = 0
 
     # --- the loop ------------------------------------------------------------------
@@ -361,6 +362,7 @@ class Reactor:
     def _detach(self, dataflow_id: int) -> None:
         self.built.pop(dataflow_id, None)
         self.incomplete.discard(dataflow_id)
+        self.writer.forget(dataflow_id)
         dataflow = self.dataflows.pop(dataflow_id, None)
         if dataflow is None:
             return
@@ -425,6 +427,7 @@ class Reactor:
         self._tell_peers(Kind.END)
         if message.checkpoint:
             self._checkpoint(message)
+        self._hand_over()
         self._post(Kind.DONE, extra=self._report())
         self._assign(message.partitions, None)
         for dataflow_id in message.detach:
@@ -468,12 +471,21 @@ class Reactor:
             due=min((at for d in self.dataflows.values() if (at := d.due()) is not None), default=None),
         )
 
+    def _hand_over(self) -> None:
+        """Collect from states that have grown much, ahead of the checkpoint that will want it."""
+        for dataflow_id, dataflow in self.dataflows.items():
+            for vertex in dataflow.vertices.values():
+                grown = vertex.operator.stats().get("entries", 0) - vertex.settled
+                if grown > self.settings.early_entries:
+                    self.writer.early(dataflow_id, [_collected(dataflow_id, vertex)])
+
     def _checkpoint(self, message: BarrierMessage) -> None:
         """Collect what changed; writing it goes on beside the next epochs."""
+        complete = self.dataflows.keys() - self.incomplete
         entries = [
-            (dataflow_id, vertex.node.id, list(vertex.operator.checkpoint()))
+            _collected(dataflow_id, vertex)
             for dataflow_id, dataflow in self.dataflows.items()
-            if dataflow_id not in self.incomplete
+            if dataflow_id in complete
             for vertex in dataflow.vertices.values()
         ]
         state = sum(
@@ -484,10 +496,10 @@ class Reactor:
         spools: list[Spool] = [
             spool
             for dataflow_id, dataflow in self.dataflows.items()
-            if dataflow_id not in self.incomplete and (spool := dataflow.spool()) is not None
+            if dataflow_id in complete and (spool := dataflow.spool()) is not None
         ]
         path = message.checkpoint.format(reactor=self.index)
-        self.writer.write(message.epoch, path, entries, state, spools)
+        self.writer.write(message.epoch, path, entries, state, spools, complete)
 
     def _report_checkpoint(self) -> None:
         done = self.writer.finished()
@@ -495,6 +507,12 @@ class Reactor:
             epoch, result = done
             report = _portable(result) if isinstance(result, PgError) else result
             self._post(Kind.CHECKPOINTED, epoch, extra=report)
+
+
+def _collected(dataflow: int, vertex: Vertex) -> StateEntries:
+    """What changed in an operator's state since it was last asked."""
+    vertex.settled = vertex.operator.stats().get("entries", 0)
+    return dataflow, vertex.node.id, list(vertex.operator.checkpoint())
 
 
 def _pusher(dataflow: Dataflow, vertex: Vertex) -> Any:

@@ -16,7 +16,7 @@ from tests.engine.plans import grouped_view, rows, table
 
 TABLE = table(key=(0,))
 VIEW, FLOW = grouped_view(200, TABLE)
-CONFIG = {"wal_segment_bytes": 1 << 18, "ring_bytes": 1 << 16, "checkpoint_interval": 0.1}
+CONFIG = {"wal_segment_bytes": 1 << 18, "ring_bytes": 1 << 16, "checkpoint_interval": 0.1, "early_entries": 3}
 
 
 def value(i: int) -> str:

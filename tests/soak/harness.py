@@ -78,7 +78,9 @@ class Writer:
                 self._idle.set()
                 time.sleep(0.01)
                 continue
-            workload.commit(db, self.next)
+            # A connection that was lost may leave a transaction that is accepted a moment later.
+            with suppress(psycopg.errors.UniqueViolation):
+                workload.commit(db, self.next)
             self.next += 1
             if self.next % 20 == 0:
                 total = db.execute("SELECT s FROM total").fetchone()
