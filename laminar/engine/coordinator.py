@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Protocol
@@ -50,6 +50,8 @@ log = logging.get(__name__)
 
 #: log space that transactions leave for epoch records, so that a full disk does not stop publication
 _EPOCH_ROOM = 1 << 16
+#: seconds that a start waits for the first epoch
+_FIRST_EPOCH = 10.0
 #: seconds that a stop waits for sinks
 _DELIVERY_GRACE = 5.0
 
@@ -131,8 +133,10 @@ class Coordinator(EngineState):
             self._tasks.append(asyncio.create_task(self._run()))
             await self._reconcile(wanted)
             if self.pending:
-                # What was acknowledged last may be in no epoch yet: the first reader shall see it.
-                await self.flush()
+                # What was acknowledged last may be in no epoch yet: the first reader shall see it,
+                # unless a full disk holds epochs up.
+                with suppress(TimeoutError):
+                    await self.wait_published(self.open, _FIRST_EPOCH)
             self._tasks.append(asyncio.create_task(self._partitions.watch()))
         except BaseException:
             for task in self._tasks:
