@@ -230,10 +230,20 @@ class Soak:
         count = writer.pause()
         self.outcome.comparisons += 1
         deadline = time.monotonic() + _PATIENCE
-        with self.server.connect() as db, self.postgres.connect() as outside:
-            while found := workload.differences(db, outside, self.out, count):
-                if time.monotonic() > deadline:
-                    self.outcome.differences += found
-                    raise AssertionError("\n".join([*found, tail(self.server.log, 60)]))
-                time.sleep(0.2)
+        while found := self._differences(count):
+            if time.monotonic() > deadline:
+                self.outcome.differences += found
+                raise AssertionError("\n".join([*found, tail(self.server.log, 60)]))
+            time.sleep(0.2)
         writer.go_on()
+
+    def _differences(self, count: int) -> list[str]:
+        try:
+            with self.server.connect() as db, self.postgres.connect() as outside:
+                return workload.differences(db, outside, self.out, count)
+        except psycopg.OperationalError as error:
+            # A failpoint that was set before can still kill it.
+            if self.server.alive:
+                raise
+            self.start()
+            return [f"the server was killed: {error}"]
