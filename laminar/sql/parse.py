@@ -24,7 +24,6 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 8000))
 
 _QUERY = frozenset(("select", "values", "table", "("))
 _REFUSED = {
-    "merge": "MERGE is not supported",
     "lock": "LOCK is not supported",
     "do": "DO is not supported",
     "call": "CALL is not supported",
@@ -39,7 +38,6 @@ _REFUSED = {
 }
 _HINTS = {
     "refresh": "A materialized view is always up to date.",
-    "merge": "Use INSERT … ON CONFLICT, UPDATE and DELETE.",
     "restore": "Use the command laminar restore.",
 }
 
@@ -71,8 +69,8 @@ class StatementParser(SessionParser):
             return self.update(with_)
         if self.kind == "delete":
             return self.delete(with_)
-        if self.kind == "merge":
-            raise not_supported(_REFUSED["merge"], hint=_HINTS["merge"], position=self.pos)
+        if self.word() == "merge":
+            return self.merge(with_)
         self.i = start
         return self._query()
 
@@ -97,6 +95,9 @@ class StatementParser(SessionParser):
 
     def delete_statement(self) -> s.Statement:
         return self.delete(None)
+
+    def merge_statement(self) -> s.Statement:
+        return self.merge(None)
 
     def flush(self) -> s.Statement:
         self.advance()
@@ -145,6 +146,7 @@ class StatementParser(SessionParser):
 _P = StatementParser
 _DISPATCH = {
     "insert": _P.insert_statement, "update": _P.update_statement, "delete": _P.delete_statement,
+    "merge": _P.merge_statement,
     "truncate": _P.truncate, "copy": _P.copy, "subscribe": _P.subscribe, "create": _P.create, "drop": _P.drop,
     "alter": _P.alter, "comment": _P.comment, "grant": _P.grant, "revoke": _P.grant, "explain": _P.explain,
     "show": _P.show, "set": _P.set, "reset": _P.reset, "begin": _P.transaction, "start": _P.transaction,

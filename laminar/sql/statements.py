@@ -124,6 +124,29 @@ class Delete:
 
 
 @dataclass(slots=True)
+class MergeClause:
+    """``WHEN [NOT] MATCHED [AND condition] THEN …``; ``values`` None: DEFAULT VALUES."""
+
+    matched: bool
+    condition: ast.Expr | None
+    action: L["update", "delete", "insert", "nothing"]
+    assignments: list[Assignment] = field(default_factory=list)
+    columns: list[tuple[str, int]] | None = None
+    values: list[ast.Expr] | None = None
+    overriding: L["system", "user"] | None = None
+
+
+@dataclass(slots=True)
+class Merge:
+    relation: QName
+    alias: str | None
+    source: ast.FromItem
+    on: ast.Expr
+    clauses: list[MergeClause]
+    with_: ast.With | None = None
+
+
+@dataclass(slots=True)
 class Truncate:
     relations: list[QName]
     restart_identity: bool
@@ -657,7 +680,8 @@ class Maintenance:
 
 
 Statement = Union[
-    Query, Insert, Update, Delete, Truncate, Subscribe, Copy, CreateTable, CreateSource, CreateLookupTable,
+    Query, Insert, Update, Delete, Merge, Truncate, Subscribe, Copy, CreateTable, CreateSource,
+    CreateLookupTable,
     CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateFunction, CreateIndex,
     CreateRole, CreateSequence,
     Drop, Alter,

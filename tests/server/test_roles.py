@@ -178,3 +178,17 @@ def test_nobody_starts_up_as_somebody_else(people, laminar: LaminarServer):
         with pytest.raises(psycopg.OperationalError):
             dsn = laminar.dsn.replace("user=laminar", "user=bob")
             psycopg.connect(dsn, options=f"-c {setting}=laminar")
+
+
+def test_merge_asks_for_what_it_may_do(people):
+    _, alice, bob = people
+    alice.execute("GRANT USAGE ON SCHEMA hers TO bob")
+    alice.execute("GRANT SELECT, INSERT ON hers.t TO bob")
+    insert = (
+        "MERGE INTO hers.t USING (SELECT 7 AS id) q ON t.id = q.id"
+        " WHEN NOT MATCHED THEN INSERT VALUES (q.id, 'm')"
+    )
+    assert bob.execute(insert).statusmessage == "MERGE 1"
+    refused(bob, f"{insert} WHEN MATCHED THEN DELETE")
+    alice.execute("GRANT DELETE ON hers.t TO bob")
+    assert bob.execute(f"{insert} WHEN MATCHED THEN DELETE").statusmessage == "MERGE 1"

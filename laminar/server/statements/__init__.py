@@ -37,6 +37,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         grants,
         indexes,
         maintenance,
+        merge,
         notifications,
         plainviews,
         prepared,
@@ -59,6 +60,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return query.QueryAction.planned_from(session, statement.query, param_types)
         case s.Insert() | s.Update() | s.Delete():
             return writes.WriteAction.planned_from(session, statement, param_types)
+        case s.Merge():
+            return merge.MergeAction.merging(session, statement, param_types)
         case s.Truncate():
             return writes.TruncateAction(session, statement)
         case s.Copy():

@@ -22,6 +22,7 @@ from laminar.server.writing import open_table
 from laminar.sql import adhoc
 from laminar.sql import statements as s
 from laminar.sql.binder import BoundDelete, BoundInsert, BoundUpdate, bind_delete, bind_insert, bind_update
+from laminar.sql.binder.merge import BoundMerge
 from laminar.sql.evaluator import compile as compile_exprs
 from laminar.sql.plan import Column, ColumnRef, Expr, Plan
 from laminar.sql.rewrite import rewrite
@@ -32,9 +33,11 @@ _ATTEMPTS = 20
 #: what a statement meets that read rows which others have changed meanwhile
 _CONFLICTS = (SERIALIZATION_FAILURE, UNIQUE_VIOLATION)
 
-Bound: TypeAlias = BoundInsert | BoundUpdate | BoundDelete
-Statement: TypeAlias = s.Insert | s.Update | s.Delete
-_VERBS: dict[type, str] = {s.Insert: "insert into", s.Update: "update", s.Delete: "delete from"}
+Bound: TypeAlias = BoundInsert | BoundUpdate | BoundDelete | BoundMerge
+Statement: TypeAlias = s.Insert | s.Update | s.Delete | s.Merge
+_VERBS: dict[type, str] = {
+    s.Insert: "insert into", s.Update: "update", s.Delete: "delete from", s.Merge: "merge into",
+}  # fmt: skip
 
 
 class WriteAction(Action):
@@ -63,7 +66,9 @@ class WriteAction(Action):
                 bound = bind_update(statement, session.catalog, param_types)
             case s.Delete():
                 bound = bind_delete(statement, session.catalog, param_types)
-        return cls(session, statement, bound, _plan(bound))
+            case s.Merge():
+                raise AssertionError(statement)
+        return cls(session, statement, bound, without_subqueries(bound.plan))
 
     def shared(self) -> Callable[[Session], Action]:
         statement, bound, plan = self.statement, self.bound, self.plan
@@ -138,7 +143,7 @@ class WriteAction(Action):
         if isinstance(bound, BoundInsert):
             return await self._insert(bound, table, params)
         found = await self._rows(params)
-        ids = found.column(_place(self.plan, bound.key)) if bound.key is not None else None
+        ids = found.column(place(self.plan, bound.key)) if bound.key is not None else None
         stored = table.stored(self._pick(found, bound.old), ids)
         if found.num_rows:
             # A row that several rows of FROM match is changed once.
@@ -213,7 +218,7 @@ class WriteAction(Action):
         return pa.concat_batches(parts)
 
     def _pick(self, rows: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
-        arrays = [rows.column(_place(self.plan, column)) for column in columns]
+        arrays = [rows.column(place(self.plan, column)) for column in columns]
         return pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
 
     def _returning(
@@ -254,13 +259,11 @@ class TruncateAction(Action):
         return Result("TRUNCATE TABLE")
 
 
-def _plan(bound: Bound) -> Plan | None:
-    """The rows' plan, without subqueries."""
-    if bound.plan is None:
-        return None
-    return rewrite(unnest(bound.plan), bound.plan.columns)
+def without_subqueries(plan: Plan | None) -> Plan | None:
+    """The rows' plan as it runs."""
+    return None if plan is None else rewrite(unnest(plan), plan.columns)
 
 
-def _place(plan: Plan | None, column: Column) -> int:
+def place(plan: Plan | None, column: Column) -> int:
     assert plan is not None
     return [c.id for c in plan.columns].index(column.id)

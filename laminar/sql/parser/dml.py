@@ -143,6 +143,63 @@ class DmlParser(CreateParser):
         using = self.from_list() if self.accept("using") else []
         return s.Delete(relation, alias, using, self._where(), self._returning(), with_)
 
+    # --- MERGE
+
+    def merge(self, with_: ast.With | None) -> s.Merge:
+        self.expect_words("merge")
+        self.expect("into")
+        self.accept("only")
+        relation = self.qname()
+        self.accept("*")
+        alias = self.name() if self.accept("as") or (self.at_name() and self.kind != "using") else None
+        self.expect("using")
+        source = self.from_item()
+        self.expect("on")
+        result = s.Merge(relation, alias, source, self.expr(), [], with_)
+        while self.accept("when"):
+            result.clauses.append(self._merge_clause())
+        if not result.clauses:
+            raise self.unexpected()
+        return result
+
+    def _merge_clause(self) -> s.MergeClause:
+        matched = not self.accept("not")
+        self.expect_words("matched")
+        condition = self.expr() if self.accept("and") else None
+        self.expect("then")
+        clause = s.MergeClause(matched, condition, "nothing")
+        if self.accept("do"):
+            self.expect_words("nothing")
+        elif matched and self.accept_words("delete"):
+            clause.action = "delete"
+        elif matched:
+            self.expect_words("update", "set")
+            clause.action, clause.assignments = "update", self.assignments()
+        else:
+            self._merge_insert(clause)
+        return clause
+
+    def _merge_insert(self, clause: s.MergeClause) -> None:
+        self.expect_words("insert")
+        clause.action = "insert"
+        if self.kind == "(":
+            clause.columns = self._insert_columns()
+        if self.accept_words("overriding"):
+            if self.word() not in ("system", "user"):
+                raise self.unexpected()
+            clause.overriding = self.advance().value  # type: ignore[assignment]
+            self.expect_words("value")
+        if self.kind == "default" and clause.columns is None:
+            self.advance()
+            self.expect("values")
+            return
+        self.expect("values")
+        self.expect("(")
+        clause.values = [self.expr_or_default()]
+        while self.accept(","):
+            clause.values.append(self.expr_or_default())
+        self.expect(")")
+
     def _where(self) -> ast.Expr | None:
         if not self.accept("where"):
             return None
