@@ -173,3 +173,11 @@ def test_results_come_in_bounded_batches() -> None:
     out = run.step((1, change([LONG, FLOAT], [((1, float(i)), 1) for i in range(400)])))
     assert sum(map(len, out)) == 200_000
     assert max(map(len, out)) <= 65536
+
+
+def test_rows_taken_back_and_put_in_again_meet_nobody() -> None:
+    left, right = source([LONG, LONG]), source([LONG], 11)
+    run = Run(joining(left, right, [], []))
+    run.step((0, change([LONG, LONG], [((i, i), 1) for i in range(1000)])), (1, change([LONG], [((1,), 1)])))
+    out = run.step((1, change([LONG], [((1,), -1), ((2,), 1), ((1,), 1), ((2,), -1)])))
+    assert sum(map(len, out)) == 0

@@ -10,7 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laminar.engine.change import END_OF_TIME, NO_WATERMARK
+from laminar._native.rowindex import group_rows
+from laminar._native.rows import RowFormat
+from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.sql.plan import Column, ColumnRef, Expr
 
 Weights = npt.NDArray[np.int64] | None
@@ -40,6 +42,25 @@ def keep_rows(
     if keep.all():
         return batch, weights
     return batch.filter(pa.array(keep)), None if weights is None else weights[keep]
+
+
+def consolidated(change: Change) -> Change:
+    """The same change without rows that are taken back and put in again, as updates of unread columns are."""
+    batch, weights = change.batch, change.weights
+    if weights is None or not batch.num_columns or (weights > 0).all():
+        return change
+    return added_up(batch, weights, RowFormat(batch.schema))
+
+
+def added_up(batch: pa.RecordBatch, weights: npt.NDArray[np.int64], rows: RowFormat) -> Change:
+    """Every row once, with the sum of its weights, but for those that cancel out."""
+    group, firsts = group_rows([rows.encode(batch)])
+    if len(firsts) == batch.num_rows:
+        return Change(batch, weights)
+    sums = np.zeros(len(firsts), np.int64)
+    np.add.at(sums, group, weights)
+    kept = np.flatnonzero(sums)
+    return Change(batch.take(pa.array(firsts[kept])), sums[kept])
 
 
 class Expressions:

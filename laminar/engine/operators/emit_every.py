@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar._native.checkpointed import ENTRIES
-from laminar._native.rowindex import group_rows
 from laminar._native.rows import RowFormat
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import EmitEvery
-from laminar.engine.operators.columns import positions, storage_schema, true_rows
+from laminar.engine.operators.columns import added_up, positions, storage_schema, true_rows
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.windowing import microseconds
 from laminar.errors import DATA_CORRUPTED, PgError
@@ -99,13 +98,9 @@ class EmitEveryOperator:
             return
         batch = pa.concat_batches([c.batch for c in self._held])
         weights = np.concatenate([_weights(c) for c in self._held])
-        group, firsts = group_rows([self._format.encode(batch)])
-        sums = np.zeros(len(firsts), np.int64)
-        np.add.at(sums, group, weights)
-        live = sums != 0
-        batch, sums = batch.take(pa.array(firsts[live])), sums[live]
-        self._held = [Change(batch, sums)] if len(sums) else []
-        self._rows = len(sums)
+        change = added_up(batch, weights, self._format)
+        self._held = [change] if len(change) else []
+        self._rows = len(change)
 
     def due(self) -> int | None:
         return (self.now // self.node.every + 1) * self.node.every if self._rows else None

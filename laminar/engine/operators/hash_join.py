@@ -23,7 +23,14 @@ from laminar._native.checkpointed import ENTRIES
 from laminar._native.join import Joiner, Side
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import HashJoin, Properties
-from laminar.engine.operators.columns import Expressions, Weights, keep_rows, positions, storage_schema
+from laminar.engine.operators.columns import (
+    Expressions,
+    Weights,
+    consolidated,
+    keep_rows,
+    positions,
+    storage_schema,
+)
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.expiry import Expiry, Horizon
 from laminar.sql.plan import Column
@@ -78,6 +85,7 @@ class HashJoinOperator:
         self.rows_in += len(change)
         if self._expiry is not None:
             change = self._in_time(port, change, self._expiry)
+        change = consolidated(change)  # each row may meet many
         self._joiner.begin(port, change.batch, change.weights)
         return self._joined(port)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from laminar.errors import not_supported
 from laminar.sql import plan as p
-from laminar.sql.expressions import conjunction, conjuncts, rewrite
+from laminar.sql.expressions import conjunction, conjuncts, rewrite, substitute
 from laminar.sql.resolve import resolve_function, resolve_operator
 from laminar.sql.trees import (
     expressions,
@@ -23,6 +23,7 @@ from laminar.sql.trees import (
     with_inputs,
 )
 from laminar.sql.unnest.dependent import Dependent
+from laminar.sql.unnest.pushing import Domain
 from laminar.types import BOOL, INT8, PgType
 
 _BIGINT: Final = PgType(INT8)
@@ -272,14 +273,22 @@ class Lifting(Dependent):
         source, matches = self._aggregate(source, p.Filter(below, match), count)
         totals = (self.column("rows", _BIGINT), self.column("values", _BIGINT))
         known = p.Aggregate(_count_values(), (ref(column),), _BIGINT)
-        both = p.GroupBy(below, (), (count, known), totals, ((),))
-        source, (rows, values) = self.single_row(source, both)
-        unknown = p.BoolOp("or", (p.Test(left, "null"), p.Call(_compare(">"), (rows, values), _BOOLEAN)))
+        both: p.Plan = p.GroupBy(below, (), (count, known), totals, ((),))
+        empty: p.Expr = _is("=", ref(totals[0]), 0)
+        nulls: p.Expr = p.Call(_compare(">"), refs(totals), _BOOLEAN)
+        if not Domain(source, below).ids:
+            # two booleans for all rows, which in a view change less often than the counts
+            facts = (self.column("empty", _BOOLEAN), self.column("nulls", _BOOLEAN))
+            both = p.Project(both, (empty, nulls), facts)
+            empty, nulls = refs(facts)
+        source, found = self.single_row(source, both)
+        values = dict(zip((column.id for column in both.columns), found, strict=True))
+        empty, nulls = substitute(empty, values), substitute(nulls, values)
         return source, p.Case(
             (
                 (_is(">", matches, 0), p.Const(True, _BOOLEAN)),
-                (_is("=", rows, 0), p.Const(False, _BOOLEAN)),
-                (unknown, p.Const(None, _BOOLEAN)),
+                (empty, p.Const(False, _BOOLEAN)),
+                (p.BoolOp("or", (p.Test(left, "null"), nulls)), p.Const(None, _BOOLEAN)),
             ),
             p.Const(False, _BOOLEAN),
             _BOOLEAN,
