@@ -169,6 +169,8 @@ _ALL = (
     _setting("lock_timeout", "0", "Longest wait for a lock.", _time),
     _setting("max_identifier_length", "63", "Longest identifier in bytes.", _fixed),
     _setting("read_your_writes", "on", "Reads wait for the session's own commits.", _bool),
+    _setting("row_security", "on", "Whether policies of rows hold.", _bool),
+    _setting("synchronize_seqscans", "on", "Large scans may start in the middle; here none does.", _bool),
     _setting("role", "none", "The role whose privileges count; none is the session's user."),
     _setting("search_path", '"$user", public', "Schemas searched for names without one."),
     _setting("server_encoding", "UTF8", "Encoding of the database.", _fixed),

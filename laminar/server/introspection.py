@@ -380,6 +380,16 @@ def _updatable(session: Session, oid: int, _columns: bool) -> int:
     return 28 if stored.kind == "table" and not stored.append_only else 8
 
 
+@answers("pg_sequence_last_value")
+def _sequence_value(session: Session, oid: int) -> int | None:
+    """The newest value given out, null before the first."""
+    stored = session.database.catalog.relations.get(oid)
+    if stored is None or stored.kind != "sequence":
+        return None
+    last, called = session.database.catalog.sequences.last(stored)
+    return last if called else None
+
+
 @answers("pg_describe_object")
 def _describe(session: Session, class_: int, oid: int, _sub: int) -> str | None:
     from laminar.catalog.catalog import describe
@@ -464,6 +474,20 @@ def _function_letters(session: Session, role: str, oid: int) -> tuple[str, str] 
         return None if _fact(oid) is None else ("X", "")
     roles = session.database.catalog.roles
     return acl.privileges(roles, role, "function", stored.owner, getattr(stored, "acl", None)), ""
+
+
+#: acldefault()'s letters
+_ACL_KINDS: Final = {
+    "r": "table", "s": "sequence", "d": "database", "f": "function", "n": "schema", "T": "type",
+}  # fmt: skip
+
+
+@answers("acldefault_sql")
+def _acl_default(session: Session, kind: str, owner: int) -> list[str] | None:
+    """What an object's ACL means while it is null; languages and tablespaces are the superuser's."""
+    if kind not in _ACL_KINDS:
+        return None
+    return [str(item) for item in acl.default_acl(_ACL_KINDS[kind], _role(session, owner))]
 
 
 def _everybody(letters: str) -> Callable[[Session, str, int], tuple[str, str]]:

@@ -13,7 +13,7 @@ from laminar.sql.binder.select import SelectBinder
 from laminar.sql.binder.state import BOOLEAN, location
 from laminar.sql.catalog_view import CatalogView
 from laminar.sql.resolve import common_type, type_name
-from laminar.sql.trees import outer_ids, ref, walk_plan
+from laminar.sql.trees import ref, walk_plan
 from laminar.types import INTERVAL, TEXT, UNKNOWN, PgType
 
 
@@ -139,8 +139,6 @@ class QueryBinder(SelectBinder):
                 "42P19", f'recursive reference to query "{name}" must not appear more than once',
                 position=own.place,
             )  # fmt: skip
-        if outer_ids(step):
-            raise not_supported("a recursive query that depends on an outer query is not supported")
 
     def _step_types(self, name: str, step: p.Plan, types: list[PgType], query: ast.SetOperation) -> p.Plan:
         places = self._item_positions(query.right)

@@ -113,7 +113,8 @@ class State:
                 self._settle_in(arg, after)
 
     def _settle_in(self, param: p.Param, after: object) -> None:
-        for part in walk(after):
+        parts = after if isinstance(after, tuple) else (after,)
+        for part in (below for top in parts for below in walk(top)):
             if isinstance(part, p.Param) and part.index == param.index and part.type.oid != UNKNOWN:
                 known = self.params.setdefault(part.index, PgType(part.type.oid))
                 if known.oid != part.type.oid:

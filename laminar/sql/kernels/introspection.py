@@ -40,6 +40,7 @@ SYMBOLS: Final = (
     "pg_tablespace_size_name", "pg_tablespace_location", "pg_relation_filenode", "pg_relation_filepath",
     "PG_encoding_to_char", "PG_char_to_encoding", "pg_relation_is_publishable", "pg_relation_is_updatable",
     "pg_is_other_temp_schema", "row_security_active", "pg_describe_object",
+    "acldefault_sql", "pg_sequence_last_value",
     *(f"has_{of}_privilege_{who}{by}" for of in _PRIVILEGED for who in _WHO for by in ("name", "id")),
     *(f"has_column_privilege_{who}{by}_{column}" for who in _WHO for by in ("name", "id")
       for column in ("name", "attnum")),

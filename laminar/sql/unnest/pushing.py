@@ -13,12 +13,14 @@ from laminar.sql.resolve import make_operator, resolve_function, resolve_operato
 from laminar.sql.rewrite.folding import fold
 from laminar.sql.trees import (
     identity,
+    inputs,
     map_expressions,
     map_value,
     outer_ids,
     ref,
     refs,
     walk_expressions,
+    with_inputs,
 )
 from laminar.types import BOOL, INT8, PgType
 
@@ -437,6 +439,32 @@ class Pushing:
         ]
         keys = domain.keys(stands_for)
         return Pushed(p.Project(joined, (*values, *refs(columns)), (*new, *columns)), keys, stands_for)
+
+    def _push_recursive(self, plan: p.Recursive, domain: Domain, whole: bool) -> Pushed:
+        """The domain's values travel with the rows: a round reads the work table's rows of its value."""
+
+        def correlated(node: p.Plan) -> p.Plan:
+            if not isinstance(node, p.WorkTable) or node.table != plan.table:
+                return with_inputs(node, tuple(correlated(below) for below in inputs(node)))
+            copies = tuple(self.column(column.name, column.type) for column in domain.columns)
+            rows = p.WorkTable(node.table, (*copies, *node.columns))
+            same = [
+                Key(p.Outer(column.id, column.type), copy, None).condition()
+                for column, copy in zip(domain.columns, copies, strict=True)
+            ]
+            condition = conjunction(same)
+            assert condition is not None
+            return identity(p.Filter(rows, condition), node.columns)
+
+        sides = []
+        for side in (plan.start, correlated(plan.step)):
+            below = self._below(side, domain, True)
+            carried = tuple(below.stands_for[column.id] for column in domain.columns)
+            sides.append(identity(below.plan, (*carried, *side.columns)))
+        new = tuple(self.column(column.name, column.type) for column in domain.columns)
+        stands_for = {column.id: copy for column, copy in zip(domain.columns, new, strict=True)}
+        both = p.Recursive(plan.table, plan.all, sides[0], sides[1], (*new, *plan.columns))
+        return Pushed(both, domain.keys(stands_for), stands_for)
 
     def _push_setop(self, plan: p.SetOp, domain: Domain, whole: bool) -> Pushed:
         sides = []
