@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from laminar.errors import not_supported
 from laminar.pgwire.backend import Field, Result
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.reading import read_rows
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.sql import ast
+from laminar.sql.resolve import oid_name
+from laminar.types import supported
 
 
 class QueryAction(Action):
@@ -39,5 +42,8 @@ class QueryAction(Action):
 
 
 def result_fields(planned: PlannedQuery) -> list[Field]:
-    """The result's columns as RowDescription tells them."""
+    """The result's columns as RowDescription tells them. Raises 0A000 for types that are not stored."""
+    for column in planned.columns:
+        if not supported(column.type.oid):
+            raise not_supported(f"results of type {oid_name(column.type.oid)} are not supported")
     return [Field(c.name, c.type, *c.origin) for c in planned.columns]

@@ -35,7 +35,8 @@ from laminar.sql import statements as s
 from laminar.sql.binder import bind_emit
 from laminar.sql.parse import parse_query
 from laminar.sql.plan import Column
-from laminar.types import TEXT, UNKNOWN, PgType
+from laminar.sql.resolve import oid_name
+from laminar.types import TEXT, UNKNOWN, PgType, supported
 
 
 class CreateDataflowAction(Action):
@@ -206,6 +207,8 @@ def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[Store
         if any(known.name == name for known in result):
             raise PgError(DUPLICATE_COLUMN, f'column "{name}" specified more than once')
         type_ = PgType(TEXT) if column.type.oid == UNKNOWN else column.type
+        if not supported(type_.oid):
+            raise not_supported(f'type {oid_name(type_.oid)} of column "{name}" is not supported')
         result.append(StoredColumn(name, type_))
     return tuple(result)
 
