@@ -1,8 +1,8 @@
 """Plans of statements that come again and again, shared by all sessions.
 
-A plan depends on the statement's text, the types given for its parameters, the names in view (search path
-and catalog) and the settings under which its literals are read: these are the key. Privileges are no part of
-a plan; every action made from one checks them again.
+A plan depends on the statement's text, the types given for its parameters, the names in view (search path,
+role and catalog) and the settings under which its literals are read: these are the key. Privileges on
+relations are no part of a plan; every action made from one checks them again.
 """
 
 from __future__ import annotations

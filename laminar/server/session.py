@@ -190,6 +190,8 @@ class Session:
             sql,
             tuple(param_types),
             self.database.catalog.version,
+            # schemas that the role may not look into are not searched
+            self.role.name,
             self.search_path,
             self.temp_schema,
             settings["TimeZone"],

@@ -98,6 +98,14 @@ def test_prepared_statements_ask_again(people):
     refused(bob, "EXECUTE q")
 
 
+def test_a_plan_of_others_opens_no_schema(people):
+    _, alice, bob = people
+    alice.execute("GRANT SELECT ON hers.t TO bob")
+    for _ in range(3):
+        alice.execute("SELECT word FROM hers.t")
+    assert refused(bob, "SELECT word FROM hers.t") == "permission denied for schema hers"
+
+
 def test_nobody_creates_in_public(people):
     admin, _, bob = people
     assert refused(bob, "CREATE TABLE public.x (y int)") == "permission denied for schema public"

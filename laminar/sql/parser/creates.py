@@ -62,7 +62,8 @@ class CreateParser(FunctionParser):
         if word in ("role", "user", "group"):
             return self.role(alter=False)
         if word in _REFUSED:
-            raise not_supported(f"CREATE {word.upper()} is not supported", position=pos)
+            hint = "A server has one database; schemas keep things apart." if word == "database" else None
+            raise not_supported(f"CREATE {word.upper()} is not supported", hint=hint, position=pos)
         raise self.unexpected()
 
     # --- relations with columns
