@@ -91,7 +91,11 @@ class Writer:
         """Stop between two transactions; returns how many there are."""
         self._idle.clear()
         self._pause.set()
-        assert self._idle.wait(_PATIENCE), "the writer does not get on"
+        deadline = time.monotonic() + _PATIENCE
+        while not self._idle.wait(0.2):
+            assert time.monotonic() < deadline, "the writer does not get on"
+            if not self.server.alive:
+                self.server.start()  # a failpoint fired late
         return self.next
 
     def go_on(self) -> None:
