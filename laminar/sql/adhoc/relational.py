@@ -41,7 +41,7 @@ _COMPARISONS: Final = {
 } | {"text_lt": "lt", "text_le": "lte", "text_gt": "gt", "text_ge": "gte"}  # fmt: skip
 EQUALS: Final = frozenset(
     [s for s, name in _COMPARISONS.items() if name == "equal"]
-    + ["numeric_eq", "float4eq", "float8eq", "interval_eq", "bpchareq", "jsonb_eq", "array_eq"]
+    + ["numeric_eq", "float4eq", "float8eq", "interval_eq", "bpchareq", "jsonb_eq", "array_eq", "oidvectoreq"]
 )
 INTEGER_EQUALS: Final = frozenset(["int24eq", "int42eq", "int28eq", "int82eq", "int48eq", "int84eq"])
 

@@ -30,7 +30,7 @@ from laminar.sql.resolve import (
     oid_name,
 )
 from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
-from laminar.types import BOOL, INT4, NUMERIC, OID, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, PgType
+from laminar.types import BOOL, INT4, NUMERIC, OID, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, VECTORS, PgType
 
 #: functions that SQL writes without parentheses -> name in pg_proc
 _VALUE_FUNCTIONS: Final = {
@@ -473,8 +473,13 @@ class ExpressionBinder(State):
         if not node.slice:
             assert node.index is not None
             index = self._array_index(node.index, level)
+            if arg.type.oid in VECTORS:
+                # stored as arrays are, from 1
+                index = self.operate("+", index, p.Const(1, PgType(INT4)), node.pos, node.index, None)
             element = PgType(element_type(arg.type.oid), arg.type.typmod)
             return p.Call(SUBSCRIPT, (arg, index), element, node.pos)
+        if arg.type.oid in VECTORS:
+            raise not_supported("slices of vectors are not supported", position=node.pos)
         # arrays begin at 1 here, so a missing bound is a constant
         bounds = [
             p.Const(ends, PgType(INT4)) if bound is None else self._array_index(bound, level)

@@ -19,7 +19,7 @@ from laminar.errors import PgError, not_supported
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, builder, kernel
 from laminar.sql.kernels.sortkeys import sort_key
 from laminar.sql.kernels.vectors import numbers, with_nulls
-from laminar.types import PgType
+from laminar.types import VECTORS, PgType
 
 Ints = npt.NDArray[np.int64]
 _INT: Final = pa.int32()
@@ -83,14 +83,19 @@ def _cardinality(_env: object, lists: Any) -> Any:
 def _dimension(symbol: str, value: Callable[[Ints], Ints]) -> None:
     """array_length, array_upper, array_lower: null but for dimension 1 of an array with elements."""
 
-    def run(_env: object, lists: Any, dimension: Any) -> Any:
-        lists, dimension = spread((lists, dimension))
-        counts = lengths(lists)
-        result = with_nulls(value(counts).astype(np.int32), _INT, lists, dimension)
-        defined = (counts > 0) & (numbers(dimension) == 1)
-        return pc.if_else(pa.array(defined), result, pa.scalar(None, _INT))
+    def build(signature: Signature) -> Run:
+        shift = int(symbol != "array_length" and signature.args[0].oid in VECTORS)
 
-    kernel(symbol, total=True)(run)
+        def run(_env: object, lists: Any, dimension: Any) -> Any:
+            lists, dimension = spread((lists, dimension))
+            counts = lengths(lists)
+            result = with_nulls((value(counts) - shift).astype(np.int32), _INT, lists, dimension)
+            defined = (counts > 0) & (numbers(dimension) == 1)
+            return pc.if_else(pa.array(defined), result, pa.scalar(None, _INT))
+
+        return run
+
+    builder(symbol, total=True)(build)
 
 
 _dimension("array_length", lambda counts: counts)
@@ -297,6 +302,9 @@ def _compare(word: str, name: str) -> None:
         return run
 
     add(f"array_{word}", Kernel(build, total=True))
+    if word in ("eq", "ne"):
+        # the order of oidvectors is another: shorter ones first
+        add(f"oidvector{word}", Kernel(build, total=True))
 
 
 for _word, _name in {

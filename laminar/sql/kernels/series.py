@@ -14,7 +14,7 @@ from laminar.errors import INVALID_PARAMETER_VALUE, PgError
 from laminar.sql.kernels.arrays import lengths, spread, within
 from laminar.sql.kernels.registry import Run, Signature, builder, kernel
 from laminar.sql.kernels.vectors import numbers, with_nulls
-from laminar.types import PgType
+from laminar.types import VECTORS, PgType
 
 #: more rows than this in one call are refused rather than built in memory
 MAX_ROWS: Final = 100_000_000
@@ -72,8 +72,18 @@ def _integers(signature: Signature) -> Run:
     return run
 
 
-@kernel("generate_subscripts", "generate_subscripts_nodir", total=True, sets=True)
-def _subscripts(_env: object, lists: Any, dimension: Any, reverse: Any = None) -> Any:
+@builder("generate_subscripts", "generate_subscripts_nodir", total=True, sets=True)
+def _subscripts(signature: Signature) -> Run:
+    first = 0 if signature.args[0].oid in VECTORS else 1
+
+    def run(_env: object, *columns: Any) -> Any:
+        return _places(first, *columns)
+
+    return run
+
+
+def _places(first: int, lists: Any, dimension: Any, reverse: Any = None) -> Any:
+    """Each element's place in its array, counted from ``first``."""
     lists, dimension, *rest = spread((lists, dimension) if reverse is None else (lists, dimension, reverse))
     counts = lengths(lists)
     counts[numbers(dimension) != 1] = 0
@@ -83,7 +93,7 @@ def _subscripts(_env: object, lists: Any, dimension: Any, reverse: Any = None) -
     if rest:
         backwards = np.repeat(pc.fill_null(rest[0], True).to_numpy(zero_copy_only=False), counts)
         places = np.where(backwards, np.repeat(counts, counts) - places + 1, places)
-    return _lists(counts, pa.array(places.astype(np.int32)))
+    return _lists(counts, pa.array((places + (first - 1)).astype(np.int32)))
 
 
 @builder("generate_series_timestamp", "generate_series_timestamptz", sets=True)

@@ -171,7 +171,8 @@ def settle_generic(
     replace = dict.fromkeys(_ELEMENTS, element) | dict.fromkeys(_COMPATIBLES, common)
     for generic, inner in ((ANYARRAY, element), (ANYCOMPATIBLEARRAY, common)):
         if generic in declared or generic == result:
-            replace[generic] = array_type(inner)
+            # int2vector and oidvector stay what they are
+            replace[generic] = array if generic == ANYARRAY and array else array_type(inner)
             if not replace[generic]:
                 message = f"could not find array type for data type {oid_name(inner)}"
                 raise PgError(UNDEFINED_OBJECT, message, position=position)
