@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - queries as the benchmark lays them out
 """The Nexmark queries as views fed by the generator, against PostgreSQL over the same rows.
 
 q6 is the benchmark's as Beam means it (the ten last winning bids); q10, q14 and q21 have PostgreSQL's functions

@@ -51,7 +51,7 @@ class Round:
 
     def both(self, statement: str) -> None:
         self.log.append(statement)
-        assert apply(self.own, statement) == apply(self.pg, statement), self.log
+        assert apply(self.own, statement) == apply(self.pg, statement), (self.seed, statement)
 
     def create(self, count: int) -> None:
         made = 0
@@ -62,7 +62,7 @@ class Round:
             except psycopg.Error:
                 continue  # PostgreSQL has no such full join, say
             made += 1
-            name = f"v{len(self.log)}"
+            name = f"v{self.seed}_{len(self.log)}"
             statement = f"CREATE MATERIALIZED VIEW {name} AS {query}"
             try:
                 self.own.execute(statement)

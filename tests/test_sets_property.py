@@ -59,6 +59,8 @@ GROUPINGS = [
     "GROUPING SETS (())",
 ]
 AGGREGATES = ["count(*)", "count(v)", "sum(v)", "avg(n)", "min(g)", "max(m)", "sum(f)", "sum(k)"]
+#: of constant state too: sums of numbers and of their squares
+SPREADS = ["variance(v)", "var_pop(n)", "stddev(k)", "stddev_pop(m)", "var_samp(m)", "stddev(id % 3)"]
 
 
 def drawn(r: random.Random) -> list[str]:
@@ -77,6 +79,10 @@ def drawn(r: random.Random) -> list[str]:
         having = " HAVING count(*) > 1" if r.random() < 0.3 else ""
         columns = ", ".join(f"{c} AS c{i}" for i, c in enumerate(calls))
         queries.append(f"SELECT {columns} FROM t GROUP BY {grouping}{having}")
+    by = r.choice(["", " GROUP BY k", " GROUP BY g, b"])
+    calls = [*r.sample(SPREADS, 3), "sum(ts - d)", f"stddev(n) FILTER (WHERE {r.choice(['b', 'v > 0'])})"]
+    columns = ", ".join(f"{c} AS c{i}" for i, c in enumerate(calls))
+    queries.append(f"SELECT {columns} FROM t{by}")
     return queries
 
 
@@ -112,6 +118,7 @@ def test_sets_in_two_reactors_and_after_a_crash(
         server.start()
         with server.connect() as own:
             own.execute("SET search_path = prop")
+            own.execute("FLUSH")  # a new session does not wait for what others wrote
             pair.own = own
             pair.compare()
             changes = Changes(r)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import pyarrow as pa
 
 from laminar._native import rows
 from laminar.errors import not_supported
-from laminar.sql.plan import Aggregate, Call, ColumnRef, Expr, Function
+from laminar.sql.plan import Aggregate, Call, ColumnRef, Const, Expr, Function
 from laminar.types import (
     BOOL,
     BYTEA,
@@ -45,7 +46,34 @@ _BYTES = (TEXT, VARCHAR, NAME, CHAR, BYTEA, UUID, JSON)
 #: sums of more digits may not fit 38 of them, and are numeric without bounds
 _SUMMED_IN_DECIMALS = 28
 _NUMERIC_DIV = Function(1727, "numeric_div", "numeric_div", True, "i")
+#: (sum, sum of squares, count, of a sample, its root)
+_VARIANCE = Function(10014, "variance", "laminar_variance_of_sums", True, "i")
+#: aggregate -> whether of a sample, whether the root is wanted
+SPREADS: Final = {
+    "variance": (True, False),
+    "var_samp": (True, False),
+    "var_pop": (False, False),
+    "stddev": (True, True),
+    "stddev_samp": (True, True),
+    "stddev_pop": (False, True),
+}
 _FLOAT8_DIV = Function(593, "float8div", "float8div", True, "i")
+
+#: aggregates of any type that a few words per group are enough for
+_ANY_TYPE: Final = frozenset({"count", "min", "max", "bool_and", "bool_or", "every", "any_value"})
+_EXACT: Final = frozenset({INT2, INT4, INT8, NUMERIC})
+#: those that add up, and for which types they do
+_ADDING: Final = {
+    **dict.fromkeys(("sum", "avg"), _EXACT | {FLOAT4, FLOAT8}),
+    **dict.fromkeys(SPREADS, _EXACT),
+}
+
+
+def maintained(aggregate: Aggregate) -> bool:
+    """Whether a few words per group are enough for the aggregate, DISTINCT and ORDER BY aside."""
+    name, args = aggregate.function.name, aggregate.args
+    return name in _ANY_TYPE or (len(args) == 1 and args[0].type.oid in _ADDING.get(name, ()))
+
 
 Prepare = Callable[[pa.Array], pa.Array]
 
@@ -112,6 +140,8 @@ class Accumulators:
                     return _as(self._sum(a, a.type), a.type)
                 case "avg":
                     return self._avg(a)
+                case _ if name in SPREADS:
+                    return self._spread(a, *SPREADS[name])
                 case "min" | "max" | "any_value":
                     return self._extreme(a, name)
                 case "bool_and" | "every" | "bool_or":
@@ -158,6 +188,18 @@ class Accumulators:
         numeric = PgType(NUMERIC)
         quotient = Call(_NUMERIC_DIV, (_as(total, numeric), _as(count, numeric)), numeric, a.position)
         return _as(quotient, a.type)
+
+    def _spread(self, a: Aggregate, sample: bool, root: bool) -> Expr:
+        """Variance or deviation, exact as PostgreSQL's: from the sum and the sum of squares as numeric."""
+        from laminar.sql.resolve import make_operator
+
+        numeric, argument = PgType(NUMERIC), a.args[0]
+        factor = _as(argument, PgType(INT8) if argument.type.oid in (INT2, INT4) else numeric)
+        square = replace(a, args=(make_operator("*", factor, factor),))
+        sums = [_as(self._sum(part, numeric), numeric) for part in (a, square)]
+        flags = [Const(flag, PgType(BOOL)) for flag in (sample, root)]
+        count = self._count(argument, a.filter)
+        return _as(Call(_VARIANCE, (*sums, count, *flags), numeric, a.position), a.type)
 
     def _bool(self, a: Aggregate, result: str) -> ColumnRef:
         return self._add(

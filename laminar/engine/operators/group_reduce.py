@@ -25,7 +25,8 @@ class GroupReduceOperator(RecomputeOperator):
         stored = [c for c in node.input.properties.columns if c.id in used]
         super().__init__(node, context, stored, single=not node.keys and context.index == 0)
         self._aggregates = node.aggregates
-        self._ids = [c.id for c in stored]
+        # a batch without columns has one of nulls instead, so that its rows are counted
+        self._ids = [c.id for c in stored] or [-1]
 
     def results(self, rows: Rows, partitions: pa.BinaryArray) -> pa.RecordBatch:
         env = Env(now=self.now, timezone=self.timezone)

@@ -24,6 +24,7 @@ from laminar.sql.adhoc.calls import NUMERIC_VAR, call, sort_key, to_numeric
 from laminar.sql.adhoc.jsonaggregates import json_agg, json_object_agg
 from laminar.sql.adhoc.sorting import ordered
 from laminar.sql.evaluator import Env
+from laminar.sql.plan import BOOLEAN
 from laminar.types import BPCHAR, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
 
 Floats = npt.NDArray[Any]
@@ -279,30 +280,9 @@ def _numeric_spread(data: Input, *, sample: bool, root: bool) -> pa.Array:
     var = NUMERIC_VAR
     squares = call(env, "numeric_mul", var, (values, var), (values, var))
     sums, square_sums = (_fold(data, array, var, "numeric_add") for array in (values, squares))
-    rows = data.counts()
-
-    def numeric(array: Indices) -> pa.Array:
-        return call(env, "int8_numeric", var, (pa.array(array), PgType(INT8)))
-
-    n = numeric(rows)
-    top = call(
-        env,
-        "numeric_sub",
-        var,
-        (call(env, "numeric_mul", var, (n, var), (square_sums, var)), var),
-        (call(env, "numeric_mul", var, (sums, var), (sums, var)), var),
-    )
-    bottom = call(env, "numeric_mul", var, (n, var), (numeric(rows - 1) if sample else n, var))
-    enough = rows >= (2 if sample else 1)
-    zero = numeric(np.zeros(1, dtype=np.int64))[0]
-    negative = call(
-        env, "numeric_le", PgType(16), (top, var), (pa.array([zero.as_py()] * len(top), top.type), var)
-    )
-    result = _divide(env, top, bottom, np.where(enough, 1, 0))
-    if root:
-        positive = pc.if_else(negative, pa.scalar(None, result.type), result)
-        result = pc.if_else(negative, result, call(env, "numeric_sqrt", var, (positive, var)))
-    return pc.if_else(pc.and_(negative, pa.array(enough)), zero, result)
+    rows = (pa.array(data.counts()), PgType(INT8))
+    flags = [(pa.array(np.full(data.count, flag)), BOOLEAN) for flag in (sample, root)]
+    return call(env, "laminar_variance_of_sums", var, (sums, var), (square_sums, var), rows, *flags)
 
 
 def _as_numeric(data: Input) -> pa.Array:

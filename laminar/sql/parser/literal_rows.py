@@ -62,8 +62,7 @@ def literal_insert(sql: str) -> tuple[s.Insert, int] | None:
     for count, row in enumerate(rows):
         text = row[0]
         if not sql.startswith(text, end):
-            rows = rows[:count]
-            break
+            return None  # a row in between is of another kind
         end += len(text)
         if text[-1] == ")" or text.rstrip()[-1] == ")":
             rows = rows[: count + 1]

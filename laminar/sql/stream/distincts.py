@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import GroupAggregate, Node, Properties
+from laminar.engine.operators.accumulators import maintained
 from laminar.sql.expressions import columns_of, substitute
 from laminar.sql.plan import BOOLEAN, Aggregate, BoolOp, Column, ColumnRef, Const, Expr, Function
 from laminar.sql.resolve import make_operator
-from laminar.sql.stream import legality, reduction, twophase
+from laminar.sql.stream import reduction, twophase
 from laminar.sql.stream.setops import union_all
 from laminar.types import INT8, PgType
 
@@ -32,7 +33,7 @@ def arguments(aggregates: tuple[Aggregate, ...]) -> list[Expr]:
         if not aggregate.distinct:
             if reduction.needs_rows(aggregate):
                 return []
-        elif aggregate.function.name not in legality.MAINTAINED or len(aggregate.args) != 1:
+        elif not maintained(aggregate) or len(aggregate.args) != 1:
             return []
         elif aggregate.args[0] not in found:
             found.append(aggregate.args[0])

@@ -6,9 +6,6 @@ from laminar.errors import PgError, not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import position_of, uses_now, volatile_call, walk
 
-#: aggregates of which a fixed number of words is kept per group, by name
-MAINTAINED = frozenset({"count", "sum", "avg", "min", "max", "bool_and", "bool_or", "every", "any_value"})
-
 
 def position(expr: object | None) -> int | None:
     """Where an expression stands in the statement, if known."""

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar.engine.nodes import Node
+from laminar.engine.operators.accumulators import maintained
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError, not_supported
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.grouping import prepare
@@ -32,7 +33,7 @@ def simplified(aggregates: tuple[Aggregate, ...]) -> tuple[Aggregate, ...]:
 
 def _simplified(aggregate: Aggregate) -> Aggregate:
     name = aggregate.function.name
-    if name not in legality.MAINTAINED or aggregate.direct:
+    if not maintained(aggregate) or aggregate.direct:
         return aggregate
     distinct = aggregate.distinct and name not in _IDEMPOTENT
     return replace(aggregate, distinct=distinct, order_by=())
@@ -40,7 +41,7 @@ def _simplified(aggregate: Aggregate) -> Aggregate:
 
 def needs_rows(aggregate: Aggregate) -> bool:
     """Whether no fixed number of words per group is enough."""
-    return aggregate.distinct or bool(aggregate.direct) or aggregate.function.name not in legality.MAINTAINED
+    return aggregate.distinct or bool(aggregate.direct) or not maintained(aggregate)
 
 
 def check(aggregate: Aggregate) -> None:
