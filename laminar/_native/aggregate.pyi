@@ -47,6 +47,7 @@ class Groups(Checkpointed):
         multiset: a group goes out with its number of rows as weight.
         corrects: a group goes out when the watermark reaches its window's end, and is corrected from then
             on until its state is freed.
+        judged: late rows have been left out before; all that come count.
 
     Raises:
         PgError: 53100 when the disk is full, XX001 for damaged entries.
@@ -64,6 +65,7 @@ class Groups(Checkpointed):
         single: bool = False,
         multiset: bool = False,
         corrects: bool = False,
+        judged: bool = False,
     ) -> None: ...
     def process(
         self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int = -1

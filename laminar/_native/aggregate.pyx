@@ -53,6 +53,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
         int64_t lateness
         cbool closes
         cbool corrects
+        cbool judged
         cbool is_global "global"
         cbool multiset
 
@@ -90,7 +91,7 @@ cdef class Groups(Checkpointed):
     cdef object schema
 
     def __cinit__(self, keys, specs, directory, window=-1, window_unit=1, lateness=None, closes=False,
-                  single=False, multiset=False, corrects=False):
+                  single=False, multiset=False, corrects=False, judged=False):
         cdef GroupConfig config
         cdef AggSpec spec
         config.keys = read_layouts(keys)
@@ -112,6 +113,7 @@ cdef class Groups(Checkpointed):
         config.lateness = kNeverLate if lateness is None else lateness
         config.closes = closes
         config.corrects = corrects
+        config.judged = judged
         config.is_global = single
         config.multiset = multiset
         self.schema = pa.schema(fields)

@@ -13,6 +13,7 @@ struct GroupConfig {
     int64_t lateness = kNeverLate;    // microseconds
     bool closes = false;              // a group goes out once, when its window closes
     bool corrects = false;            // a group goes out when its window ends, corrected until it closes
+    bool judged = false;              // late rows have been left out before
     bool global = false;              // no keys: one row, always
     bool multiset = false;            // a group goes out with its number of rows as weight
 };
@@ -242,7 +243,7 @@ class GroupState {
     bool judges() const { return config_.window >= 0 && config_.lateness != kNeverLate; }
     void judge(const Batch& b, int row_watermark) {
         any_late_ = false;
-        if (!judges()) return;
+        if (!judges() || config_.judged) return;
         const Column& w = b.columns[size_t(config_.window)];
         late_.assign(size_t(b.rows), 0);
         for (int64_t i = 0; i < b.rows; ++i) {

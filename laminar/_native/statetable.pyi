@@ -79,6 +79,10 @@ class OrderedTable(Checkpointed):
     def __init__(self, directory: Path | None = None) -> None: ...
     def add(self, key: bytes, weight: int = 1) -> int:
         """The weight after the addition."""
+    def add_batch(self, keys: pa.BinaryArray, weights: npt.NDArray[np.int64]) -> None:
+        """:meth:`add` for every key."""
+    def take(self, high: bytes) -> pa.RecordBatch:
+        """(key, weight) of all keys below ``high``, which are gone then."""
     def get(self, key: bytes) -> int: ...
     def __len__(self) -> int: ...
     def range(

@@ -27,6 +27,8 @@ cdef extern from "tablescan.hpp" namespace "laminar::engine" nogil:
     cdef cppclass OrderedStrings:
         OrderedStrings(const string&) except +raise_pg_error
         int64_t add(const uint8_t*, size_t, int64_t) except +raise_pg_error
+        void add_all(const Column&, const int64_t*) except +raise_pg_error
+        int64_t take(const string&, BatchBuilder&) except +raise_pg_error
         int64_t get(const uint8_t*, size_t)
         void range(const string&, const string&, cbool, cbool, int64_t, BatchBuilder&) except +raise_pg_error
         cbool changes(Place&, BatchBuilder&) except +raise_pg_error
@@ -325,6 +327,24 @@ cdef class OrderedTable(Checkpointed):
 
     def add(self, bytes key not None, int64_t weight=1):
         return self.strings.add(raw(key), PyBytes_GET_SIZE(key), weight)
+
+    def add_batch(self, keys, weights):
+        cdef tuple held = pa.RecordBatch.from_arrays([keys], schema=KEYS).__arrow_c_array__()
+        cdef Batch view = read_batch(held)
+        cdef const int64_t[::1] w = weights
+        if w.shape[0] != view.rows:
+            raise ValueError("one weight per key")
+        if not view.rows:
+            return
+        with nogil:
+            self.strings.add_all(view.columns[0], &w[0])
+
+    def take(self, bytes high not None):
+        cdef BatchOut out = BatchOut(WEIGHTED)
+        cdef string bound = high
+        with nogil:
+            self.strings.take(bound, out.builder[0])
+        return out.finish()
 
     def get(self, bytes key not None):
         return self.strings.get(raw(key), PyBytes_GET_SIZE(key))

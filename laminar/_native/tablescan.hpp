@@ -118,9 +118,31 @@ class OrderedStrings {
         touched_.upsert(p, n, Table::hash(p, n), 0);
         return tree_.add(StringKey(p, n).key, weight);
     }
+    void add_all(const Column& keys, const int64_t* weights) {
+        for (int64_t i = 0; i < keys.length; ++i)
+            add(keys.data + keys.offsets[i], size_t(keys.offsets[i + 1] - keys.offsets[i]), weights[i]);
+    }
     int64_t get(const uint8_t* p, size_t n) const {
         const StringKey k(p, n);
         return tree_.get(k.key);
+    }
+    // All keys below `high` with their weights, which are removed.
+    int64_t take(const std::string& high, BatchBuilder& out) {
+        std::vector<std::pair<std::string, int64_t>> found;
+        std::string text;
+        const uint8_t lowest[1] = {0};
+        tree_.ascend(StringKey(lowest, 0).key, [&](const BTree::Entry& e) {
+            StringKey::restore(e, text);
+            if (text >= high) return false;
+            found.emplace_back(text, e.weight);
+            return true;
+        });
+        for (const auto& [key, weight] : found) {
+            out.columns[0].var(key.data(), key.size());
+            out.columns[1].fixed(&weight);
+            add(reinterpret_cast<const uint8_t*>(key.data()), key.size(), -weight);
+        }
+        return int64_t(found.size());
     }
     // Up to `limit` keys of [low, high) with their weights; high empty: no bound.
     void range(const std::string& low, const std::string& high, bool bounded, bool descending, int64_t limit,

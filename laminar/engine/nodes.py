@@ -143,6 +143,53 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockBound:
+    """A condition that turns once as time passes.
+
+    Args:
+        condition: over the input's columns and the clock's.
+        enters: it turns from false to true, else from true to false.
+        moment: with ``shift`` (microseconds) the first time at which it has turned; None when that has
+            to be searched for.
+    """
+
+    condition: Expr
+    enters: bool
+    moment: Expr | None = None
+    shift: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalFilter:
+    """Rows while all conditions on the epoch's time hold (``clock``: the column id that stands for it)."""
+
+    id: int
+    input: Node
+    clock: int
+    bounds: tuple[ClockBound, ...]
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWindow:
+    """Rows of a key closer than the gap share a window; adds window_start, window_end.
+
+    Judges lateness as GroupAggregate does, by the end of the session that a row would join; window_end
+    carries the watermark of ``time``. Rows whose time is null lie in no session. With ``closes`` rows
+    appear once, when W >= window_end + lateness.
+    """
+
+    id: int
+    input: Node
+    time: ColumnRef
+    keys: tuple[int, ...]
+    gap: int
+    lateness: int | None
+    properties: Properties
+    closes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """Rows go to the reactor hash(keys) says; keys () means reactor 0."""
 
@@ -164,6 +211,7 @@ class GroupAggregate:
     W >= window_end + lateness; in mode watermark when W >= window_end, and is corrected until then.
     Without keys there is always exactly one row. Elsewhere the output's watermark is the lateness
     behind the input's; ``partial`` results, which another aggregation combines, carry it as it is.
+    ``judged``: the input is sessions, which have left out late rows themselves.
     """
 
     id: int
@@ -175,6 +223,7 @@ class GroupAggregate:
     emit: Emit | None = None
     closes: bool = False
     partial: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +357,7 @@ class EmitGate:
     end: int
     emit: Emit
     properties: Properties
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +408,8 @@ Node = Union[
     Constant,
     Linear,
     Hop,
+    SessionWindow,
+    TemporalFilter,
     UnionAll,
     FlatMap,
     Repeat,

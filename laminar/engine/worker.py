@@ -58,6 +58,8 @@ _OPERATORS = (
     "laminar.engine.operators.linear",
     "laminar.engine.operators.repeat",
     "laminar.engine.operators.union_all",
+    "laminar.engine.operators.session",
+    "laminar.engine.operators.temporal_filter",
     "laminar.sql.evaluator",
     "laminar.connectors.file",
 )

@@ -34,15 +34,16 @@ def replan(database: Database, relation: StoredRelation) -> Materialize | Sink:
 def stream_plan(database: Database, relation: StoredRelation, planned: PlannedQuery) -> Materialize | Sink:
     """The dataflow for a view's or sink's planned query."""
     emit = emit_from(relation.emit)
+    timezone = relation.settings.get("TimeZone", "UTC")
     if relation.kind == "sink":
         table = sinks.filled(relation)
         if table is not None:
-            return plan_into(table, planned.plan, planned.columns, emit, database)
+            return plan_into(table, planned.plan, planned.columns, emit, database, timezone)
         spec = sinks.sink_spec(relation)
-        root = plan_sink(relation.oid, planned.plan, planned.columns, emit, database, spec)
+        root = plan_sink(relation.oid, planned.plan, planned.columns, emit, database, spec, timezone)
         sink_connector(spec.connector).check(root.spec)
         return root
-    return plan_view(relation.oid, planned.plan, planned.columns, emit, database)
+    return plan_view(relation.oid, planned.plan, planned.columns, emit, database, timezone)
 
 
 def emit_from(stored: dict[str, Any]) -> Emit:

@@ -145,8 +145,6 @@ NOW_SYMBOLS = frozenset(
         "sql_current_timestamp",
         "sql_localtime",
         "sql_localtimestamp",
-        "current_date",
-        "localtimestamp",
     }
 )
 

@@ -93,7 +93,7 @@ def test_node_numbers_are_the_same_every_time() -> None:
         ),
         ("SELECT id FROM t EMIT FINAL", "EMIT FINAL needs a window", "WATERMARK"),
         ("SELECT id FROM t EMIT AFTER WATERMARK", "EMIT AFTER WATERMARK needs a window", "WATERMARK"),
-        ("SELECT now() FROM t", r"now\(\) is not supported", "when reading"),
+        ("SELECT now() FROM t", r"now\(\) cannot be used this way", "Compare a time"),
         ("SELECT random() FROM t", "volatile function random", "before the row is inserted"),
     ],
 )

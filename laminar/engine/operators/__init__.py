@@ -20,6 +20,8 @@ from laminar.engine.nodes import (
     Node,
     OverWindow,
     Repeat,
+    SessionWindow,
+    TemporalFilter,
     TopN,
     UnionAll,
 )
@@ -49,6 +51,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.linear import LinearOperator
     from laminar.engine.operators.over_window import OverWindowOperator
     from laminar.engine.operators.repeat import RepeatOperator
+    from laminar.engine.operators.session import SessionOperator
+    from laminar.engine.operators.temporal_filter import TemporalFilterOperator
     from laminar.engine.operators.top_n import TopNOperator
     from laminar.engine.operators.union_all import UnionAllOperator
 
@@ -65,6 +69,10 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return RepeatOperator(node)
         case Hop():
             return HopOperator(node, context)
+        case SessionWindow():
+            return SessionOperator(node, context)
+        case TemporalFilter():
+            return TemporalFilterOperator(node, context)
         case GroupAggregate():
             return GroupAggregateOperator(node, context)
         case TopN():

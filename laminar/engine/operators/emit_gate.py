@@ -45,6 +45,7 @@ class EmitGateOperator:
             lateness=self.lateness,
             closes=node.emit.mode != "watermark",
             corrects=node.emit.mode == "watermark",
+            judged=node.judged,
             multiset=True,
         )
         self.rows_in = self.rows_out = 0

@@ -63,6 +63,7 @@ class GroupAggregateOperator:
             lateness=self.lateness,
             closes=node.closes and not _corrects(node),
             corrects=node.closes and _corrects(node),
+            judged=node.judged,
             single=not node.keys and context.index == 0,
         )
         self._results = _Results(node, plan, self._specs, context.timezone)

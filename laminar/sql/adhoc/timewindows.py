@@ -6,19 +6,20 @@ from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from laminar.engine import nodes
 from laminar.engine.change import Change
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.hop import HopOperator
+from laminar.engine.operators.windowing import microseconds
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.calls import compiled
 from laminar.sql.adhoc.setops import number_rows
 from laminar.sql.evaluator import Env
-from laminar.sql.kernels.timewindow import microseconds
 from laminar.sql.plan import ColumnRef, Test
 from laminar.sql.sortkeys import sort_key
 from laminar.sql.stream.timewindow import span_microseconds, tumble_bounds
@@ -62,19 +63,26 @@ def session(node: logical.TimeWindow, rows: pa.RecordBatch, env: Env) -> pa.Reco
         compiled(tuple(sort_key(k) for k in node.partition_by), ids)(rows, env) if node.partition_by else []
     )
     groups, _ = number_rows(keys, rows.num_rows)
-    times = np.asarray(microseconds(rows.column(ids.index(node.time.id))))
+    times = np.asarray(microseconds(rows.column(ids.index(node.time.id)))[0])
     order = np.lexsort((times, groups))
     time, group = times[order], groups[order]
     opens = np.ones(len(order), dtype=bool)
-    opens[1:] = (group[1:] != group[:-1]) | (time[1:] - time[:-1] >= gap)
+    over = _after(time, gap)
+    opens[1:] = (group[1:] != group[:-1]) | ((time[1:] >= over[:-1]) & (time[1:] != time[:-1]))
     number = np.cumsum(opens) - 1
     firsts = np.flatnonzero(opens)
     lasts = np.append(firsts[1:], len(order)) - 1 if len(firsts) else firsts
     starts, ends = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
     starts[order] = time[firsts][number]
-    ends[order] = time[lasts][number] + gap
+    ends[order] = over[lasts][number]
     bounds = [
         pa.array(bound).cast(pa.timestamp("us")).cast(c.type.storage)
         for bound, c in zip((starts, ends), node.added, strict=True)
     ]
     return batches.make([*rows.columns, *bounds], rows.num_rows)
+
+
+def _after(times: npt.NDArray[np.int64], gap: int) -> npt.NDArray[np.int64]:
+    """Each time plus the gap; infinities stay."""
+    limits = np.iinfo(np.int64)
+    return np.where((times == limits.max) | (times == limits.min), times, times + gap)

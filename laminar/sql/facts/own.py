@@ -32,10 +32,10 @@ OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
     # PROCTIME(): the time at which a row's epoch runs (SQL.md)
     _own(10001, "proctime", "now", TIMESTAMPTZ),
     # CURRENT_DATE, LOCALTIMESTAMP, LOCALTIME: key words, not functions, in PostgreSQL
-    _own(10002, "current_date", "laminar_current_date", DATE),
-    _own(10003, "localtimestamp", "laminar_localtimestamp", TIMESTAMP),
-    _own(10004, "localtime", "laminar_localtime", TIME),
-    _own(10005, "current_timestamp", "now", TIMESTAMPTZ),
+    _own(10002, "current_date", "sql_current_date", DATE),
+    _own(10003, "localtimestamp", "sql_localtimestamp", TIMESTAMP),
+    _own(10004, "localtime", "sql_localtime", TIME),
+    _own(10005, "current_timestamp", "sql_current_timestamp", TIMESTAMPTZ),
     # a[i] and a[i:j]
     _own(10006, "array[]", "laminar_array_element", _ANYELEMENT, (_ANYARRAY, INT4), "i"),
     # a row as JSON: the names of its fields, then their values

@@ -36,7 +36,7 @@ from laminar.types import (
 _TIMESTAMPTZ: Final = pa.timestamp("us", tz="UTC")
 
 
-@kernel("now", "statement_timestamp", rows=True, total=True)
+@kernel("now", "statement_timestamp", "sql_current_timestamp", rows=True, total=True)
 def _now(env: Any, _n: int) -> Any:
     return pa.scalar(env.now, _TIMESTAMPTZ)
 
@@ -57,9 +57,9 @@ def _local(symbol: str, cast: str, target: int) -> None:
     builder(symbol, rows=True, total=True)(build)
 
 
-_local("laminar_current_date", "timestamptz_date", DATE)
-_local("laminar_localtimestamp", "timestamptz_timestamp", TIMESTAMP)
-_local("laminar_localtime", "timestamptz_time", TIME)
+_local("sql_current_date", "timestamptz_date", DATE)
+_local("sql_localtimestamp", "timestamptz_timestamp", TIMESTAMP)
+_local("sql_localtime", "timestamptz_time", TIME)
 
 
 @kernel("current_user", rows=True, total=True)

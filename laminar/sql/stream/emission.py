@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from laminar.engine.nodes import (
     EmitEvery,
     EmitGate,
+    Exchange,
     GroupAggregate,
     GroupReduce,
     Linear,
     Node,
     OverWindow,
+    SessionWindow,
     TopN,
 )
 from laminar.engine.relations import children
@@ -91,7 +93,19 @@ def _fused(planner: Planner, node: Keyed) -> Keyed:
     once = planner.emit.mode == "close"
     if not once and any(judged(below) for below in children(node)):
         raise _corrected_twice(planner)
-    return replace(node, closes=True, properties=replace(node.properties, append_only=once))
+    below = sessions_once(node.input) if once else node.input
+    return replace(node, input=below, closes=True, properties=replace(node.properties, append_only=once))
+
+
+def sessions_once(node: Node) -> Node:
+    """Let sessions that only what holds windows back reads give their rows when they are over."""
+    if isinstance(node, SessionWindow):
+        return replace(node, closes=True, properties=replace(node.properties, append_only=True))
+    if not isinstance(node, Linear | Exchange) or not isinstance(_base(node), SessionWindow | Exchange):
+        return node
+    below = sessions_once(node.input)
+    properties = replace(node.properties, append_only=below.properties.append_only)
+    return replace(node, input=below, properties=properties)
 
 
 def hold(planner: Planner, node: Node, end: int | None) -> EmitGate | EmitEvery:
@@ -108,8 +122,10 @@ def hold(planner: Planner, node: Node, end: int | None) -> EmitGate | EmitEvery:
         if emit.mode == "watermark":
             raise _corrected_twice(planner)
         emit = replace(emit, lateness=None)
+    if emit.mode == "close":
+        node = sessions_once(node)
     properties = replace(properties, append_only=inner.append_only or emit.mode == "close")
-    return EmitGate(planner.node_id(), node, end, emit, properties)
+    return EmitGate(planner.node_id(), node, end, emit, properties, of_sessions(node))
 
 
 def _base(node: Node) -> Node:
@@ -138,6 +154,13 @@ def judged(node: Node) -> bool:
     if isinstance(node, Keyed) and node.window_end is not None and not getattr(node, "partial", False):
         return True
     return any(judged(below) for below in children(node))
+
+
+def of_sessions(node: Node) -> bool:
+    """Whether rows come straight from sessions, which judge lateness themselves."""
+    while isinstance(node, Linear | Exchange):
+        node = node.input
+    return isinstance(node, SessionWindow) and node.lateness is not None
 
 
 def _corrected_twice(planner: Planner) -> Exception:

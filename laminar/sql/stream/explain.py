@@ -21,7 +21,9 @@ from laminar.engine.nodes import (
     Node,
     OverWindow,
     Repeat,
+    SessionWindow,
     Sink,
+    TemporalFilter,
     TopN,
     UnionAll,
 )
@@ -65,6 +67,14 @@ def _head(node: Node, names: dict[int, str]) -> str:
             return f"FlatMap [{', '.join(expression(c) for c in node.calls)}]{numbered}"
         case Repeat():
             return f"Repeat #{node.times} times"
+        case TemporalFilter():
+            held = " and ".join(expression(bound.condition) for bound in node.bounds)
+            return f"TemporalFilter #{node.clock} is now() where {held}"
+        case SessionWindow():
+            closes = " once over" if node.closes else ""
+            return (
+                f"SessionWindow {expression(node.time)} by ({_ids(node.keys)}) gap {_span(node.gap)}{closes}"
+            )
         case Exchange():
             return f"Exchange by ({_ids(node.keys)})" if node.keys else "Exchange to one reactor"
         case GroupAggregate() | GroupReduce():

@@ -9,7 +9,7 @@ from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Coalesce, Column, ColumnRef, Const, Expr
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import distincts, reduction, twophase
-from laminar.sql.stream.emission import emit_above
+from laminar.sql.stream.emission import emit_above, of_sessions
 from laminar.sql.stream.setops import union_all
 from laminar.sql.stream.timewindow import closing_key
 from laminar.sql.stream.twophase import ANY_VALUE
@@ -131,7 +131,9 @@ class _Grouping:
         if reduced:
             grouped = GroupReduce(number, node, key_ids, (), aggregates, properties, window_end, held)
         else:
-            grouped = GroupAggregate(number, node, key_ids, aggregates, properties, window_end, held)
+            grouped = GroupAggregate(
+                number, node, key_ids, aggregates, properties, window_end, held, judged=of_sessions(node)
+            )
         return self._restore_keys(grouped, added, results)
 
     def _value(self, expr: Expr) -> tuple[Column, Expr]:

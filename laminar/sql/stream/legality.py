@@ -17,10 +17,15 @@ def check_expression(expr: object) -> None:
     clock = uses_now(expr)
     if clock is not None:
         raise not_supported(
-            f"{clock.function.name}() is not supported in materialized views yet",
-            hint="Filter by time when reading the view.",
+            f"{clock.function.name}() cannot be used this way in a materialized view",
+            hint="Compare a time with it in WHERE or HAVING, as in ts > now() - INTERVAL '1 hour'.",
             position=clock.position or None,
         )
+    check_volatile(expr)
+
+
+def check_volatile(expr: object) -> None:
+    """Refuse functions that may give another value every time."""
     for part in walk(expr):
         if isinstance(part, logical.Call) and part.function.routine and part.function.volatility != "i":
             raise not_supported(

@@ -10,10 +10,21 @@ from dataclasses import replace
 from itertools import count
 
 from laminar.connectors.base import SinkSpec
-from laminar.engine.nodes import Exchange, Input, Linear, Materialize, Node, Properties, Sink, TopN
+from laminar.engine.nodes import (
+    ClockBound,
+    Exchange,
+    Input,
+    Linear,
+    Materialize,
+    Node,
+    Properties,
+    Sink,
+    TemporalFilter,
+    TopN,
+)
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
-from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute
+from laminar.sql.expressions import columns_of, conjunction, conjuncts, substitute, uses_now
 from laminar.sql.plan import Column, ColumnRef, Emit, Expr, Plan
 from laminar.sql.stream import (
     grouping,
@@ -25,14 +36,20 @@ from laminar.sql.stream import (
     setreturning,
     timewindow,
 )
+from laminar.sql.stream.clock import bounds
 from laminar.sql.stream.emission import clause_name, gate, settled
 from laminar.sql.stream.shape import Shapes, WindowRole
 from laminar.sql.stream.watermarks import passed_on
-from laminar.types import INT8, PgType
+from laminar.types import INT8, TIMESTAMPTZ, PgType
 
 
 def plan_view(
-    relation: int, query: Plan, visible: tuple[Column, ...], emit: Emit, shapes: Shapes
+    relation: int,
+    query: Plan,
+    visible: tuple[Column, ...],
+    emit: Emit,
+    shapes: Shapes,
+    timezone: str = "UTC",
 ) -> Materialize:
     """The dataflow that keeps ``relation`` equal to ``query``.
 
@@ -42,11 +59,12 @@ def plan_view(
         visible: the view's columns, in order, out of ``query.columns``.
         emit: the EMIT clause.
         shapes: what is known of the inputs.
+        timezone: in which its expressions are evaluated.
 
     Raises:
         PgError: 0A000 for what cannot be maintained or can never emit.
     """
-    planner = Planner(query, emit, shapes)
+    planner = Planner(query, emit, shapes, timezone)
     node = planner.output(query, visible)
     windows = tuple(
         (column.id, role.bound, role.size)
@@ -57,14 +75,19 @@ def plan_view(
 
 
 def plan_into(
-    table: int, query: Plan, visible: tuple[Column, ...], emit: Emit, shapes: Shapes
+    table: int,
+    query: Plan,
+    visible: tuple[Column, ...],
+    emit: Emit,
+    shapes: Shapes,
+    timezone: str = "UTC",
 ) -> Materialize:
     """The dataflow that makes a table's rows those of ``query``.
 
     Raises:
         PgError: 0A000 when several of the query's rows could have the same primary key.
     """
-    root = plan_view(table, query, visible, emit, shapes)
+    root = plan_view(table, query, visible, emit, shapes, timezone)
     position = {column.id: attnum for attnum, column in enumerate(root.properties.columns, 1)}
     key = shapes.shape(table).key
     if not root.properties.key or not {position[column] for column in root.properties.key} <= set(key):
@@ -82,9 +105,10 @@ def plan_sink(
     emit: Emit,
     shapes: Shapes,
     spec: SinkSpec,
+    timezone: str = "UTC",
 ) -> Sink:
     """The dataflow that feeds a sink with ``query``'s changes; key and kind of changes come into its spec."""
-    planner = Planner(query, emit, shapes)
+    planner = Planner(query, emit, shapes, timezone)
     node = planner.output(query, visible)
     properties = node.properties
     position = {column.id: i for i, column in enumerate(properties.columns[: len(visible)])}
@@ -98,7 +122,8 @@ def plan_sink(
 class Planner:
     """One view's planning: numbering, and what is known of columns so far."""
 
-    def __init__(self, query: Plan, emit: Emit, shapes: Shapes) -> None:
+    def __init__(self, query: Plan, emit: Emit, shapes: Shapes, timezone: str) -> None:
+        self.timezone = timezone
         self.emit = settled(emit)
         #: the EMIT clause as it was written, for messages
         self.clause = clause_name(emit)
@@ -248,6 +273,11 @@ class Planner:
                 return ranking.limit(self, node)
             case logical.Window():
                 return overwindows.window(self, node)
+            case logical.Join() if node.kind in ("inner", "cross") and uses_now(node.condition) is not None:
+                parts = conjuncts(node.condition)
+                lasting = conjunction([part for part in parts if uses_now(part) is None])
+                timed = [part for part in parts if uses_now(part) is not None]
+                return self.temporal_filter(replace(node, condition=lasting), [], timed, False)
             case logical.Join():
                 return joining.join(self, node)
             case logical.SetOp():
@@ -289,12 +319,32 @@ class Planner:
         ranked = ranking.ranked(self, node)
         if ranked is not None:
             return ranked
+        timed = [part for part in conjuncts(node.condition) if uses_now(part) is not None]
+        lasting = [part for part in conjuncts(node.condition) if uses_now(part) is None]
+        if timed:
+            return self.temporal_filter(node.input, lasting, timed, row_watermark)
         legality.check_expression(node.condition)
         below = self.build(node.input, row_watermark)
         outputs: list[tuple[Column, Expr]] = [
             (column, ColumnRef(column.id, column.type)) for column in below.properties.columns
         ]
         return self.project(below, outputs, node.condition)
+
+    def temporal_filter(
+        self, node: Plan, lasting: list[Expr], timed: list[Expr], row_watermark: bool
+    ) -> TemporalFilter:
+        """Rows of ``node`` that fulfil ``lasting``, while ``timed`` conditions hold, which read the clock."""
+        condition = conjunction(lasting)
+        below = self.build(node if condition is None else logical.Filter(node, condition), row_watermark)
+        clock = self.column("now", PgType(TIMESTAMPTZ)).id
+        found: list[ClockBound] = []
+        for part in timed:
+            legality.check_volatile(part)
+            found += bounds(part, clock, self.timezone)
+        inner = below.properties
+        kept = tuple(column for column in inner.columns if column.id != inner.row_watermark)
+        properties = replace(inner, columns=kept, append_only=False, row_watermark=None)
+        return TemporalFilter(self.node_id(), below, clock, tuple(found), properties)
 
     def projection(self, node: logical.Project, row_watermark: bool) -> Node:
         for expr in node.exprs:

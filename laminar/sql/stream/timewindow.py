@@ -1,4 +1,4 @@
-"""TUMBLE, HOP and CUMULATE: window bounds as expressions, and what is known of them."""
+"""TUMBLE, HOP, CUMULATE and SESSION: window bounds as expressions, and what is known of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from laminar.engine.nodes import Hop, Node
-from laminar.errors import not_supported
+from laminar.engine.nodes import Hop, Node, SessionWindow
 from laminar.sql import plan as logical
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr, Function, Test
-from laminar.sql.stream.emission import hold
+from laminar.sql.stream.emission import hold, judged
+from laminar.sql.stream.joining import with_keys
 from laminar.sql.stream.shape import WindowRole
 from laminar.sql.stream.watermarks import interval_microseconds
 from laminar.types import INT8, INTERVAL, PgType
@@ -123,12 +123,31 @@ def _windowed(planner: Planner, node: logical.TimeWindow, below: Node) -> Node:
         outputs += [(node.added[0], start), (node.added[1], end)]
         return planner.project(below, outputs, Test(node.time, "null", negated=True))
     if node.kind == "session":
-        raise not_supported(
-            "SESSION windows are not supported in materialized views yet",
-            hint="TUMBLE, HOP and CUMULATE are.",
-            position=node.position or None,
-        )
+        return _session(planner, node, below)
     return _hop(planner, node, below, node.kind)
+
+
+def _session(planner: Planner, node: logical.TimeWindow, below: Node) -> SessionWindow:
+    gap = span_microseconds(node.spans[0])
+    assert gap is not None  # the binder refuses months
+    below, keys = with_keys(planner, below, list(node.partition_by))
+    below = planner.exchange(below, keys)
+    start, end = node.added
+    planner.windows[start.id] = WindowRole("start", None)
+    planner.windows[end.id] = WindowRole("end", None)
+    inner = below.properties
+    kept = tuple(column for column in inner.columns if column.id != inner.row_watermark)
+    properties = replace(
+        inner,
+        columns=(*kept, start, end),
+        append_only=False,
+        watermarks=frozenset({end.id} if node.time.id in inner.watermarks else ()),
+        row_watermark=None,
+    )
+    lateness = None
+    if planner.judges and node.time.id in inner.watermarks:
+        lateness = 0 if judged(below) else planner.emit.lateness or 0
+    return SessionWindow(planner.node_id(), below, node.time, keys, gap, lateness, properties)
 
 
 def _hop(planner: Planner, node: logical.TimeWindow, below: Node, kind: Literal["hop", "cumulate"]) -> Hop:
