@@ -273,7 +273,9 @@ class Planner:
                 return ranking.limit(self, node)
             case logical.Window():
                 return overwindows.window(self, node)
-            case logical.Join() if node.kind in ("inner", "cross") and uses_now(node.condition) is not None:
+            case logical.Join() if node.kind in ("inner", "cross") and any(
+                uses_now(part) for part in conjuncts(node.condition)
+            ):
                 parts = conjuncts(node.condition)
                 lasting = conjunction([part for part in parts if uses_now(part) is None])
                 timed = [part for part in parts if uses_now(part) is not None]
