@@ -110,15 +110,18 @@ class GroupState {
             watermark_changed_ = false;
             put(kTagWatermark, 0, false, nullptr, 0, reinterpret_cast<uint8_t*>(&watermark_), 8);
         }
-        while (!dropped_.empty()) {
-            const int64_t end = dropped_.back();
-            dropped_.pop_back();
-            if (!put(kTagWindow, end, true, nullptr, 0, nullptr, 0)) return true;
+        while (cursor_.dropped < dropped_.size) {
+            uint32_t n;
+            std::memcpy(&n, dropped_.p + cursor_.dropped, 4);
+            const uint8_t* dead = dropped_.p + cursor_.dropped + 4;
+            cursor_.dropped += 4 + n;
+            if (!put(*dead, 0, false, dead + 1, n - 1, nullptr, 0)) return true;
         }
+        dropped_.size = 0;
         while (cursor_.stage < 3) {
             auto it = windows_.lower_bound(cursor_.window);
             if (it == windows_.end()) {
-                cursor_ = {cursor_.stage + 1, INT64_MIN, {}};
+                cursor_ = {0, cursor_.stage + 1, INT64_MIN, {}};
                 continue;
             }
             cursor_.window = it->first;
@@ -139,12 +142,11 @@ class GroupState {
                 });
             }
             if (more) return true;
-            if (it->first == INT64_MAX) cursor_ = {cursor_.stage + 1, INT64_MIN, {}};
-            else cursor_ = {cursor_.stage, it->first + 1, {}};
+            if (it->first == INT64_MAX) cursor_ = {0, cursor_.stage + 1, INT64_MIN, {}};
+            else cursor_ = {0, cursor_.stage, it->first + 1, {}};
         }
         if (out.columns[0].length()) return true;
         for (auto& [end, w] : windows_) {
-            w->persisted |= w->groups.entries() > 0 || w->groups.changed() > 0;
             w->groups.checkpointed();
             if (w->blobs) w->blobs->checkpointed();
             if (w->touched) w->touched->clear();
@@ -166,17 +168,17 @@ class GroupState {
     }
 
   private:
-    static constexpr uint8_t kTagGroup = 0, kTagWindow = 1, kTagBlob = 2, kTagTree = 3, kTagWatermark = 4;
+    static constexpr uint8_t kTagGroup = 0, kTagBlob = 2, kTagTree = 3, kTagWatermark = 4;
 
     struct Window {
         Table groups;
         std::unique_ptr<Table> blobs;     // (group number, aggregate): long accumulators
         std::unique_ptr<BTree> tree;      // (group number, aggregate, value): weight
         std::unique_ptr<Table> touched;   // the tree's keys changed since the last checkpoint
-        bool persisted = false;
         explicit Window(Arena* arena) : groups(arena) {}
     };
     struct Cursor {
+        size_t dropped = 0;
         int stage = 0;
         int64_t window = INT64_MIN;
         Table::Place place;
@@ -856,10 +858,34 @@ class GroupState {
             if (frozen_at(it->first) > watermark_) break;
             Window& w = *it->second;
             if (config_.closes) emit_window(w, values, out);
-            if (w.persisted) dropped_.push_back(it->first);
+            bury(it->first, w);
             windows_.erase(it);
             last_window_ = nullptr;
         }
+    }
+
+    // Notes a window's keys as deleted: a checkpoint's entries stand for themselves, so that merging
+    // state files needs to know nothing of windows.
+    void bury(int64_t end, const Window& w) {
+        const auto* window = reinterpret_cast<const uint8_t*>(&end);
+        auto note = [&](uint8_t tag, size_t prefix, const uint8_t* key, size_t n) {
+            const auto size = uint32_t(1 + prefix + n);
+            dropped_.append(&size, 4);
+            dropped_.append(&tag, 1);
+            dropped_.append(window, prefix);
+            dropped_.append(key, n);
+        };
+        w.groups.persisted([&](const uint8_t* key, size_t n) { note(kTagGroup, 0, key, n); });
+        if (w.blobs) w.blobs->persisted([&](const uint8_t* key, size_t n) { note(kTagBlob, 8, key, n); });
+        if (!w.tree) return;
+        w.touched->each([&](const Row* row) { note(kTagTree, 8, row->key(), row->klen); });
+        std::string key;
+        w.tree->ascend({0, 0}, [&](const BTree::Entry& e) {
+            key.assign(reinterpret_cast<const char*>(&e.a), 8).append(reinterpret_cast<const char*>(&e.b), 8);
+            if (e.tail) key.append(reinterpret_cast<const char*>(e.tail->bytes()), e.tail->size);
+            note(kTagTree, 8, u8(key), key.size());
+            return true;
+        });
     }
 
     // --- restoring ---
@@ -884,13 +910,8 @@ class GroupState {
             std::memcpy(&end, k, 8);
             k += 8, n -= 8;
         }
-        if (tag == kTagWindow) {
-            windows_.erase(end);
-            last_window_ = nullptr;
-            return;
-        }
+        if (!v && !windows_.count(end)) return;
         Window& w = window_at(end);
-        w.persisted = true;
         if (tag == kTagGroup) {
             restore_row(w.groups, k, n, v, vn);
             global_done_ |= config_.global && v;
@@ -951,7 +972,7 @@ class GroupState {
     int64_t watermark_ = INT64_MIN;   // of the last barrier
     int64_t ended_ = INT64_MIN;       // of the one before it, in a barrier
     bool watermark_changed_ = false;
-    std::vector<int64_t> dropped_;
+    Bytes dropped_;   // keys of windows that are gone, as Table's deleted ones
     Cursor cursor_;
 
     // the epoch's delta

@@ -160,6 +160,18 @@ class Table {
         deleted_.size = 0;
     }
     size_t changed() const { return changed_.size(); }
+    // Every key that some checkpoint holds, f(key, length): rows, and deleted ones it was not told of.
+    template <class F> void persisted(F f) const {
+        for (size_t at = 0; at < deleted_.size;) {
+            uint32_t n;
+            std::memcpy(&n, deleted_.p + at, 4);
+            f(deleted_.p + at + 4, size_t(n));
+            at += 4 + n;
+        }
+        each([&](const Row* row) {
+            if (row->flags & Row::kPersisted) f(row->key(), size_t(row->klen));
+        });
+    }
     // Restoring: the row is in a checkpoint already, hence not a change.
     void restored(Row* row) {
         untouch(row);

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar.engine.change import Barrier, Change, Watermarks
+from laminar.engine.compaction import newest
 from laminar.engine.nodes import GroupAggregate, HashJoin, Input, Properties
 from laminar.engine.operators import build
 from laminar.engine.operators.base import Operator
@@ -94,7 +95,11 @@ class Run:
 
     def __init__(self, node: Any, restored: Iterable[pa.RecordBatch] = (), **context: Any) -> None:
         self.operator: Operator = build(node, OperatorContext(**context))
-        for entries in restored:
+        entries_of = list(restored)
+        # Both ways that state comes back: as it was written, and with its files merged.
+        if entries_of and len(entries_of) % 2 == 0:
+            entries_of = newest(entries_of)
+        for entries in entries_of:
             self.operator.restore(entries)
         self.epoch = 0
 
