@@ -132,8 +132,8 @@ def main() -> int:
     if options.record:
         old = REPORT.read_text() if REPORT.exists() else ""
         notes = old[old.index(NOTES) :] if NOTES in old else NOTES + "\n"
-        head = "# Beside other engines\n\nRows of input per second, medians; one reactor, one task slot, LaminarDB"
-        head += f" as it comes. {machine()}\n\n"
+        head = "# Beside other engines\n\nRows of input per second, medians; one reactor, one task slot,"
+        head += f" LaminarDB as it comes. {machine()}\n\n"
         REPORT.write_text(head + "\n".join(lines) + "\n\n" + notes)
     return 0
 
