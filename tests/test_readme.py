@@ -36,6 +36,17 @@ def test_make_targets_exist() -> None:
     assert named <= set(targets)
 
 
+def test_every_package_says_what_its_files_are() -> None:
+    tracked = subprocess.run(["git", "ls-files", "laminar"], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = [Path(p) for p in tracked.stdout.split() if p.endswith(".py") and not p.endswith("__.py")]
+    unnamed = []
+    for module in modules:
+        readme = ROOT / module.parent / "README.md"
+        if not readme.exists() or not re.search(rf"\b{module.stem}\b", readme.read_text()):
+            unnamed.append(str(module))
+    assert not unnamed
+
+
 @pytest.fixture
 def readme_server(tmp_path: Path) -> Iterator[int]:
     """The server that README.md starts, with a data directory and a port of the test's own."""
