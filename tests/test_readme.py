@@ -37,8 +37,9 @@ def test_make_targets_exist() -> None:
 
 
 def test_every_package_says_what_its_files_are() -> None:
-    tracked = subprocess.run(["git", "ls-files", "laminar"], cwd=ROOT, capture_output=True, text=True, check=True)
-    modules = [Path(p) for p in tracked.stdout.split() if p.endswith(".py") and not p.endswith("__.py")]
+    tracked = subprocess.run(["git", "ls-files", "laminar"], cwd=ROOT, capture_output=True, check=True)
+    paths = tracked.stdout.decode().split()
+    modules = [Path(p) for p in paths if p.endswith(".py") and not p.endswith("__.py")]
     unnamed = []
     for module in modules:
         readme = ROOT / module.parent / "README.md"
