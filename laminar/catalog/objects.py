@@ -111,11 +111,14 @@ def part_names(relation: StoredRelation) -> list[str]:
     """What PostgreSQL's catalogs number apart from the relation itself.
 
     ``type`` and ``array``: its row type and the array of that; ``key`` and ``key index``: the primary
-    key; ``check c``: a constraint; ``default 2``: the default of an attribute; ``rule``: of a view.
+    key; ``check c``: a constraint; ``constraint``: that of a unique index; ``default 2``: the default of an
+    attribute; ``rule``: of a view.
     """
     names = [] if relation.kind in ("sink", "sequence", "index") else ["type", "array"]
     if relation.primary_key:
         names += ["key", "key index"]
+    if relation.kind == "index" and relation.options["constraint"] == "true":
+        names.append("constraint")
     names += [f"check {name}" for name, _ in relation.checks]
     for attnum, column in enumerate(relation.columns, 1):
         if column.default is not None or column.generated is not None:

@@ -154,7 +154,7 @@ class SessionCatalog(StoredCatalog):
         if schema is not None:
             schema = self._session.temp_schema or schema if schema == "pg_temp" else schema
             self.check_usage(schema)
-        for candidate in (schema,) if schema is not None else self._usable_path():
+        for candidate in (schema,) if schema is not None else self.usable_path():
             found = super().relation(candidate, name)
             if found is not None:
                 return found
@@ -165,7 +165,7 @@ class SessionCatalog(StoredCatalog):
         if self.has_schema(schema):
             privileges.check_schema(self.database.catalog, self._session.role.name, schema, "USAGE")
 
-    def _usable_path(self) -> list[str]:
+    def usable_path(self) -> list[str]:
         """The schemas of the search path that there are and that the role may look into."""
         catalog, role = self.database.catalog, self._session.role.name
         return [
@@ -182,7 +182,7 @@ class SessionCatalog(StoredCatalog):
             wanted = self._session.temp_schema
         if wanted is not None:
             self.check_usage(wanted)
-        for schema in (wanted,) if wanted is not None else self._usable_path():
+        for schema in (wanted,) if wanted is not None else self.usable_path():
             found = self.database.catalog.find(schema, name.name)
             if found is not None:
                 return found
@@ -228,7 +228,7 @@ class SessionCatalog(StoredCatalog):
             assert schema is not None
         elif schema is None:
             known = self.database.catalog.schemas
-            usable = set(self._usable_path())
+            usable = set(self.usable_path())
             schema = next((s for s in self._session.search_path if s in known and s in usable), None)
             if schema is None:
                 raise PgError(UNDEFINED_SCHEMA, "no schema has been selected to create in")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import StoredRelation
-from laminar.catalog.system.pg_catalog import key_name, shown_default
+from laminar.catalog.system.pg_catalog import indexed_attnums, key_name, shown_default
 from laminar.sql import facts
 from laminar.sql.resolve import type_name
 from laminar.types import (
@@ -141,33 +141,43 @@ def _views(session: Session) -> Made:
             yield _where(r) | rest | {"view_definition": f" {r.query};"}
 
 
+def _keys(session: Session) -> Iterator[tuple[StoredRelation, str, str, list[int]]]:
+    """Primary keys and UNIQUE constraints: table, the constraint's name and kind, columns."""
+    known = {r.oid: r for r in _relations(session)}
+    for r in known.values():
+        if r.primary_key:
+            yield r, key_name(r), "PRIMARY KEY", list(r.primary_key)
+    for r in session.database.catalog.relations.values():
+        if "constraint" in r.parts and r.owned_by is not None and r.owned_by[0] in known:
+            yield known[r.owned_by[0]], r.name, "UNIQUE", indexed_attnums(r)
+
+
 def _table_constraints(session: Session) -> Made:
     rest = {"is_deferrable": "NO", "initially_deferred": "NO", "enforced": "YES"}
+    for r, name, kind, _ in _keys(session):
+        distinct = {"nulls_distinct": "YES" if kind == "UNIQUE" else None}
+        yield _constraint(r, name) | rest | distinct | {"constraint_type": kind}
     for r in _relations(session):
-        where = {"constraint_catalog": DATABASE, "constraint_schema": r.schema} | _where(r) | rest
-        if r.primary_key:
-            distinct = {"nulls_distinct": "YES"}
-            yield where | distinct | {"constraint_name": key_name(r), "constraint_type": "PRIMARY KEY"}
         for name, _ in r.checks:
-            yield where | {"constraint_name": name, "constraint_type": "CHECK"}
+            yield _constraint(r, name) | rest | {"constraint_type": "CHECK"}
+
+
+def _constraint(r: StoredRelation, name: str) -> dict[str, Any]:
+    where = {"constraint_catalog": DATABASE, "constraint_schema": r.schema, "constraint_name": name}
+    return _where(r) | where
 
 
 def _key_column_usage(session: Session) -> Made:
-    for r in _relations(session):
-        for place, attnum in enumerate(r.primary_key, 1):
-            yield _where(r) | {
-                "constraint_catalog": DATABASE, "constraint_schema": r.schema, "constraint_name": key_name(r),
-                "column_name": r.columns[attnum - 1].name, "ordinal_position": place,
-            }  # fmt: skip
+    for r, name, _, attnums in _keys(session):
+        for place, attnum in enumerate(attnums, 1):
+            column = r.columns[attnum - 1].name
+            yield _constraint(r, name) | {"column_name": column, "ordinal_position": place}
 
 
 def _constraint_column_usage(session: Session) -> Made:
-    for r in _relations(session):
-        for attnum in r.primary_key:
-            yield _where(r) | {
-                "constraint_catalog": DATABASE, "constraint_schema": r.schema, "constraint_name": key_name(r),
-                "column_name": r.columns[attnum - 1].name,
-            }  # fmt: skip
+    for r, name, _, attnums in _keys(session):
+        for attnum in attnums:
+            yield _constraint(r, name) | {"column_name": r.columns[attnum - 1].name}
 
 
 def _check_constraints(session: Session) -> Made:

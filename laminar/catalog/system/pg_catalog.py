@@ -95,7 +95,7 @@ _CLASS: Final = {
 def _pg_class(session: Session) -> Made:
     database = session.database
     catalog = database.catalog
-    indexed = {r.owned_by[0] for r in catalog.relations.values() if r.kind == "index" and r.owned_by}
+    indexed = indexed_tables(catalog)
     for r in catalog.relations.values():
         kind = RELKINDS[r.kind]
         where = {"relnamespace": namespace_oid(catalog, r.schema), "relowner": role_oid(catalog, r.owner)}
@@ -104,7 +104,7 @@ def _pg_class(session: Session) -> Made:
             "reltype": r.parts.get("type", 0), "reltuples": database.row_count(r.oid),
             "relam": _BTREE if kind == "i" else _HEAP if kind in "rm" else 0,
             "relfilenode": r.oid if kind in "rmiS" else 0,
-            "relhasindex": "key index" in r.parts or r.oid in indexed, "relchecks": len(r.checks),
+            "relhasindex": r.oid in indexed, "relchecks": len(r.checks),
             "relhasrules": "rule" in r.parts,
             "relreplident": "d" if kind in "rm" else "n", "relacl": _acl(r),
         }  # fmt: skip
@@ -118,6 +118,12 @@ def _pg_class(session: Session) -> Made:
             "relam": _HEAP if s.kind == "r" else 0, "relisshared": s.shared, "relhasrules": s.kind == "v",
             "relacl": [f"{SUPERUSER}=arwdDxt/{SUPERUSER}", f"=r/{SUPERUSER}"],
         }  # fmt: skip
+
+
+def indexed_tables(catalog: Catalog) -> set[int]:
+    """Relations with a primary key or another index."""
+    owners = {r.owned_by[0] for r in catalog.relations.values() if r.kind == "index" and r.owned_by}
+    return owners | {r.oid for r in catalog.relations.values() if "key index" in r.parts}
 
 
 def key_name(relation: StoredRelation) -> str:
@@ -206,10 +212,15 @@ def _pg_type(session: Session) -> Made:
             yield ARRAY_TYPE | where | array
 
 
+def indexed_attnums(index: StoredRelation) -> list[int]:
+    """The table's columns in an index."""
+    return [int(attnum) for attnum in index.options["columns"].split(",")]
+
+
 def _pg_index(session: Session) -> Made:
     for r in session.database.catalog.relations.values():
         if r.kind == "index" and r.owned_by is not None:
-            table, key = r.owned_by[0], [int(attnum) for attnum in r.options["columns"].split(",")]
+            table, key = r.owned_by[0], indexed_attnums(r)
             types, oid = [column.type.oid for column in r.columns], r.oid
         elif "key index" in r.parts:
             table, key, oid = r.oid, list(r.primary_key), r.parts["key index"]
@@ -244,6 +255,11 @@ def _pg_constraint(session: Session) -> Made:
             yield _CONSTRAINT | where | {
                 "oid": r.parts["key"], "conname": key_name(r), "contype": "p", "connoinherit": True,
                 "conindid": r.parts["key index"], "conkey": list(r.primary_key),
+            }  # fmt: skip
+        if "constraint" in r.parts and r.owned_by is not None:
+            yield _CONSTRAINT | where | {
+                "oid": r.parts["constraint"], "conname": r.name, "contype": "u", "connoinherit": True,
+                "conrelid": r.owned_by[0], "conindid": r.oid, "conkey": indexed_attnums(r),
             }  # fmt: skip
         for name, text in r.checks:
             check = {"oid": r.parts[f"check {name}"], "conname": name, "contype": "c", "connoinherit": False}
@@ -285,7 +301,12 @@ def _pg_depend(session: Session) -> Made:
             if f"default {attnum}" in r.parts:
                 default = (PG_ATTRDEF, r.parts[f"default {attnum}"], 0)
                 yield _depend(default, (PG_CLASS, r.oid, attnum), "a")
-        if r.owned_by is not None:
+        if "constraint" in r.parts and r.owned_by is not None:
+            constraint = (PG_CONSTRAINT, r.parts["constraint"], 0)
+            for attnum in indexed_attnums(r):
+                yield _depend(constraint, (PG_CLASS, r.owned_by[0], attnum), "a")
+            yield _depend(table, constraint, "i")
+        elif r.owned_by is not None:
             yield _depend(table, (PG_CLASS, *r.owned_by), "a")
         for oid in r.depends_on:
             if "rule" in r.parts:

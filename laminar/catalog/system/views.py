@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import DATABASE
 from laminar.catalog.system import pg_catalog
-from laminar.catalog.system.pg_catalog import DATABASE_OID, key_name
+from laminar.catalog.system.pg_catalog import DATABASE_OID, indexed_tables, key_name
 
 if TYPE_CHECKING:
     from laminar.catalog.system.registry import Rows
@@ -17,9 +17,10 @@ Made = Iterator[Mapping[str, Any]]
 
 
 def _pg_tables(session: Session) -> Made:
+    indexed = indexed_tables(session.database.catalog)
     for r in session.database.catalog.relations.values():
         if r.kind in ("table", "source"):
-            yield _table(r.schema, r.name, r.owner, "key index" in r.parts)
+            yield _table(r.schema, r.name, r.owner, r.oid in indexed)
     for s in session.database.system.by_oid.values():
         if s.kind == "r":
             yield _table(s.schema, s.name, "laminar", False)
@@ -54,6 +55,9 @@ def _pg_indexes(session: Session) -> Made:
         if "key index" in r.parts:
             where = {"schemaname": r.schema, "tablename": r.name, "indexname": key_name(r)}
             yield where | {"indexdef": session.catalog.answer("pg_get_indexdef", r.parts["key index"])}
+        elif r.kind == "index" and r.owned_by is not None:
+            table = session.database.catalog.relations[r.owned_by[0]]
+            yield {"schemaname": r.schema, "tablename": table.name, "indexname": r.name, "indexdef": r.sql}
 
 
 def _pg_roles(session: Session) -> Made:

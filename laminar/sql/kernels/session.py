@@ -77,16 +77,25 @@ def _current_database(env: Any, _n: int) -> Any:
     return pa.scalar(env.database)
 
 
+def _search_path(env: Any, implicit: bool = False) -> list[str]:
+    """The schemas of the search path that are there, with those that are searched unasked."""
+    if env.catalog is None:
+        full = ["pg_catalog", *(schema for schema in env.search_path if schema != "pg_catalog")]
+    else:
+        full = env.catalog.usable_path()
+    return [schema for schema in full if implicit or schema in env.search_path]
+
+
 @kernel("current_schema", rows=True, total=True)
 def _current_schema(env: Any, _n: int) -> Any:
-    return pa.scalar(env.search_path[0] if env.search_path else None, pa.string())
+    path = _search_path(env)
+    return pa.scalar(path[0] if path else None, pa.string())
 
 
 @kernel("current_schemas", total=True)
 def _current_schemas(env: Any, implicit: Any) -> Any:
-    path = list(env.search_path)
-    full = path if "pg_catalog" in path else ["pg_catalog", *path]
-    return pa.array([full if flag else path for flag in implicit.to_pylist()], pa.list_(pa.string()))
+    explicit, full = _search_path(env), _search_path(env, implicit=True)
+    return pa.array([full if flag else explicit for flag in implicit.to_pylist()], pa.list_(pa.string()))
 
 
 @kernel("pg_backend_pid", rows=True, total=True)
