@@ -75,6 +75,8 @@ _STORAGE: Final[dict[int, pa.DataType]] = {
     INTERVAL: INTERVAL_STORAGE,
     UUID: pa.binary(16),
     VOID: pa.string(),
+    #: the fields as one row of bytes (laminar.sql.kernels.records)
+    RECORD: pa.binary(),
     JSONPATH: pa.string(),
     XID: pa.uint32(),
     CID: pa.uint32(),
@@ -118,6 +120,7 @@ ARRAY_OF: Final[dict[int, int]] = {
     REGCONFIG: 3735,
     REGDICTIONARY: 3770,
     XID: 1011,
+    RECORD: 2287,
     ACLITEM: 1034,
     CSTRING: 1263,
 }
@@ -126,7 +129,7 @@ ELEMENT_OF: Final[dict[int, int]] = {array: element for element, array in ARRAY_
     OIDVECTOR: OID,
 }
 
-_SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB})
+_SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB, RECORD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +142,13 @@ class PgType:
         decimal: numeric only: (precision, scale) when every value is known to
             have exactly this display scale and at most 38 digits. ``numeric(p,s)``
             columns have it, and so have ``int8 * numeric(5,2)`` and the like.
+        fields: record and record[] only: names and types of the row's fields.
     """
 
     oid: int
     typmod: int = -1
     decimal: tuple[int, int] | None = None
+    fields: tuple[tuple[str, PgType], ...] | None = None
 
     @property
     def is_array(self) -> bool:
@@ -152,7 +157,7 @@ class PgType:
     @property
     def element(self) -> PgType:
         """The element type of an array type (KeyError for others)."""
-        return PgType(ELEMENT_OF[self.oid], self.typmod)
+        return PgType(ELEMENT_OF[self.oid], self.typmod, fields=self.fields)
 
     @property
     def storage(self) -> pa.DataType:

@@ -148,9 +148,12 @@ class Backend(Protocol):
     async def execute(self, prepared: Prepared, params: Sequence[pa.Scalar | None]) -> Result:
         """Run it; params have the storage types of ``param_types``."""
 
-    def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
-        """Text forms of regclass, regtype and regproc values (uint32 to string; nulls stay null):
-        the object's name, qualified when not in the search path, or the number for what is not there."""
+    def wire_form(self, pg_type: PgType, values: pa.Array, text: bool) -> pa.Array:
+        """Values that need the catalog or another type's form as what is sent, strings or
+        bytes; nulls stay null.
+
+        Text forms of regclass, regtype and regproc values: the object's name, qualified when not in the
+        search path, or the number for what is not there. Both forms of rows."""
 
     async def begin_implicit(self, script: bool = False) -> None:
         """Start the implicit transaction of a simple-query string with several statements (``script``)

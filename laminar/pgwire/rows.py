@@ -58,25 +58,29 @@ class RowSender:
 
 #: types whose text form is a name in the catalog
 _NAMED: Final = t.REG_TYPES | {t.ARRAY_OF[oid] for oid in t.REG_TYPES}
+#: types that the encoder does not know in either form
+_ROWS: Final = frozenset({t.RECORD, t.ARRAY_OF[t.RECORD]})
 #: makes of a result's batch what is encoded
 Convert = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
-def resolve_names(
+def wire_forms(
     types: list[PgType], text: Sequence[bool], backend: Backend
 ) -> tuple[Convert | None, list[PgType]]:
-    """How regclass and the like become text where text is wanted, and the types of rows after that."""
-    named = [i for i, pg_type in enumerate(types) if text[i] and pg_type.oid in _NAMED]
-    if not named:
+    """How regclass (where text is wanted), rows and the like become what is encoded, and its types then."""
+    outward = [
+        i for i, pg_type in enumerate(types) if pg_type.oid in _ROWS or (text[i] and pg_type.oid in _NAMED)
+    ]
+    if not outward:
         return None, types
     shown = list(types)
-    for i in named:
-        shown[i] = PgType(t.ARRAY_OF[t.TEXT] if types[i].is_array else t.TEXT)
+    for i in outward:
+        shown[i] = PgType(t.TEXT if text[i] else t.BYTEA)
 
     def convert(batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = list(batch.columns)
-        for i in named:
-            columns[i] = backend.names_of(types[i], columns[i])
+        for i in outward:
+            columns[i] = backend.wire_form(types[i], columns[i], text[i])
         return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
     return convert, shown

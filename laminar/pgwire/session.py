@@ -13,7 +13,7 @@ from laminar.pgwire import messages as m
 from laminar.pgwire.copyin import copy_in
 from laminar.pgwire.cursor import RowCursor
 from laminar.pgwire.portals import Portals, Statements
-from laminar.pgwire.rows import RowSender, expand_formats, resolve_names, tag_with_count
+from laminar.pgwire.rows import RowSender, expand_formats, tag_with_count, wire_forms
 from laminar.pgwire.settings import output_settings
 from laminar.pgwire.wire import ConnectionClosed
 
@@ -157,7 +157,7 @@ class Session:
         types = [field.type for field in result.fields or ()]
         formats = expand_formats(formats, len(types))
         text = [code == c.TEXT for code in formats]
-        convert, types = resolve_names(types, text, self.backend)
+        convert, types = wire_forms(types, text, self.backend)
         encoder = RowEncoder(types, formats, output_settings(self.backend.settings))
         return RowSender(cursor, encoder, convert)
 
@@ -166,7 +166,7 @@ class Session:
         assert options is not None and result.rows is not None
         names, types = [field.name for field in fields], [field.type for field in fields]
         text = [options.format != "binary"] * len(types)
-        convert, types = resolve_names(types, text, self.backend)
+        convert, types = wire_forms(types, text, self.backend)
         cursor = RowCursor(result.rows)
         try:
             encoder = CopyEncoder(types, names, options, output_settings(self.backend.settings))

@@ -26,12 +26,12 @@ from laminar.server.commit import PendingCommit
 from laminar.server.notifications import MAX_WAITING
 from laminar.server.sequences import SessionSequences
 from laminar.server.transaction import Transaction
-from laminar.sql.evaluator import Env
-from laminar.sql.kernels.session import look_back
+from laminar.sql.evaluator import Env, rowtext
+from laminar.sql.evaluator.conversions import through_text
 from laminar.sql.parse import parse, split
 from laminar.sql.resolve.session import reading_literals
 from laminar.sql.statements import Commit, Rollback, RollbackTo, Statement
-from laminar.types import PgType
+from laminar.types import TEXT, PgType
 
 if TYPE_CHECKING:
     from laminar.engine.serving import EpochView
@@ -258,10 +258,12 @@ class Session:
             "current transaction is aborted, commands ignored until end of transaction block",
         )
 
-    def names_of(self, pg_type: PgType, oids: pa.Array) -> pa.Array:
-        """What regclass and the like show."""
-        names: pa.Array = look_back(self.env(), oids, pg_type.oid)
-        return names
+    def wire_form(self, pg_type: PgType, values: pa.Array, text: bool) -> pa.Array:
+        """What regclass, rows and the like are sent as."""
+        if not text:
+            return rowtext.send(values, pg_type)
+        result: pa.Array = through_text(pg_type, PgType(TEXT))(self.env(), values)
+        return result
 
     # --- protocol: transactions -------------------------------------------------------
 

@@ -36,7 +36,7 @@ from laminar.sql.binder import bind_emit
 from laminar.sql.parse import parse_query
 from laminar.sql.plan import Column
 from laminar.sql.resolve import oid_name
-from laminar.types import TEXT, UNKNOWN, PgType, supported
+from laminar.types import ARRAY_OF, RECORD, TEXT, UNKNOWN, PgType, supported
 
 
 class CreateDataflowAction(Action):
@@ -207,6 +207,9 @@ def output_columns(columns: tuple[Column, ...], names: list[str]) -> tuple[Store
         if any(known.name == name for known in result):
             raise PgError(DUPLICATE_COLUMN, f'column "{name}" specified more than once')
         type_ = PgType(TEXT) if column.type.oid == UNKNOWN else column.type
+        if type_.oid in (RECORD, ARRAY_OF[RECORD]):
+            message = f'column "{name}" has pseudo-type {oid_name(type_.oid)}'
+            raise PgError("42P16", message)
         if not supported(type_.oid):
             raise not_supported(f'type {oid_name(type_.oid)} of column "{name}" is not supported')
         result.append(StoredColumn(name, type_))

@@ -8,11 +8,12 @@ from laminar.errors import GROUPING_ERROR, UNDEFINED_FUNCTION, WRONG_OBJECT_TYPE
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.exprs import ExpressionBinder
-from laminar.sql.binder.records import JSON_FUNCTIONS, json_record
-from laminar.sql.binder.routines import inline, rows
+from laminar.sql.binder.records import JSON_FUNCTIONS, json_of, json_record, set_row
+from laminar.sql.binder.routines import inline, output_columns, rows
 from laminar.sql.binder.scope import AggregateUse, Level, WindowUse
 from laminar.sql.binder.state import location
 from laminar.sql.expressions import rewrite, walk
+from laminar.sql.kernels.registry import ORDINALITY, part_of, returns_set
 from laminar.sql.resolve import ResolvedCall, bind_args, coerce, oid_name, resolve_function, result_type
 from laminar.sql.trees import canonical
 from laminar.types import (
@@ -25,6 +26,7 @@ from laminar.types import (
     INTERVAL,
     JSON,
     NUMERIC,
+    RECORD,
     TIME,
     TIMESTAMP,
     TIMESTAMPTZ,
@@ -121,11 +123,23 @@ class CallBinder(ExpressionBinder):
         if node.names[-1] == "row_to_json" and 1 <= len(node.args) <= 2:
             pretty = [self.boolean(self.expr(arg, level), arg, "row_to_json") for arg in node.args[1:]]
             whole = json_record(self, node.args[0], level, PgType(JSON), *pretty)
-            return self.exprs(node.args, level) if whole is None else [whole]
+            if whole is not None:
+                return [whole]
+            args = self.exprs(node.args, level)
+            if args[0].type.oid == RECORD and args[0].type.fields is not None:
+                return [json_of(args[0], PgType(JSON), *pretty)]
+            return args
         return [
-            self.expr(arg, level) if (record := json_record(self, arg, level)) is None else record
+            self._as_json(self.expr(arg, level))
+            if (record := json_record(self, arg, level)) is None
+            else record
             for arg in node.args
         ]
+
+    @staticmethod
+    def _as_json(arg: p.Expr) -> p.Expr:
+        """A row as its JSON object."""
+        return json_of(arg) if arg.type.oid == RECORD and arg.type.fields is not None else arg
 
     @staticmethod
     def _may_be_aggregate(name: str) -> bool:
@@ -186,7 +200,24 @@ class CallBinder(ExpressionBinder):
                 )
             if routine.language == "sql":
                 return inline(self, resolved.function, bound, resolved.result_type, node.pos)
-        return p.Call(resolved.function, bound, result_type(resolved, bound), node.pos)
+        type_ = result_type(resolved, bound)
+        if type_.oid == RECORD and type_.fields is None and level.clause != "FROM":
+            return self._record(resolved.function, bound, node)
+        return p.Call(resolved.function, bound, type_, node.pos)
+
+    def _record(self, function: p.Function, args: tuple[p.Expr, ...], node: ast.FuncCall) -> p.Expr:
+        """The row that a function with several result columns gives."""
+        outputs = output_columns(function)
+        if not outputs or not returns_set(function):
+            raise not_supported(
+                f"function {function.name}() returns rows and is supported in FROM only", position=node.pos
+            )
+
+        def part(place: int, oid: int) -> p.Expr:
+            return p.Call(part_of(function, place), args, PgType(oid), node.pos)
+
+        fields = [(name, part(place, oid)) for place, (name, oid) in enumerate(outputs)]
+        return set_row(fields, part(ORDINALITY, INT8), node.pos, self)
 
     def sql_rows(self, node: ast.FuncCall, level: Level) -> p.Plan | None:
         """The rows of a user's SQL function that returns a set; None if the call is none."""

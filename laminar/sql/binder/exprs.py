@@ -14,9 +14,10 @@ from laminar.errors import (
 )
 from laminar.sql import ast
 from laminar.sql import plan as p
-from laminar.sql.binder import scope
+from laminar.sql.binder import records, scope
 from laminar.sql.binder.scope import Level
 from laminar.sql.binder.state import BOOLEAN, State, check_collation, location
+from laminar.sql.kernels.records import check_similar
 from laminar.sql.resolve import (
     common_type,
     integer_literal,
@@ -30,7 +31,7 @@ from laminar.sql.resolve import (
     oid_name,
 )
 from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
-from laminar.types import BOOL, INT4, NUMERIC, OID, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, VECTORS, PgType
+from laminar.types import BOOL, INT4, NUMERIC, OID, RECORD, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, VECTORS, PgType
 
 #: functions that SQL writes without parentheses -> name in pg_proc
 _VALUE_FUNCTIONS: Final = {
@@ -104,9 +105,12 @@ class ExpressionBinder(State):
         raise PgError(SYNTAX_ERROR, "DEFAULT is not allowed in this context", position=node.pos)
 
     def _star(self, node: ast.Star, level: Level) -> p.Expr:
-        if node.parts:
-            raise not_supported("whole-row references are not supported", position=node.pos)
-        raise PgError(SYNTAX_ERROR, 'syntax error at or near "*"', position=node.pos)
+        if not node.parts:
+            raise PgError(SYNTAX_ERROR, 'syntax error at or near "*"', position=node.pos)
+        row = records.whole_row(self, node.parts, node.pos, level)
+        if row is None:
+            raise scope.missing_item(level, node.parts[-1], node.pos)
+        return row
 
     def _name(self, node: ast.Name, level: Level) -> p.Expr:
         parts, pos = node.parts, node.pos
@@ -116,9 +120,10 @@ class ExpressionBinder(State):
                 return self.reference(found.column, found.depth, pos)
             if parts[0] == "tableoid" and len(level.items) == 1 and level.items[0].relation is not None:
                 return p.Const(level.items[0].relation.oid, PgType(OID))
-            if scope.find_item(level, parts[0], None) is not None:
-                raise not_supported("whole-row references are not supported", position=pos)
-            raise scope.missing_column(level, None, parts[0], pos)
+            row = records.whole_row(self, parts, pos, level)
+            if row is None:
+                raise scope.missing_column(level, None, parts[0], pos)
+            return row
         if len(parts) > 4:
             raise PgError(
                 SYNTAX_ERROR,
@@ -157,7 +162,7 @@ class ExpressionBinder(State):
                 f"operator does not exist: {node.schema}.{node.op}",
                 position=node.pos,
             )
-        if node.left is not None and (_is_row(node.left) or _is_row(node.right)):
+        if node.left is not None and _is_row(node.left) and _is_row(node.right):
             return self._row_compare(node, level)
         left = None if node.left is None else self.expr(node.left, level)
         right = self.expr(node.right, level)
@@ -169,6 +174,8 @@ class ExpressionBinder(State):
         """``left op right`` with casts, and parameters settled."""
         places = (location(left_node) or None, location(right_node) or None)
         call = make_operator(op, left, right, pos or None, places)
+        if call.function.symbol.startswith("record_"):
+            check_similar(*(arg.type for arg in call.args))
         self.settle([right] if left is None else [left, right], call)
         return call
 
@@ -203,7 +210,7 @@ class ExpressionBinder(State):
 
     def _row_items(self, node: ast.Expr, level: Level, context: ast.Operator) -> list[p.Expr]:
         if isinstance(node, ast.Row):
-            return self.exprs(node.items, level)
+            return [value for _, value in records.items(self, node.items, level, known=False)]
         if isinstance(node, ast.SubLink) and node.kind == "scalar":
             return self.row_subquery(node, level)
         value = self.expr(node, level)
@@ -223,7 +230,7 @@ class ExpressionBinder(State):
         return items
 
     def _row(self, node: ast.Row, level: Level) -> p.Expr:
-        raise not_supported("row values are supported in comparisons only", position=node.pos)
+        return records.constructed(self, node, level)
 
     def _bool(self, node: ast.Bool, level: Level) -> p.Expr:
         word = node.op.upper()
@@ -232,10 +239,14 @@ class ExpressionBinder(State):
 
     def _test(self, node: ast.Test, level: Level) -> p.Expr:
         if isinstance(node.arg, ast.Row) and node.what == "null":
-            items = self.exprs(node.arg.items, level)
+            items = [value for _, value in records.items(self, node.arg.items, level)]
             tests = tuple(p.Test(item, "null", node.negated) for item in items)
+            if not tests:
+                return p.Const(True, BOOLEAN)
             return tests[0] if len(tests) == 1 else p.BoolOp("and", tests)
         arg = self.expr(node.arg, level)
+        if node.what == "null" and arg.type.oid == RECORD:
+            return records.null_test(arg, node.negated, node.pos)
         if node.what == "null":
             return p.Test(self._any_type(arg, node.arg), "null", node.negated)
         word = f"IS {'NOT ' if node.negated else ''}{node.what.upper()}"
@@ -281,7 +292,7 @@ class ExpressionBinder(State):
 
         def within(low: ast.Expr, high: ast.Expr) -> p.Expr:
             parts = tuple(
-                self._row_compare(ast.Operator(op, node.arg, bound, node.pos), level)
+                self._operator(ast.Operator(op, node.arg, bound, node.pos), level)
                 for op, bound in zip(ops, (low, high), strict=True)
             )
             return p.BoolOp("or" if node.negated else "and", parts)
@@ -303,7 +314,7 @@ class ExpressionBinder(State):
         if isinstance(node.left, ast.Row):
             op = "<>" if node.negated else "="
             parts = tuple(
-                self._row_compare(ast.Operator(op, node.left, item, node.pos), level) for item in node.items
+                self._operator(ast.Operator(op, node.left, item, node.pos), level) for item in node.items
             )
             return parts[0] if len(parts) == 1 else p.BoolOp("and" if node.negated else "or", parts)
         left, items = self.expr(node.left, level), self.exprs(node.items, level)
@@ -499,7 +510,9 @@ class ExpressionBinder(State):
             ) from None
 
     def _fieldselect(self, node: ast.FieldSelect, level: Level) -> p.Expr:
-        raise not_supported("composite values are not supported", position=node.pos)
+        if node.name == "*":
+            raise not_supported('row expansion via "*" is not supported here', position=node.pos)
+        return records.field(self, node, level)
 
     # --- subqueries
 

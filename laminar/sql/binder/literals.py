@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final
 
 import pyarrow as pa
@@ -44,6 +45,8 @@ def _texts(cells: tuple[str, ...], type_: PgType) -> list[str | None] | None:
         return None
     if numbers and type_.oid in _INTEGERS and any(not _integer(cell) for cell in cells):
         return None
+    if type_.oid in (FLOAT4, FLOAT8) and "-" in firsts:
+        cells = tuple(map(_without_negative_zero, cells))
     if firsts == {"'"}:
         return [cell[1:-1].replace("''", "'") for cell in cells]
     if "'" not in firsts and "n" not in firsts and "N" not in firsts:
@@ -53,6 +56,11 @@ def _texts(cells: tuple[str, ...], type_: PgType) -> list[str | None] | None:
 
 def _integer(cell: str) -> bool:
     return cell[0] not in _DIGITS or cell.lstrip("+-").isdigit()
+
+
+def _without_negative_zero(cell: str) -> str:
+    """-0.0 is a numeric constant, and numeric has no negative zero."""
+    return cell[1:] if cell.startswith(("-0", "-.")) and not Decimal(cell) else cell
 
 
 def _text(cell: str) -> str | None:

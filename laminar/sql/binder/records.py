@@ -1,24 +1,23 @@
-"""Rows as arguments of JSON functions: ``row_to_json(t)``, ``to_jsonb(ROW(1, 2))``, ``json_agg(t)``.
-
-A row there is bound as its JSON object, which the functions pass on; elsewhere rows are not values yet.
-"""
+"""Rows as values: ``ROW(a, b)``, whole rows of FROM, their fields; rows as arguments of JSON functions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from laminar.errors import not_supported
+from laminar.errors import PgError, not_supported
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder import scope
 from laminar.sql.binder.scope import Item, Level
+from laminar.sql.binder.state import location
 from laminar.sql.facts.own import ROW_JSON
-from laminar.sql.resolve import array_type
+from laminar.sql.resolve import array_type, oid_name
 from laminar.sql.resolve.calls import as_function
-from laminar.types import BOOL, TEXT, PgType
+from laminar.types import BOOL, INT4, RECORD, TEXT, PgType
 
 if TYPE_CHECKING:
     from laminar.sql.binder.calls import CallBinder
+    from laminar.sql.binder.exprs import ExpressionBinder
 
 #: functions that take a row for any of their arguments
 JSON_FUNCTIONS: Final = frozenset(
@@ -26,9 +25,132 @@ JSON_FUNCTIONS: Final = frozenset(
     | {f"{type_}_build_{kind}" for type_ in ("json", "jsonb") for kind in ("array", "object")}
 )
 _ROW_OID: Final = 10008
+_ROW: Final = p.Function(10040, "row", "laminar_row", False, "i")
+_FIELD: Final = p.Function(10041, "row_field", "laminar_field", True, "i")
+_IS_NULL: Final = p.Function(10042, "row_is_null", "laminar_row_null", False, "i")
+_IS_NOT_NULL: Final = p.Function(10043, "row_is_not_null", "laminar_row_not_null", False, "i")
 
 
 _COMPACT: Final = p.Const(False, PgType(BOOL))
+
+Named = list[tuple[str, p.Expr]]
+
+
+# --- rows
+
+
+def make_row(binder: ExpressionBinder, fields: Named, pos: int) -> p.Call:
+    """The row of these values. Its fields have no type modifiers, so that rows compare by type alone."""
+    values = tuple(
+        binder.coerce(e, PgType(e.type.oid, fields=e.type.fields), ast.Default(pos)) for _, e in fields
+    )
+    names = (name for name, _ in fields)
+    shape = tuple((name, value.type) for name, value in zip(names, values, strict=True))
+    return p.Call(_ROW, values, PgType(RECORD, fields=shape), pos)
+
+
+def constructed(binder: ExpressionBinder, node: ast.Row, level: Level) -> p.Expr:
+    """ROW(…) with its stars expanded."""
+    values = [value for _, value in items(binder, node.items, level)]
+    return make_row(binder, [(f"f{i}", value) for i, value in enumerate(values, 1)], node.pos)
+
+
+def items(binder: ExpressionBinder, nodes: list[ast.Expr], level: Level, *, known: bool = True) -> Named:
+    """A row constructor's values: ``t.*`` and ``(row).*`` stand for all columns.
+
+    Args:
+        known: untyped literals become text.
+    """
+    values: Named = []
+    for node in nodes:
+        if isinstance(node, ast.Star) and node.parts:
+            values += _columns(binder, node.parts, node.pos, level)
+        elif isinstance(node, ast.FieldSelect) and node.name == "*":
+            values += expanded(binder, node, level)
+        else:
+            value = binder.expr(node, level)
+            values.append(("", binder.known(value, node) if known else value))
+    return values
+
+
+def _columns(binder: ExpressionBinder, parts: tuple[str, ...], pos: int, level: Level) -> Named:
+    found = scope.find_item(level, parts[-1], parts[-2] if len(parts) > 1 else None)
+    if found is None:
+        raise scope.missing_item(level, parts[-1], pos)
+    return [(label, binder.reference(column, found[1], pos)) for label, column in found[0].columns]
+
+
+def whole_row(binder: ExpressionBinder, parts: tuple[str, ...], pos: int, level: Level) -> p.Expr | None:
+    """The row of a FROM item of that name, null where an outer join found none; None if there is no item."""
+    found = scope.find_item(level, parts[-1], parts[-2] if len(parts) > 1 else None)
+    if found is None:
+        return None
+    item, depth = found
+    row = make_row(binder, _columns(binder, parts, pos, level), pos)
+    return _unless_missing(binder, item, depth, row, pos)
+
+
+def expanded(binder: ExpressionBinder, node: ast.FieldSelect, level: Level) -> Named:
+    """``(row).*``"""
+    arg = binder.expr(node.arg, level)
+    shape = _shape(arg, node)
+    return [(name, _pick(arg, place, node.pos)) for place, (name, _) in enumerate(shape)]
+
+
+def field(binder: ExpressionBinder, node: ast.FieldSelect, level: Level) -> p.Expr:
+    """``(row).name``
+
+    Raises:
+        PgError: 42809 it is no row, 42703 there is no such field.
+    """
+    arg = binder.expr(node.arg, level)
+    for place, (name, _) in enumerate(_shape(arg, node)):
+        if name == node.name:
+            return _pick(arg, place, node.pos)
+    message = f'could not identify column "{node.name}" in record data type'
+    raise PgError("42703", message, position=location(node.arg) or None)
+
+
+def _shape(arg: p.Expr, node: ast.FieldSelect) -> tuple[tuple[str, PgType], ...]:
+    if arg.type.oid != RECORD:
+        name = oid_name(arg.type.oid)
+        if node.name == "*":
+            raise PgError("42809", f"type {name} is not composite", position=location(node.arg) or None)
+        message = f"column notation .{node.name} applied to type {name}, which is not a composite type"
+        raise PgError("42809", message, position=location(node.arg) or None)
+    if arg.type.fields is None:
+        raise not_supported("rows whose fields are not known are not supported", position=node.pos)
+    return arg.type.fields
+
+
+def _pick(row: p.Expr, place: int, pos: int) -> p.Expr:
+    """A field's value: what the row was made of, where that is at hand."""
+    assert row.type.fields is not None
+    made = row.default if isinstance(row, p.Case) and _is_set_row(row) else row
+    if isinstance(made, p.Call) and made.function is _ROW:
+        return made.args[place]
+    return p.Call(_FIELD, (row, p.Const(place, PgType(INT4))), row.type.fields[place][1], pos)
+
+
+def set_row(fields: Named, ordinality: p.Expr, pos: int, binder: ExpressionBinder) -> p.Expr:
+    """A row out of a set-returning function's columns: null where the set has ended."""
+    row = make_row(binder, fields, pos)
+    test = p.Test(ordinality, "null", False)
+    return p.Case(((test, p.Const(None, row.type)),), row, row.type)
+
+
+def _is_set_row(row: p.Case) -> bool:
+    """Whether it is of :func:`set_row`, whose columns are null together with the row."""
+    test = row.whens[0][0]
+    return len(row.whens) == 1 and isinstance(test, p.Test) and isinstance(test.arg, p.Call)
+
+
+def null_test(row: p.Expr, negated: bool, pos: int) -> p.Expr:
+    """``row IS [NOT] NULL``: true when all fields are (not) null."""
+    return p.Call(_IS_NOT_NULL if negated else _IS_NULL, (row,), PgType(BOOL), pos)
+
+
+# --- rows as JSON
 
 
 def json_record(
@@ -64,27 +186,31 @@ def json_record(
     return _unless_missing(binder, item, depth, _call(values, pretty, type_, pos), pos)
 
 
-def _fields(binder: CallBinder, node: ast.Row, level: Level) -> list[tuple[str, p.Expr]]:
+def json_of(row: p.Expr, type_: PgType = ROW_JSON, pretty: p.Expr = _COMPACT) -> p.Expr:
+    """A row value's JSON object; null for a null row."""
+    assert row.type.fields is not None
+    values = [(name, _pick(row, place, 0)) for place, (name, _) in enumerate(row.type.fields)]
+    made = _call([(name, json_of(v) if v.type.oid == RECORD else v) for name, v in values], pretty, type_, 0)
+    if isinstance(row, p.Call) and row.function is _ROW:
+        return made
+    return p.Case(((p.Test(row, "null"), p.Const(None, type_)),), made, type_)
+
+
+def _fields(binder: CallBinder, node: ast.Row, level: Level) -> Named:
     values: list[p.Expr] = []
     for part in node.items:
-        if isinstance(part, ast.Star) and part.parts:
-            found = scope.find_item(level, part.parts[-1], part.parts[-2] if len(part.parts) > 1 else None)
-            if found is None:
-                raise scope.missing_item(level, part.parts[-1], part.pos)
-            values += [binder.reference(column, found[1], part.pos) for _, column in found[0].columns]
-        else:
-            inner = json_record(binder, part, level)
-            values.append(binder.known(binder.expr(part, level), part) if inner is None else inner)
-    return [(f"f{i}", value) for i, value in enumerate(values, 1)]
+        inner = None if isinstance(part, ast.Star) else json_record(binder, part, level)
+        values += [value for _, value in items(binder, [part], level)] if inner is None else [inner]
+    return [(f"f{i}", json_of(v) if v.type.oid == RECORD else v) for i, v in enumerate(values, 1)]
 
 
-def _call(fields: list[tuple[str, p.Expr]], pretty: p.Expr, type_: PgType, pos: int) -> p.Call:
+def _call(fields: Named, pretty: p.Expr, type_: PgType, pos: int) -> p.Call:
     names = p.Const(tuple(name for name, _ in fields), PgType(array_type(TEXT)))
     function = as_function(facts.function(_ROW_OID))
     return p.Call(function, (pretty, names, *(value for _, value in fields)), type_, pos)
 
 
-def _unless_missing(binder: CallBinder, item: Item, depth: int, record: p.Expr, pos: int) -> p.Expr:
+def _unless_missing(binder: ExpressionBinder, item: Item, depth: int, record: p.Expr, pos: int) -> p.Expr:
     """Null where an outer join found no row."""
     if not item.nullable:
         return record

@@ -16,6 +16,7 @@ from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.calls import CallBinder
 from laminar.sql.binder.naming import target_name
+from laminar.sql.binder.routines import output_columns
 from laminar.sql.binder.scope import CteEntry, Item, Level
 from laminar.sql.binder.state import location
 from laminar.sql.catalog_view import Relation
@@ -268,7 +269,7 @@ class RelationBinder(CallBinder):
         )
 
     def _set_function(self, node: ast.FunctionRef, bound: p.Call, name: str) -> tuple[p.Plan, list[Item]]:
-        outputs = _output_columns(bound.function)
+        outputs = output_columns(bound.function)
         if outputs:
             columns = [self.column(label, PgType(oid)) for label, oid in outputs]
         else:
@@ -617,16 +618,3 @@ def _is_set_returning(function: p.Function) -> bool:
     if function.routine is not None:
         return function.routine.returns_set
     return facts.function(function.oid).retset
-
-
-def _output_columns(function: p.Function) -> list[tuple[str, int]]:
-    """OUT and TABLE columns of a function that has several."""
-    if function.routine is not None:
-        return [(name, type_.oid) for name, type_ in function.routine.columns]
-    fact = facts.function(function.oid)
-    outputs = [
-        (name, oid)
-        for name, mode, oid in zip(fact.all_names, fact.all_modes, fact.all_types, strict=False)
-        if mode in "obt"
-    ]
-    return outputs if len(outputs) > 1 else []

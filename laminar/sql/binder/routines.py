@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from laminar.errors import PgError, not_supported
-from laminar.sql import ast
+from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.expressions import rewrite, volatile_call, walk
@@ -232,3 +232,16 @@ def _placed(expr: p.Expr, position: int) -> p.Expr:
     if isinstance(expr, p.Call | p.Cast | p.ArrayCompare | p.Subquery) and expr.position:
         return replace(expr, position=position)
     return expr
+
+
+def output_columns(function: p.Function) -> list[tuple[str, int]]:
+    """OUT and TABLE columns of a function that has several."""
+    if function.routine is not None:
+        return [(name, type_.oid) for name, type_ in function.routine.columns]
+    fact = facts.function(function.oid)
+    outputs = [
+        (name, oid)
+        for name, mode, oid in zip(fact.all_names, fact.all_modes, fact.all_types, strict=False)
+        if mode in "obt"
+    ]
+    return outputs if len(outputs) > 1 else []

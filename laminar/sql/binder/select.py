@@ -7,7 +7,7 @@ from typing import Final
 from laminar.errors import AMBIGUOUS_COLUMN, INVALID_COLUMN_REFERENCE, SYNTAX_ERROR, PgError
 from laminar.sql import ast
 from laminar.sql import plan as p
-from laminar.sql.binder import scope
+from laminar.sql.binder import records, scope
 from laminar.sql.binder.calls import nulls_first
 from laminar.sql.binder.grouping import Change, GroupingBinder, Out
 from laminar.sql.binder.naming import target_name
@@ -82,6 +82,9 @@ class SelectBinder(GroupingBinder):
             node = target.expr
             if isinstance(node, ast.Star):
                 outs.extend(self._star_columns(node, level))
+                continue
+            if isinstance(node, ast.FieldSelect) and node.name == "*":
+                outs.extend(Out(name, value, None) for name, value in records.expanded(self, node, level))
                 continue
             expr = self.expr(node, level)
             outs.append(Out(target.name or target_name(node), expr, node))

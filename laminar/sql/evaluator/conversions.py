@@ -16,6 +16,7 @@ from laminar.types import (
     BPCHAR,
     INTERVAL,
     NUMERIC,
+    RECORD,
     REG_TYPES,
     TEXT,
     TIME,
@@ -76,13 +77,19 @@ def _relabel(source: PgType, target: PgType) -> Convert:
 
 def through_text(source: PgType, target: PgType) -> Convert:
     from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]
+    from laminar.sql.evaluator import rowtext
     from laminar.sql.kernels import session
 
     default = textio.FormatSettings()
+    rows = rowtext.formatter(source)
+    if target.oid == RECORD:
+        raise PgError("0A000", "input of anonymous composite types is not implemented")
 
     def convert(env: Env, x: Any) -> Any:
         settings = env.settings if env.settings is not None else default
-        if source.oid in _NAMED:
+        if rows is not None:
+            text = rows(env, x)
+        elif source.oid in _NAMED:
             text = session.look_back(env, x, source.oid)
         elif source.is_array and source.element.oid in _NAMED:
             names = session.look_back(env, x, source.oid)

@@ -81,6 +81,7 @@ _MODULES: Final = (
     # last: it leaves alone what another module has
     "native",
     "periods",
+    "records",
 )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, PgType
+from laminar.sql.kernels import records
+from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, RECORD, PgType
 
 _DAY: Final = 86_400_000_000
 
@@ -30,7 +31,8 @@ def sort_key(array: pa.Array, type_: PgType) -> pa.Array:
 
     Floats: -0 becomes 0 and all NaN one, the greatest (Arrow sorts NaN last). numeric: the
     stored bytes without the display scale. interval: 128-bit microseconds, months of 30
-    days, offset binary, big-endian. bpchar: text without trailing blanks.
+    days, offset binary, big-endian. bpchar: text without trailing blanks. record: the
+    fields' keys as comparable bytes.
     """
     if not type_.needs_sort_key:
         return array
@@ -44,6 +46,8 @@ def sort_key(array: pa.Array, type_: PgType) -> pa.Array:
         return _interval_key(array)
     if type_.oid == JSONB:
         return _distinct_keys(array, jsonb_key)
+    if type_.oid == RECORD:
+        return records.sort_key(array, type_)
     encode = _element_encoder(type_.element)
     keys = sort_key(array.flatten(), type_.element)
     items = iter(_storage_list(keys))

@@ -12,7 +12,7 @@ from laminar.sql.plan import Function
 from laminar.sql.resolve import rules
 from laminar.sql.resolve.decimals import result as decimal_result
 from laminar.sql.resolve.names import oid_name
-from laminar.types import NUMERIC, UNKNOWN, PgType
+from laminar.types import ARRAY_OF, NUMERIC, RECORD, UNKNOWN, PgType
 
 _ADD_CASTS = "You might need to add explicit type casts."
 _NO_FUNCTION = f"No function matches the given name and argument types. {_ADD_CASTS}"
@@ -216,13 +216,20 @@ def _settle(chosen: _Candidate, arg_types: Sequence[PgType], position: int | Non
     return ResolvedCall(
         as_function(fact),
         targets,
-        PgType(result, -1, decimal),
+        PgType(result, -1, decimal, _row_shape(result, arg_types)),
         kind,
         fact.retset,
         len(fact.args) - 1 if pack else None,
         chosen.order,
         defaults,
     )
+
+
+def _row_shape(result: int, arg_types: Sequence[PgType]) -> tuple[tuple[str, PgType], ...] | None:
+    """A result that is a row has the fields of the arguments' rows."""
+    if result not in (RECORD, ARRAY_OF[RECORD]):
+        return None
+    return next((t.fields for t in arg_types if t.fields is not None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +282,8 @@ def resolve_operator(
     function = as_function(facts.function(chosen.function))
     decimal = decimal_result(function.symbol, types) if result == NUMERIC else None
     left_type = None if left is None else types[0]
-    return ResolvedOperator(chosen, function, left_type, types[-1], PgType(result, -1, decimal))
+    shape = _row_shape(result, own)
+    return ResolvedOperator(chosen, function, left_type, types[-1], PgType(result, -1, decimal, shape))
 
 
 def _operator_signature(symbol: str, oids: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from decimal import Context as DecimalContext
 from decimal import Decimal
 from typing import Final
 
-from laminar.errors import CANNOT_COERCE, DATATYPE_MISMATCH, PgError
+from laminar.errors import CANNOT_COERCE, DATATYPE_MISMATCH, PgError, not_supported
 from laminar.sql import facts
 from laminar.sql.plan import Call, Cast, ColumnRef, Const, Expr, MakeArray, Param
 from laminar.sql.resolve import decimals, rules
@@ -17,10 +17,12 @@ from laminar.sql.resolve.names import oid_name
 from laminar.sql.resolve.rules import Context
 from laminar.sql.resolve.session import literal_settings
 from laminar.types import (
+    ARRAY_OF,
     BPCHAR,
     INTERVAL,
     JSONPATH,
     NUMERIC,
+    RECORD,
     REG_TYPES,
     TEXT,
     TIME,
@@ -98,6 +100,8 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
 def numeric_literal(text: str, parsed: object) -> Const:
     """A numeric constant: decimal when it has at most 38 digits, else ``parsed`` (unconstrained storage)."""
     value = Decimal(text.strip())
+    if not value:
+        value = value.copy_abs()  # numeric has no negative zero, which a cast to float8 would show
     known = decimals.of_value(value)
     if known is None:
         return Const(parsed, PgType(NUMERIC))
@@ -194,10 +198,23 @@ def common_type(exprs: Sequence[Expr], position: int | None, what: str) -> PgTyp
             raise PgError(CANNOT_COERCE, f"{label} could not convert type {names}", position=position)
     typmods = {e.type.typmod if e.type.oid == chosen else -1 for e in exprs}
     typmod = typmods.pop() if len(typmods) == 1 else -1
+    if chosen in (RECORD, ARRAY_OF[RECORD]):
+        return PgType(chosen, fields=_common_shape(exprs, position, what))
     if chosen != NUMERIC:
         return PgType(chosen, typmod)
     known = decimals.common([_as_numeric(e) for e in exprs if not _is_null(e)])
     return PgType(NUMERIC, typmod, known)
+
+
+def _common_shape(
+    exprs: Sequence[Expr], position: int | None, what: str
+) -> tuple[tuple[str, PgType], ...] | None:
+    """The fields that all the rows have; rows of several shapes are no one type here."""
+    shapes = [e.type.fields for e in exprs if e.type.fields is not None]
+    kinds = {tuple(type_ for _, type_ in shape) for shape in shapes}
+    if len(kinds) > 1:
+        raise not_supported(f"{what} of rows whose fields have different types", position=position)
+    return shapes[0] if shapes else None
 
 
 def _is_null(expr: Expr) -> bool:

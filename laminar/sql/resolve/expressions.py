@@ -22,7 +22,7 @@ from laminar.sql.resolve import decimals, rules
 from laminar.sql.resolve.calls import ResolvedCall, resolve_function, resolve_operator
 from laminar.sql.resolve.coercion import coerce, common_type, literal
 from laminar.sql.resolve.names import oid_name
-from laminar.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, UNKNOWN, PgType
+from laminar.types import BOOL, FLOAT8, INT4, INT8, NUMERIC, RECORD, TEXT, UNKNOWN, PgType
 
 
 def make_call(
@@ -145,7 +145,7 @@ def make_array(items: Sequence[Expr], position: int | None = None) -> MakeArray:
     if not oid:
         message = f"could not find array type for data type {oid_name(element.oid)}"
         raise PgError(UNDEFINED_OBJECT, message, position=position)
-    array = PgType(oid, element.typmod)
+    array = PgType(oid, element.typmod, fields=element.fields)
     return MakeArray(tuple(coerce(item, array.element, "implicit", position) for item in items), array)
 
 
@@ -184,7 +184,7 @@ def make_in(left: Expr, items: Sequence[Expr], negated: bool, position: int | No
         element = _in_type([left, *constant])
         if element is not None:
             array_items = tuple(coerce(item, element, "implicit", position) for item in constant)
-            array = MakeArray(array_items, PgType(rules.array_type(element.oid)))
+            array = MakeArray(array_items, PgType(rules.array_type(element.oid), fields=element.fields))
             parts.append(make_array_compare(symbol, left, array, not negated, position))
             constant = []
     for item in [*constant, *rest]:
@@ -204,6 +204,8 @@ def _in_type(exprs: Sequence[Expr]) -> PgType | None:
     if chosen is None or not rules.array_type(chosen):
         return None
     fits = all(e.type.oid == UNKNOWN or rules.can_coerce([e.type.oid], [chosen], "implicit") for e in exprs)
+    if chosen == RECORD:
+        return next(e.type for e in exprs if e.type.oid == RECORD)
     return PgType(chosen) if fits else None
 
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from laminar.errors import DATATYPE_MISMATCH, UNDEFINED_OBJECT, PgError
 from laminar.sql import facts
 from laminar.sql.resolve.names import oid_name
-from laminar.types import TEXT, UNKNOWN
+from laminar.types import ARRAY_OF, RECORD, TEXT, UNKNOWN
 
 Context = Literal["implicit", "assignment", "explicit"]
 #: how a conversion is made; ``array`` converts element by element
@@ -45,7 +45,10 @@ def preferred(oid: int) -> bool:
 def element_type(oid: int) -> int:
     """The element type of a true array type, else 0."""
     fact = facts.types().get(oid)
-    return fact.element if fact and fact.category == "A" and fact.length == -1 else 0
+    if fact is None or fact.length != -1:
+        return 0
+    # record[] is a pseudo-type, in a category of its own
+    return fact.element if fact.category == "A" or oid == ARRAY_OF[RECORD] else 0
 
 
 def array_type(oid: int) -> int:

@@ -200,5 +200,5 @@ EQUALITIES = frozenset(
         f"{name}_eq"
         for name in ("numeric", "date", "time", "timestamp", "interval", "uuid", "jsonb", "array")
     }
-    | {"nameeqtext", "texteqname", "byteaeq"}
+    | {"nameeqtext", "texteqname", "byteaeq", "record_eq"}
 )
