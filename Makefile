@@ -31,9 +31,10 @@ test: build test-deps
 demo: build
 	$(BIN)/python -m examples.flights.demo
 
-# BENCH passes flags: make bench BENCH='--scale 0.1'
-bench: build
+# BENCH passes flags: make bench BENCH='--scale 0.1'; the second command compares with PostgreSQL, shortly.
+bench: build test-deps
 	$(BIN)/python -m benchmarks.run $(BENCH)
+	$(BIN)/python -m benchmarks.clients.run --seconds 2 --rounds 1 --rows 200000
 
 # Hundreds of kills; KILLS=n for another number. benchmarks/SOAK.md has the last result.
 KILLS ?= 300

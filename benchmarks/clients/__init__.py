@@ -1,0 +1,1 @@
+"""Laminar beside PostgreSQL 15, driven by PostgreSQL's own clients."""
