@@ -86,7 +86,10 @@ class ExplainAction(Action):
         assert action.relation is not None
         root = stream_plan(self.database, action.relation, action.planned)
         names = self._names() | {action.relation.oid: action.relation.name}
-        lines = ["Logical plan", *(f"  {line}" for line in explain(action.planned.plan, self._names()).splitlines())]
+        lines = [
+            "Logical plan",
+            *(f"  {line}" for line in explain(action.planned.plan, self._names()).splitlines()),
+        ]
         return [*lines, "Stream plan", *(f"  {line}" for line in explain_stream(root, names))]
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:

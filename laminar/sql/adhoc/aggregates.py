@@ -22,6 +22,7 @@ from laminar.sql.adhoc import segments
 from laminar.sql.adhoc.batches import Indices, take_or_null
 from laminar.sql.adhoc.calls import NUMERIC_VAR, call, sort_key, to_numeric
 from laminar.sql.adhoc.jsonaggregates import json_agg, json_object_agg
+from laminar.sql.adhoc.orderedsets import mode, percentile
 from laminar.sql.adhoc.sorting import ordered
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import BOOLEAN
@@ -320,52 +321,6 @@ def regression(data: Input, name: str) -> pa.Array:
             "corr": (sxy / np.sqrt(sxx * syy), (n < 1) | (sxx == 0) | (syy == 0)),
         }[name]
     return pa.array(value, mask=missing)
-
-
-def percentile(data: Input, *, continuous: bool) -> pa.Array:
-    """percentile_cont and percentile_disc; args: the fraction, then the values in order."""
-    data = data.present()
-    fractions, values = data.args
-    if pa.types.is_list(fractions.type):
-        raise not_supported("percentiles for an array of fractions are not supported")
-    order = np.argsort(data.groups, kind="stable")
-    at, n = segments.offsets(data.groups, data.count)[:-1], data.counts()
-    some = n > 0
-    fraction = np.zeros(data.count)
-    fraction[some] = np.asarray(fractions)[order[at[some]]]
-    if ((fraction < 0) | (fraction > 1) | np.isnan(fraction)).any():
-        bad = fraction[(fraction < 0) | (fraction > 1) | np.isnan(fraction)][0]
-        raise PgError(NUMERIC_VALUE_OUT_OF_RANGE, f"percentile value {bad:g} is not between 0 and 1")
-
-    def pick(position: Floats) -> pa.Array:
-        rows = np.full(data.count, -1, dtype=np.int64)
-        rows[some] = order[at[some] + position[some].astype(np.int64)]
-        return take_or_null(values, rows)
-
-    if not continuous:
-        return pick(np.maximum(np.ceil(fraction * n), 1) - 1)
-    if values.type != pa.float64():
-        raise not_supported("percentile_cont of intervals is not supported")
-    position = fraction * (n - 1)
-    low, high = pick(np.floor(position)), pick(np.ceil(position))
-    share = pa.array(position - np.floor(position))
-    return pc.add(low, pc.multiply(share, pc.subtract(high, low)))
-
-
-def mode(data: Input) -> pa.Array:
-    """The most frequent value, the first in order among equals."""
-    from laminar.sql.adhoc.setops import number_rows
-
-    data = data.present()
-    kinds, first = number_rows(
-        [pa.array(data.groups), sort_key(data.args[0], data.types[0])], len(data.groups)
-    )
-    frequency = np.bincount(kinds, minlength=len(first))
-    order = np.lexsort((first, -frequency, data.groups[first]))
-    best = segments.firsts(order.astype(np.int64), data.groups[first], data.count)
-    rows = np.full(data.count, -1, dtype=np.int64)
-    rows[best >= 0] = first[best[best >= 0]]
-    return take_or_null(data.args[0], rows)
 
 
 _AGGREGATES: Final[dict[str, Callable[[Input], pa.Array]]] = {
