@@ -31,9 +31,11 @@ test: build test-deps
 demo: build
 	$(BIN)/python -m examples.flights.demo
 
-# BENCH passes flags: make bench BENCH='--scale 0.1'; the second command compares with PostgreSQL, shortly.
+# BENCH and NEXMARK pass flags: make bench BENCH='--scale 0.1' NEXMARK='--events 500000'; the last command
+# compares with PostgreSQL, shortly.
 bench: build test-deps
 	$(BIN)/python -m benchmarks.run $(BENCH)
+	$(BIN)/python -m benchmarks.nexmark.run $(NEXMARK)
 	$(BIN)/python -m benchmarks.clients.run --seconds 2 --rounds 1 --rows 200000
 
 # Hundreds of kills; KILLS=n for another number. benchmarks/SOAK.md has the last result.
