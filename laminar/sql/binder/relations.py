@@ -12,13 +12,11 @@ from laminar.errors import (
     PgError,
     not_supported,
 )
-from laminar.sql import ast, facts
+from laminar.sql import ast
 from laminar.sql import plan as p
-from laminar.sql.binder.calls import CallBinder
-from laminar.sql.binder.naming import target_name
-from laminar.sql.binder.routines import output_columns
 from laminar.sql.binder.scope import CteEntry, Item, Level
 from laminar.sql.binder.state import location
+from laminar.sql.binder.tablefunctions import FunctionBinder
 from laminar.sql.catalog_view import Relation
 from laminar.sql.parse import parse_query
 from laminar.sql.resolve import common_type, make_operator, oid_name
@@ -30,7 +28,7 @@ WINDOW_TIMES: Final = {TIMESTAMP: TIMESTAMP, TIMESTAMPTZ: TIMESTAMPTZ, DATE: TIM
 _JOIN_NAMES: Final = {"inner": "inner", "left": "left", "right": "right", "full": "full", "cross": "cross"}
 
 
-class RelationBinder(CallBinder):
+class RelationBinder(FunctionBinder):
     """from_clause."""
 
     if TYPE_CHECKING:
@@ -84,7 +82,7 @@ class RelationBinder(CallBinder):
         if isinstance(node, ast.SubqueryRef):
             return self._subquery_ref(node, level)
         if isinstance(node, ast.FunctionRef):
-            return self._function(node, level)
+            return self.from_function(node, level)
         if isinstance(node, ast.WindowRef):
             return self._time_window(node, level)
         if isinstance(node, ast.JoinRef):
@@ -237,56 +235,6 @@ class RelationBinder(CallBinder):
         hidden = Level(level.parent, level.ctes, clause=level.clause)
         hidden.unreachable = [*level.items, *level.unreachable]
         return self.query(query, hidden, level)
-
-    def _function(self, node: ast.FunctionRef, level: Level) -> tuple[p.Plan, list[Item]]:
-        if len(node.calls) != 1:
-            raise not_supported("ROWS FROM with several functions is not supported", position=node.pos)
-        call = node.calls[0]
-        if node.alias is not None and node.alias.definitions:
-            raise not_supported(
-                "a column definition list is only allowed for functions returning record", position=node.pos
-            )
-        inner = Level(level, dict(level.ctes), clause="FROM")
-        if isinstance(call, ast.FuncCall) and (rows := self.sql_rows(call, inner)) is not None:
-            if node.ordinality:
-                raise not_supported("WITH ORDINALITY of SQL functions is not supported", position=node.pos)
-            return self._function_item(node, rows, target_name(call))
-        bound = self.expr(call, inner)
-        name = target_name(call)
-        if isinstance(bound, p.Call) and self._returns_set(call, bound):
-            return self._set_function(node, bound, name)
-        if any(isinstance(part, p.Call) and inner.set_returning for part in (bound,)):
-            raise not_supported(
-                "set-returning functions must appear at top level of FROM", position=location(call)
-            )
-        column = self.column(name, bound.type)
-        plan: p.Plan = p.Project(p.Values(((),), ()), (self.known(bound, call),), (column,))
-        return self._function_item(node, plan, name)
-
-    def _returns_set(self, call: ast.Expr, bound: p.Call) -> bool:
-        return (
-            isinstance(call, ast.FuncCall) and bound.function.oid != 0 and _is_set_returning(bound.function)
-        )
-
-    def _set_function(self, node: ast.FunctionRef, bound: p.Call, name: str) -> tuple[p.Plan, list[Item]]:
-        outputs = output_columns(bound.function)
-        if outputs:
-            columns = [self.column(label, PgType(oid)) for label, oid in outputs]
-        else:
-            label = node.alias.name if node.alias is not None and node.alias.name else name
-            columns = [self.column(label, bound.type)]
-        if node.ordinality:
-            columns.append(self.column("ordinality", PgType(INT8)))
-        plan = p.TableFunction(bound.function, bound.args, tuple(columns), node.ordinality, bound.position)
-        return self._function_item(node, plan, name)
-
-    def _function_item(self, node: ast.FunctionRef, plan: p.Plan, name: str) -> tuple[p.Plan, list[Item]]:
-        labels = [column.name for column in plan.columns]
-        if node.alias is not None and node.alias.name and len(plan.columns) == 1:
-            labels = [node.alias.name]
-        columns = list(zip(labels, plan.columns, strict=True))
-        alias = node.alias if node.alias is not None and node.alias.name else None
-        return plan, [self._named(name, columns, alias, node.pos)]
 
     # --- windows of time
 
@@ -612,9 +560,3 @@ class RelationBinder(CallBinder):
 def depends(right: p.Plan, left: p.Plan) -> bool:
     """Whether a FROM item reads columns of what stands left of it."""
     return not outer_ids(right).isdisjoint(column.id for column in left.columns)
-
-
-def _is_set_returning(function: p.Function) -> bool:
-    if function.routine is not None:
-        return function.routine.returns_set
-    return facts.function(function.oid).retset
