@@ -38,10 +38,12 @@ bench: build test-deps
 	$(BIN)/python -m benchmarks.nexmark.run $(NEXMARK)
 	$(BIN)/python -m benchmarks.clients.run --seconds 2 --rounds 1 --rows 200000
 
-# Hundreds of kills; KILLS=n for another number. benchmarks/SOAK.md has the last result.
+# Hundreds of kills, then VIEW_SECONDS of views of every kind; KILLS=n for another number. benchmarks/SOAK.md has the last result.
 KILLS ?= 300
+VIEW_SECONDS ?= 1200
 soak: build test-deps
 	$(BIN)/python -m tests.soak --kills $(KILLS) --record benchmarks/SOAK.md
+	$(BIN)/python -m tests.soak.views --seconds $(VIEW_SECONDS)
 
 lint: build
 	$(BIN)/ruff check .

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     superuser_password_file: Path | None = None
     max_connections: int = Field(default=1000, ge=1)
     checkpoint_interval: float = Field(default=10.0, gt=0)
+    #: files of one reactor's state, one per checkpoint, beyond which they are merged
+    max_state_files: int = Field(default=64, ge=1)
     #: longest time between two epochs while there is data
     epoch_interval: float = Field(default=0.1, gt=0)
     #: memory of all processes together; views' state beyond it lives in files

@@ -38,6 +38,7 @@ class Option:
         choices: for kind ``choice``.
         minimum: smallest allowed number.
         unsupported: known from SQL.md, but refused with 0A000.
+        secret: only the object's owner may see its value.
     """
 
     kind: Kind = "text"
@@ -46,6 +47,7 @@ class Option:
     choices: tuple[str, ...] = ()
     minimum: float = -math.inf
     unsupported: bool = False
+    secret: bool = False
 
 
 #: options of every source; ``watermark.*`` are the engine's, the rest the reader's

@@ -29,7 +29,7 @@ _OPTIONS: Final[Mapping[str, Option]] = {
     "port": Option("int", 5432, minimum=1),
     "dbname": Option(),
     "user": Option(),
-    "password": Option(),
+    "password": Option(secret=True),
     "sslmode": Option(),
     "table": Option(required=True),
     "schema": Option(),

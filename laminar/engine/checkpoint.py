@@ -48,14 +48,15 @@ class Begun:
 class Checkpoints:
     """All checkpoints of a data directory; ``manifest`` is the newest one."""
 
-    def __init__(self, data_dir: Path, reactors: int, deliveries: Deliveries) -> None:
+    def __init__(self, data_dir: Path, config: EngineConfig, deliveries: Deliveries) -> None:
         self.data_dir = data_dir
-        self.reactors = reactors
+        self.reactors = config.reactors
+        self.max_files = config.max_state_files
         self.deliveries = deliveries
         self._store = ManifestStore(data_dir / "manifest")
-        self.manifest = self._store.load() or Manifest(reactors=reactors)
+        self.manifest = self._store.load() or Manifest(reactors=self.reactors)
         #: durable state files that no manifest names yet, because something else failed
-        self._unnamed: list[list[StateFile]] = [[] for _ in range(reactors)]
+        self._unnamed: list[list[StateFile]] = [[] for _ in range(self.reactors)]
         #: the same for sinks
         self._spools: list[SpoolReport] = []
         self._reports: dict[int, asyncio.Future[CheckpointReport | PgError]] = {}
@@ -245,7 +246,9 @@ class Checkpoints:
         for reactor, files in enumerate(manifest.states):
             size = sum(f.size for f in files)
             live = manifest.state_bytes[reactor]
-            if len(files) > 1 and (size > _GARBAGE * max(live, _MIN_COMPACT_BYTES) or len(files) > 64):
+            if len(files) > 1 and (
+                size > _GARBAGE * max(live, _MIN_COMPACT_BYTES) or len(files) > self.max_files
+            ):
                 name = f"{manifest.epoch:012d}-{reactor}.merged.state"
                 written = compact([folder / f.name for f in files], folder / name, kept)
                 manifest.states[reactor] = [StateFile(name, written)]

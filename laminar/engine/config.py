@@ -47,6 +47,7 @@ class EngineConfig:
         state_memory: bytes of plain memory for each reactor's state, which goes into mapped files beyond.
         early_entries: entries by which an operator's state may grow before it hands over what changed, so
             that a checkpoint does not find a big state to collect.
+        max_state_files: files of one reactor's state, one per checkpoint, beyond which they are merged.
         max_future: microseconds by which an event time may be ahead of the clock; None for any.
         pin: bind each reactor to a core.
     """
@@ -61,5 +62,6 @@ class EngineConfig:
     max_undelivered_bytes: int = 1 << 30
     state_memory: int = 1 << 30
     early_entries: int = 100_000
+    max_state_files: int = 64
     max_future: int | None = None
     pin: bool = True

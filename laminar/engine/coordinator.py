@@ -122,7 +122,7 @@ class Coordinator(EngineState):
         try:
             for folder in ("wal", "state", "store", "spools", "scratch"):
                 (self.data_dir / folder).mkdir(exist_ok=True)
-            self.checkpoints = Checkpoints(self.data_dir, self.config.reactors, self.deliveries)
+            self.checkpoints = Checkpoints(self.data_dir, self.config, self.deliveries)
             for spec in relations:
                 self.add_relation(spec)
             wanted = {spec.id: spec for spec in in_dependency_order(dataflows)}
@@ -171,6 +171,8 @@ class Coordinator(EngineState):
             self._failures.fail(spec.id, error.message)
 
     def _given_up(self, dataflow: int) -> None:
+        # The deaths were its: those of the next ones may be another's.
+        self._group.deaths = 0
         self._publisher.end_subscriptions(dataflow, self.view_failure(dataflow))
 
     def view_failure(self, view: int) -> PgError:

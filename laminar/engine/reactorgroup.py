@@ -29,9 +29,11 @@ class ReactorGroup:
         self.fleet: Fleet | None = None
         #: rows may be handed to the reactors as they are committed
         self.feeding = False
-        #: deaths since the last published epoch, and what a reactor said of its own
+        #: deaths since the last published epoch, and why the last one was
         self.deaths = 0
         self.last_words = ""
+        #: what a reactor said that is about to end
+        self._said = ""
         self.gatherings: dict[int, Gathering] = {}
         #: by dataflow: its barrier has been published as the given view
         self.attached: dict[int, asyncio.Future[tuple[int, EpochView]]] = {}
@@ -42,7 +44,7 @@ class ReactorGroup:
     def begin(self) -> Fleet:
         """Start a new generation; it is not fed before ``live``."""
         self.gatherings.clear()
-        self.last_words = ""
+        self._said = ""
         self.fleet = Fleet(self.state.config, self.state.data_dir, self._received, self._died)
         self.fleet.start()
         return self.fleet
@@ -129,8 +131,8 @@ class ReactorGroup:
                     result = PgError(**result)
                 self.state.checkpoints.reported(reactor, result)
             case Kind.FAILED:
-                self.last_words = message.object()["message"]
-                log.error("reactor failed", reactor=reactor, error=self.last_words)
+                self._said = message.object()["message"]
+                log.error("reactor failed", reactor=reactor, error=self._said)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -140,7 +142,7 @@ class ReactorGroup:
         dataflow = self.fleet.working_on(reactor)
         log.error("reactor died", reactor=reactor, exit_code=code, dataflow=dataflow)
         self.deaths += 1
-        self.last_words = self.last_words or describe_death(code)
+        self.last_words = self._said or describe_death(code)
         self.failures.blame(dataflow, self.last_words)
         self._revived.clear()
         self.kill()

@@ -49,6 +49,7 @@ async def _serve(settings: Settings) -> None:
         reactors=settings.reactors,
         epoch_interval=settings.epoch_interval,
         checkpoint_interval=settings.checkpoint_interval,
+        max_state_files=settings.max_state_files,
         state_memory=state_memory(settings.memory_limit, settings.reactors),
     )
     coordinator = Coordinator(settings.data_dir / "engine", engine)

@@ -17,6 +17,8 @@ from laminar.errors import (
 )
 from laminar.server.sources import source_columns
 from laminar.sql import statements as s
+from laminar.sql.lexer import tokenize
+from laminar.sql.parse import parse
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
@@ -44,6 +46,21 @@ def connector_options(statement: s.CreateSink) -> tuple[str, dict[str, str]]:
     except PgError as error:
         raise error.at(statement.name.pos or None) from None
     return name, options
+
+
+def without_secrets(relation: StoredRelation) -> str:
+    """The statement that made a sink, the values of secret options left out."""
+    sql = relation.sql
+    statement = parse(sql)
+    if relation.connector is None or not isinstance(statement, s.CreateSink):
+        return sql
+    known = sink_connector(relation.connector).options
+    ends = {token.start: token.end for token in tokenize(sql)[0]}
+    for option in reversed(statement.options):
+        if option.name.lower() in known and known[option.name.lower()].secret:
+            start = option.value_pos - 1
+            sql = f"{sql[:start]}'********'{sql[ends[start] :]}"
+    return sql
 
 
 def sink_spec(relation: StoredRelation) -> SinkSpec:

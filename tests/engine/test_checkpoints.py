@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from laminar.engine.checkpoint import REACTORS_LOST, Checkpoints
+from laminar.engine.config import EngineConfig
 from laminar.engine.deliveries import Deliveries
 from laminar.engine.manifest import Manifest
 from laminar.engine.protocol import CheckpointReport
@@ -26,7 +27,9 @@ def checkpoint(folder: Path, death: int | None) -> tuple[Manifest, PgError | Non
             (folder / name).mkdir()
         wal = Wal(folder / "wal", 1 << 20, lambda error: None)
         await wal.open(0)
-        checkpoints = Checkpoints(folder, 2, Deliveries(folder / "spools", 1 << 30, lambda: None))
+        checkpoints = Checkpoints(
+            folder, EngineConfig(reactors=2), Deliveries(folder / "spools", 1 << 30, lambda: None)
+        )
         outcome = checkpoints.result()
         checkpoints.expect()
         for step, what in enumerate(STEPS):

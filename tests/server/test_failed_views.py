@@ -49,3 +49,22 @@ def test_a_deadly_view(new_laminar: Any, action: str) -> None:
         assert db.execute("SELECT n::int FROM above").fetchall() == [(31,)]
         db.execute("DROP MATERIALIZED VIEW bad CASCADE")
         assert db.execute(states).fetchall() == [("good", "running", None)]
+
+
+def test_several_deadly_views(new_laminar: Any) -> None:
+    """Each has its strikes; their sum does not end the server."""
+    server: LaminarServer = new_laminar()
+    with server.connect() as db:
+        db.execute("CREATE TABLE t (k int PRIMARY KEY, v int)")
+        names = ["bad1", "bad2", "bad3"]
+        for name in [*names, "good"]:
+            db.execute(f"CREATE MATERIALIZED VIEW {name} AS SELECT v, count(*) AS n FROM t GROUP BY v")
+        oids = [db.execute(f"SELECT '{name}'::regclass::oid::int").fetchone()[0] for name in names]  # type: ignore[index]
+    server.kill()
+    server.environment["LAMINAR_FAILPOINTS"] = ";".join(f"dataflow {oid}=error" for oid in oids)
+    server.start()
+    with server.connect() as db:
+        db.execute("INSERT INTO t VALUES (1, 1)")
+        assert db.execute("SELECT * FROM good").fetchall() == [(1, 1)]
+        found = db.execute("SELECT name, state FROM laminar_catalog.views ORDER BY name").fetchall()
+        assert found == [(name, "failed") for name in names] + [("good", "running")]

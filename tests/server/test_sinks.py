@@ -183,3 +183,33 @@ def test_a_target_that_is_away(new_laminar: Any, postgres: Postgres) -> None:
         outside.execute("ALTER TABLE sink_back RENAME TO sink_away")
         wait_for(lambda: rows(outside, "SELECT * FROM sink_away"), [(1,), (2,)])
         wait_for(lambda: rows(db, "SELECT pending_bytes, error FROM laminar_catalog.sinks"), [(0, None)])
+
+
+def test_passwords_are_the_owners(laminar: LaminarServer, postgres: Postgres) -> None:
+    """SHOW CREATE SINK leaves out what is secret for whoever does not own the sink."""
+    options = postgres_options(postgres, table="sink_secret", password="it''s; a secret")
+    query = "SELECT k, k = '********' AS password FROM sink_secret"
+    with postgres.connect() as outside, laminar.connect() as db:
+        outside.execute("CREATE TABLE sink_secret (k text PRIMARY KEY, password boolean)")
+        db.execute("CREATE TABLE sink_secret (k text PRIMARY KEY)")
+        db.execute(f"CREATE SINK hush AS {query} WITH ({options})")
+        db.execute("CREATE ROLE curious LOGIN")
+        db.execute("GRANT SELECT ON hush TO curious")
+        try:
+            assert f"AS {query} WITH ({options})" in db.execute("SHOW CREATE SINK hush").fetchall()[0][1]
+            with laminar.connect(user="curious") as other:
+                shown = other.execute("SHOW CREATE SINK hush").fetchall()[0][1]
+                assert f"{query} WITH (" in shown and "password = '********'" in shown
+                assert "secret;" not in shown and "a secret" not in shown
+                tables = [
+                    f"{schema}.{name}"
+                    for schema, name in other.execute(
+                        "SELECT schemaname, viewname FROM pg_views WHERE schemaname = 'laminar_catalog'"
+                    ).fetchall()
+                ]
+                for table in [*tables, "laminar_catalog.sinks", "pg_class", "pg_foreign_table", "pg_rewrite"]:
+                    assert "a secret" not in str(other.execute(f"TABLE {table}").fetchall())
+        finally:
+            db.execute("DROP SINK hush")
+            db.execute("DROP TABLE sink_secret")
+            db.execute("DROP ROLE curious")

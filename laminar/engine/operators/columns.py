@@ -80,11 +80,12 @@ class Expressions:
         self.errors: dict[str, int] = {}
         self.failed_rows = 0
         self._evaluator: Any = None
+        #: batches may have a column of nulls, so that their rows are counted
+        self._of_rows = not columns
         if not self.trivial:
             from laminar.sql.evaluator import compile
 
-            # a batch without columns has one of nulls instead, so that its rows are counted
-            self._evaluator = compile(exprs, [c.id for c in columns] or [-1])
+            self._evaluator = compile(exprs, [c.id for c in columns])
 
     def __call__(
         self, batch: pa.RecordBatch, weights: Weights, now: int
@@ -94,7 +95,8 @@ class Expressions:
             return [batch.column(i) for i in self._picks], batch, weights
         from laminar.sql.evaluator import Env
 
-        values, failed, errors = self._evaluator.safe(batch, Env(now=now, timezone=self.timezone))
+        given = batch.select([]) if self._of_rows else batch
+        values, failed, errors = self._evaluator.safe(given, Env(now=now, timezone=self.timezone))
         if failed is None:
             return values, batch, weights
         self._count(failed, errors)
@@ -108,7 +110,8 @@ class Expressions:
             return true_rows(batch.column(self._picks[0]))
         from laminar.sql.evaluator import Env
 
-        (value,), failed, errors = self._evaluator.safe(batch, Env(now=now, timezone=self.timezone))
+        given = batch.select([]) if self._of_rows else batch
+        (value,), failed, errors = self._evaluator.safe(given, Env(now=now, timezone=self.timezone))
         if failed is None:
             return true_rows(value)
         self._count(failed, errors)

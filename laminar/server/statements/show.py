@@ -13,7 +13,9 @@ from laminar.catalog.objects import KIND_NAMES, StoredRelation
 from laminar.engine import statistics
 from laminar.errors import UNDEFINED_TABLE, PgError, not_supported
 from laminar.pgwire.backend import Result
+from laminar.server import privileges
 from laminar.server.session import Session
+from laminar.server.sinks import without_secrets
 from laminar.server.statements.base import Action, batches, text_batch, text_fields
 from laminar.sql import statements as s
 from laminar.sql.resolve import oid_name, type_name
@@ -121,7 +123,13 @@ class ShowCreateAction(Action):
         self.fields = text_fields("name", "create_statement")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        return Result("SHOW", self.fields, batches(text_batch([self.relation.name], [self.relation.sql])))
+        return Result("SHOW", self.fields, batches(text_batch([self.relation.name], [self._text()])))
+
+    def _text(self) -> str:
+        relation, session = self.relation, self.session
+        if privileges.owns(session.database.catalog, session.role.name, relation.owner):
+            return relation.sql
+        return without_secrets(relation)
 
 
 class DescribeAction(Action):

@@ -196,20 +196,26 @@ class Relational:
         program = compiled((expr,), ids)
         name = f"f{self._functions}"
         self._functions += 1
-        if not ids:
-            raise PgError(INTERNAL_ERROR, "a join condition without columns was not folded")
 
         def evaluate(*args: pa.Array) -> pa.Array:
             try:
-                result: pa.Array = program(batches.make(args, len(args[0])), self.env)[0]
+                columns = args if ids else ()
+                result: pa.Array = program(batches.make(columns, len(args[0])), self.env)[0]
                 return result
             except BaseException as error:
                 self.failure.error = self.failure.error or error
                 raise
 
         storage = [types[i].storage for i in ids]
+        fields = [self.builder.field(positions[i]) for i in ids]
+        if not ids:
+            # A constant or volatile condition: any argument tells it how many rows there are.
+            storage, fields = (
+                [pa.bool_()],
+                [self.builder.call("is_null", [self.builder.field(0)], pa.bool_())],
+            )
         self.context.register_udf(udf(evaluate, storage, expr.type.storage, "stable", name))
-        return self.builder.call(name, [self.builder.field(positions[i]) for i in ids], expr.type.storage)
+        return self.builder.call(name, fields, expr.type.storage)
 
     # --- sorting --------------------------------------------------------------------
 
