@@ -127,6 +127,19 @@ class Model:
 
 
 GAP = 6
+
+
+def parts(session: list[tuple[float, int]]) -> list[list[tuple[float, int]]]:
+    """The sessions that rows make."""
+    found: list[list[tuple[float, int]]] = []
+    for at, value in sorted(session):
+        if found and (at == found[-1][-1][0] or at - found[-1][-1][0] < GAP):
+            found[-1].append((at, value))
+        else:
+            found.append([(at, value)])
+    return found
+
+
 SESSION = Kind("SESSION", f"INTERVAL '{GAP} seconds'", 0, 0)
 
 
@@ -144,8 +157,7 @@ class SessionModel(Model):
     def change(self, rows: list[Row], weight: int, before: float) -> None:
         left = [row for row in rows if row[1] is not None]
         if weight < 0:
-            for row in left:
-                self.delete(*row, before)
+            self.delete(left, before)
             return
         on_time = [row for row in left if not self.over(row[1] or 0.0, before)]
         for row in on_time:
@@ -175,21 +187,24 @@ class SessionModel(Model):
             self.sessions[key].remove(session)
         self.sessions[key].append(merged)
 
-    def delete(self, key: str | None, second: float | None, value: int, before: float) -> None:
-        assert second is not None
-        for session in self.sessions[key]:
-            if (second, value) in session and not self.over(max(session)[0], before):
-                session.remove((second, value))
-                self.sessions[key].remove(session)
-                parts: list[list[tuple[float, int]]] = []
-                for at, held in sorted(session):
-                    if parts and (at == parts[-1][-1][0] or at - parts[-1][-1][0] < GAP):
-                        parts[-1].append((at, held))
-                    else:
-                        parts.append([(at, held)])
-                self.sessions[key] += parts
-                return
-        self.late += 1
+    def delete(self, rows: list[Row], before: float) -> None:
+        """Take rows out of sessions that are not over; then see what is left of those."""
+        held = {
+            key: [session for session in sessions if not self.over(max(session)[0], before)]
+            for key, sessions in self.sessions.items()
+        }
+        for key, second, value in rows:
+            assert second is not None
+            found = next((s for s in held.get(key, []) if (second, value) in s), None)
+            if found is None:
+                self.late += 1
+            else:
+                found.remove((second, value))
+        for key, sessions in held.items():
+            for session in sessions:
+                # by identity: another session may hold equal rows
+                at = next(i for i, other in enumerate(self.sessions[key]) if other is session)
+                self.sessions[key][at : at + 1] = parts(session)
 
     def rows(self, watermark: float) -> set[tuple[Any, ...]]:
         found = set()

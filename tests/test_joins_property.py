@@ -183,3 +183,25 @@ def test_interval_joins_free_their_state(new_laminar: Callable[..., LaminarServe
         assert operators.fetchone()[0] < 600
         late = own.execute("SELECT sum(rows) FROM laminar_catalog.dropped_rows WHERE reason = 'late'")
         assert late.fetchone() == (2,)
+
+
+def test_sides_that_are_spread_by_other_keys(new_laminar: Any) -> None:
+    """A side that is spread by some of the join's keys already, or in another order, meets the other side."""
+    queries = [
+        "SELECT x.a, x.b, u.id FROM (SELECT a, max(b) AS b FROM t GROUP BY a) x JOIN u"
+        " ON x.a = u.a AND x.b = u.b",
+        "SELECT x.a, x.b, u.id FROM u LEFT JOIN (SELECT b, a, count(*) FROM t GROUP BY b, a) x"
+        " ON x.a = u.a AND x.b = u.b",
+        "SELECT x.a, y.c FROM (SELECT a, max(b) AS b FROM t GROUP BY a) x"
+        " FULL JOIN (SELECT b, max(a) AS a, count(*) AS c FROM u GROUP BY b) y ON x.a = y.a AND x.b = y.b",
+    ]
+    with new_laminar("--reactors", "2").connect() as db:
+        db.execute("CREATE TABLE t (id int PRIMARY KEY, a int, b int)")
+        db.execute("CREATE TABLE u (id int PRIMARY KEY, a int, b int)")
+        for n, query in enumerate(queries):
+            db.execute(f"CREATE MATERIALIZED VIEW v{n} AS {query}")
+        db.execute("INSERT INTO t SELECT i, i % 20, i % 7 FROM generate_series(1, 100) AS g (i)")
+        db.execute("INSERT INTO u SELECT i, i % 20, i % 7 FROM generate_series(1, 140) AS g (i)")
+        for n, query in enumerate(queries):
+            expected = sorted(db.execute(query), key=str)
+            assert expected and sorted(db.execute(f"SELECT * FROM v{n}"), key=str) == expected

@@ -211,7 +211,7 @@ class GroupAggregate:
     W >= window_end + lateness; in mode watermark when W >= window_end, and is corrected until then.
     Without keys there is always exactly one row. Elsewhere the output's watermark is the lateness
     behind the input's; ``partial`` results, which another aggregation combines, carry it as it is.
-    ``judged``: the input is sessions, which have left out late rows themselves.
+    ``judged``: the input comes from sessions, which have left out late rows themselves.
     """
 
     id: int
@@ -249,7 +249,7 @@ class TopN:
     row_number must break go by the row itself) is at most ``limit`` (None: all), less the first
     ``offset`` rows. ``number`` is the last output column and holds the rank, None when nobody asks.
     Output columns are those of the input that ``properties`` names, and ``number``.
-    ``window_end``, ``emit`` and ``closes`` as in GroupAggregate, of partitions.
+    ``window_end``, ``emit``, ``closes`` and ``judged`` as in GroupAggregate, of partitions.
     """
 
     id: int
@@ -264,6 +264,7 @@ class TopN:
     window_end: int | None = None
     emit: Emit | None = None
     closes: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ class OverWindow:
 
     Output columns: those of the input that ``properties`` names, then one per call. The calls'
     partition_by is ``keys``, whatever it says; their arguments are columns or constants.
-    ``window_end``, ``emit`` and ``closes`` as in GroupAggregate, of partitions.
+    ``window_end``, ``emit``, ``closes`` and ``judged`` as in GroupAggregate, of partitions.
     """
 
     id: int
@@ -284,6 +285,7 @@ class OverWindow:
     window_end: int | None = None
     emit: Emit | None = None
     closes: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +305,7 @@ class GroupReduce:
     window_end: int | None = None
     emit: Emit | None = None
     closes: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

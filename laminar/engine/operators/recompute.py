@@ -141,7 +141,7 @@ class RecomputeOperator:
 
     def _in_time(self, change: Change) -> Change:
         """The change without rows whose window is past."""
-        if self._end is None or self.lateness is None:
+        if self._end is None or self.lateness is None or self.node.judged:
             return change
         place = self._keys[0]
         ends = event_times(change.batch.column(place), self._end.type.oid)

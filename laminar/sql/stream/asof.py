@@ -38,7 +38,7 @@ def asof_join(planner: Planner, node: logical.Join) -> Node:
     a, comparison, b = _match_condition(node, left, right)
     left, left_ids = joining.with_keys(planner, left, [*(pair[0] for pair in pairs), a])
     right, right_ids = joining.with_keys(planner, right, [*(pair[1] for pair in pairs), b])
-    left, right = planner.exchange(left, left_ids[:-1]), planner.exchange(right, right_ids[:-1])
+    left, right = planner.exchange_pair(left, left_ids[:-1], right, right_ids[:-1])
     of_left, of_right = left.properties, right.properties
     carried: set[int] = set()
     for i, j in zip(left_ids[:-1], right_ids[:-1], strict=True):

@@ -16,6 +16,7 @@ from laminar.sql.expressions import columns_of, substitute
 from laminar.sql.plan import BOOLEAN, Aggregate, BoolOp, Column, ColumnRef, Const, Expr, Function
 from laminar.sql.resolve import make_operator
 from laminar.sql.stream import reduction, twophase
+from laminar.sql.stream.emission import of_sessions
 from laminar.sql.stream.setops import union_all
 from laminar.types import INT8, PgType
 
@@ -172,4 +173,7 @@ class _Values:
         emit = self._planner.emit if window_end is not None else None
         calls = tuple(aggregate for _, aggregate in self._partial)
         number = self._planner.node_id()
-        return GroupAggregate(number, below, every, calls, properties, window_end, emit, partial=True)
+        judged = of_sessions(below)
+        return GroupAggregate(
+            number, below, every, calls, properties, window_end, emit, partial=True, judged=judged
+        )

@@ -157,10 +157,41 @@ def judged(node: Node) -> bool:
 
 
 def of_sessions(node: Node) -> bool:
-    """Whether rows come straight from sessions, which judge lateness themselves."""
-    while isinstance(node, Linear | Exchange):
-        node = node.input
-    return isinstance(node, SessionWindow) and node.lateness is not None
+    """Whether all rows come from sessions that judge lateness, so that nobody above has to.
+
+    A deletion can leave sessions that are past already: judged again, their rows would be lost.
+    """
+    if isinstance(node, SessionWindow):
+        return node.lateness is not None
+    below = children(node)
+    return bool(below) and all(map(of_sessions, below))
+
+
+def check_sessions(node: Node, keys: tuple[int, ...], position: int | None) -> None:
+    """Refuse to partition by windows alone what comes from sessions of changing rows.
+
+    What a deletion leaves of one key's session may be past when the sessions of other keys that ended
+    at that time have been emitted and forgotten.
+
+    Raises:
+        PgError: 0A000.
+    """
+    if not _shrinks(node):
+        return
+    have = node.properties.partitioning
+    if have is None or not set(have) <= set(keys):
+        raise not_supported(
+            "sessions of several keys cannot share a group when their rows can be deleted and late",
+            hint="Group by the session's PARTITION BY columns too, or use a plain EMIT ON UPDATE.",
+            position=position,
+        )
+
+
+def _shrinks(node: Node) -> bool:
+    """Whether rows come from sessions that deletions can cut off in the past."""
+    if isinstance(node, SessionWindow):
+        return node.lateness is not None and not node.input.properties.append_only
+    return any(map(_shrinks, children(node)))
 
 
 def _corrected_twice(planner: Planner) -> Exception:

@@ -9,7 +9,7 @@ from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Coalesce, Column, ColumnRef, Const, Expr
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import distincts, reduction, twophase
-from laminar.sql.stream.emission import emit_above, of_sessions
+from laminar.sql.stream.emission import check_sessions, emit_above, of_sessions
 from laminar.sql.stream.setops import union_all
 from laminar.sql.stream.timewindow import closing_key
 from laminar.sql.stream.twophase import ANY_VALUE
@@ -96,6 +96,8 @@ class _Grouping:
         node = self._project_input(aggregates, list(values.values()))
         key_ids = tuple(column.id for column, _ in self.keys)
         hidden = node.properties.row_watermark
+        if window_end is not None:
+            check_sessions(node, key_ids, self.planner.emit.position)
         if values:
             named = {expr: column for expr, (column, _) in values.items()}
             if two_phases:
@@ -129,7 +131,9 @@ class _Grouping:
         number = self.planner.node_id()
         grouped: GroupAggregate | GroupReduce
         if reduced:
-            grouped = GroupReduce(number, node, key_ids, (), aggregates, properties, window_end, held)
+            grouped = GroupReduce(
+                number, node, key_ids, (), aggregates, properties, window_end, held, judged=of_sessions(node)
+            )
         else:
             grouped = GroupAggregate(
                 number, node, key_ids, aggregates, properties, window_end, held, judged=of_sessions(node)

@@ -41,7 +41,7 @@ def join(planner: Planner, node: logical.Join) -> Node:
     bound = time_bound(left, right, keys, rest, (planner.emit.lateness or 0) if planner.judges else None)
     if bound is None:
         left, right = _unjudged(planner, left), _unjudged(planner, right)
-    left, right = planner.exchange(left, left_keys), planner.exchange(right, right_keys)
+    left, right = planner.exchange_pair(left, left_keys, right, right_keys)
     return HashJoin(
         planner.node_id(),
         left,

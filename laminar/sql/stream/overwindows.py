@@ -15,7 +15,7 @@ from laminar.sql.adhoc.windows import window as compute
 from laminar.sql.evaluator import Env
 from laminar.sql.plan import Column, Expr, SortItem, WindowCall
 from laminar.sql.stream import legality
-from laminar.sql.stream.emission import emit_above
+from laminar.sql.stream.emission import check_sessions, emit_above, of_sessions
 from laminar.sql.stream.keying import Keying
 from laminar.sql.stream.ranking import kept_partitioning
 
@@ -46,7 +46,10 @@ def _over(
     read = tuple(_read(keying, call) for call, _ in calls)
     order = keying.order(calls[0][0].order_by)
     inner = below.properties
-    node = planner.exchange(keying.node(), keys)
+    node = keying.node()
+    if end is not None:
+        check_sessions(node, keys, planner.emit.position)
+    node = planner.exchange(node, keys)
     columns = [c for c in inner.columns if c.id != inner.row_watermark]
     properties = Properties(
         columns=(*columns, *(column for _, column in calls)),
@@ -55,7 +58,9 @@ def _over(
         watermarks=inner.watermarks & frozenset(keys),
     )
     emit = emit_above(planner, node) if end is not None else None
-    return OverWindow(planner.node_id(), node, keys, order, read, properties, end, emit)
+    return OverWindow(
+        planner.node_id(), node, keys, order, read, properties, end, emit, judged=of_sessions(node)
+    )
 
 
 def _read(keying: Keying, call: WindowCall) -> WindowCall:

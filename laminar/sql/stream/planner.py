@@ -204,6 +204,26 @@ class Planner:
             return node
         return Exchange(self.node_id(), node, keys, replace(node.properties, partitioning=keys))
 
+    def exchange_pair(
+        self, left: Node, left_keys: tuple[int, ...], right: Node, right_keys: tuple[int, ...]
+    ) -> tuple[Node, Node]:
+        """Bring equal keys of two inputs to the same reactor: by the same keys in the same order."""
+        for node, keys in ((left, left_keys), (right, right_keys)):
+            have = node.properties.partitioning
+            if have and set(have) <= set(keys):
+                places = [keys.index(column) for column in have]
+                break
+        else:
+            places = list(range(len(left_keys)))
+        by_left, by_right = (tuple(keys[i] for i in places) for keys in (left_keys, right_keys))
+        return self.exchange_exactly(left, by_left), self.exchange_exactly(right, by_right)
+
+    def exchange_exactly(self, node: Node, keys: tuple[int, ...]) -> Node:
+        """Bring equal keys together, and not by a subset of the keys."""
+        if node.properties.partitioning == keys:
+            return node
+        return Exchange(self.node_id(), node, keys, replace(node.properties, partitioning=keys))
+
     # --- the root ---------------------------------------------------------------
 
     def output(self, query: Plan, visible: tuple[Column, ...]) -> Node:

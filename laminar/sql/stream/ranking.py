@@ -16,7 +16,7 @@ from laminar.sql.evaluator import Env
 from laminar.sql.expressions import conjunction, conjuncts, position_of
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr, SortItem
 from laminar.sql.stream import legality
-from laminar.sql.stream.emission import emit_above
+from laminar.sql.stream.emission import check_sessions, emit_above, of_sessions
 from laminar.sql.stream.keying import Keying
 
 if TYPE_CHECKING:
@@ -106,7 +106,10 @@ def _top_n(
     if end is not None and end not in keys:
         keys = (*keys, end)
     inner = below.properties
-    node = planner.exchange(keying.node(), keys)
+    node = keying.node()
+    if end is not None:
+        check_sessions(node, keys, planner.emit.position)
+    node = planner.exchange(node, keys)
     columns = [c for c in inner.columns if c.id != inner.row_watermark]
     ids = {c.id for c in columns}
     alone = first.rank == "row_number" and first.limit == 1 and keys and ids.issuperset(keys)
@@ -129,6 +132,7 @@ def _top_n(
         properties,
         end,
         emit,
+        judged=of_sessions(node),
     )
 
 

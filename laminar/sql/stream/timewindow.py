@@ -131,7 +131,7 @@ def _session(planner: Planner, node: logical.TimeWindow, below: Node) -> Session
     gap = span_microseconds(node.spans[0])
     assert gap is not None  # the binder refuses months
     below, keys = with_keys(planner, below, list(node.partition_by))
-    below = planner.exchange(below, keys)
+    below = planner.exchange_exactly(below, keys)  # by which emission.check_sessions knows the keys
     start, end = node.added
     planner.windows[start.id] = WindowRole("start", None)
     planner.windows[end.id] = WindowRole("end", None)
