@@ -69,12 +69,16 @@ class Groups(Checkpointed):
     ) -> None: ...
     def process(
         self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int = -1
-    ) -> None:
+    ) -> npt.NDArray[np.bool_] | None:
         """Take rows: the key columns, then what the specs refer to. ``row_watermark`` is the int64
-        column that judges lateness; -1: the watermark of the last barrier does."""
+        column that judges lateness; -1: the watermark of the last barrier does. Returns which rows were
+        late, None when none was."""
     def barrier(self, watermark: int) -> list[tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]]:
         """End the epoch; returns key columns and accumulators' results with weights. ``watermark`` is that
         of the windows' end; it never moves back."""
+    @property
+    def watermark(self) -> int:
+        """Of the last barrier."""
     @property
     def late(self) -> int: ...
     @property

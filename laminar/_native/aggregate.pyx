@@ -1,7 +1,10 @@
 """Keyed aggregation over changes; the work is in groupstate.hpp."""
 
+import numpy as np
 import pyarrow as pa
 
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t
 from libcpp.string cimport string
 
 from laminar._native.checkpointed cimport Checkpointed, take_rows
@@ -69,6 +72,8 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
         cbool checkpoint(BatchBuilder&) except +raise_pg_error
         void restore(const Batch&) except +raise_pg_error
         uint64_t late, errors
+        const uint8_t* late_rows()
+        int64_t watermark()
         size_t entries()
         size_t windows()
         size_t bytes()
@@ -132,6 +137,10 @@ cdef class Groups(Checkpointed):
             weight = &w[0]
         with nogil:
             self.state.process(view, weight, row_watermark)
+        cdef const uint8_t* late = self.state.late_rows() if view.rows else NULL
+        if late is NULL:
+            return None
+        return np.frombuffer(PyBytes_FromStringAndSize(<const char*>late, view.rows), np.bool_)
 
     def barrier(self, int64_t watermark):
         cdef vector[Emitted] done
@@ -151,6 +160,10 @@ cdef class Groups(Checkpointed):
         with nogil:
             self.state.restore(entries)
         return 0
+
+    @property
+    def watermark(self):
+        return self.state.watermark()
 
     @property
     def late(self):

@@ -80,6 +80,9 @@ class GroupState {
     }
 
     uint64_t late = 0;     // rows
+    int64_t watermark() const { return watermark_; }  // of the last barrier
+    // Which rows of the last batch were late; null when none was.
+    const uint8_t* late_rows() const { return any_late_ ? late_.data() : nullptr; }
     uint64_t errors = 0;   // results out of their type's range
 
     size_t entries() const {

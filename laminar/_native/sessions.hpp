@@ -24,6 +24,7 @@ struct SessionConfig {
     int64_t gap = 0;
     int64_t lateness = INT64_MIN;  // INT64_MIN: nothing is ever late
     bool closes = false;           // rows go out once, when their session closes
+    bool keeps_late = false;       // late rows are kept until take_late
 };
 
 class SessionState {
@@ -57,6 +58,14 @@ class SessionState {
         }
         touched_.clear();
         if (judges()) close(out);
+        return rows_;
+    }
+
+    // The rows that were late since the last time; columns as above: row, time, the watermark found, weight.
+    int64_t take_late(BatchBuilder& out) {
+        rows_ = 0;
+        for (const Event& e : left_out_) put(out, e.row, e.time, e.mark, e.weight);
+        left_out_.clear();
         return rows_;
     }
 
@@ -201,10 +210,15 @@ class SessionState {
             }
         }
         for (const Event* e : waiting)
-            if (e) late += uint64_t(e->weight);
+            if (e) leave_out(*e, e->weight);
         bool removed = false;
         for (const Event* e : gone) removed |= remove(key, *e, mark);
         if (removed) split(key);
+    }
+
+    void leave_out(const Event& e, int64_t weight) {
+        late += uint64_t(weight < 0 ? -weight : weight);
+        if (config_.keeps_late) left_out_.push_back({e.mark, e.time, e.row, weight});
     }
 
     void add(Key& key, const Event& e, int64_t mark) {
@@ -252,7 +266,7 @@ class SessionState {
             s.dirty = true;
             removed |= found->second.weight == 0;
         }
-        late += uint64_t(left);
+        if (left) leave_out(e, -left);
         return removed;
     }
     // Cut sessions where rows that are gone had held them together.
@@ -404,6 +418,7 @@ class SessionState {
     std::set<std::pair<int64_t, std::string>> ends_;
     std::set<std::string> changed_;
     std::vector<std::pair<std::string, Entry>> gone_;
+    std::vector<Event> left_out_;
     int64_t watermark_ = INT64_MIN, rows_ = 0;
     bool watermark_changed_ = false;
     size_t entries_ = 0, bytes_ = 0;

@@ -17,11 +17,13 @@ cdef extern from "sessions.hpp" namespace "laminar::engine" nogil:
         int64_t gap
         int64_t lateness
         cbool closes
+        cbool keeps_late
 
     cdef cppclass SessionState:
         SessionState(SessionConfig)
         void process(const Batch&, const int64_t*, cbool) except +raise_pg_error
         int64_t barrier(int64_t, BatchBuilder&) except +raise_pg_error
+        int64_t take_late(BatchBuilder&) except +raise_pg_error
         cbool checkpoint(BatchBuilder&) except +raise_pg_error
         void restore(const Batch&) except +raise_pg_error
         uint64_t late
@@ -34,11 +36,12 @@ cdef class Sessions:
 
     cdef SessionState* state
 
-    def __cinit__(self, int64_t gap, lateness=None, cbool closes=False):
+    def __cinit__(self, int64_t gap, lateness=None, cbool closes=False, cbool keeps_late=False):
         cdef SessionConfig config
         config.gap = gap
         config.lateness = INT64_MIN if lateness is None else <int64_t>lateness
         config.closes = closes
+        config.keeps_late = keeps_late
         self.state = new SessionState(config)
 
     def __dealloc__(self):
@@ -64,6 +67,15 @@ cdef class Sessions:
             with nogil:
                 rows = self.state.barrier(watermark, builder[0])
                 builder.finish(&array, rows)
+        finally:
+            del builder
+        return pa.RecordBatch._import_from_c(<uintptr_t>&array, OUTPUT)
+
+    def take_late(self):
+        cdef BatchBuilder* builder = new BatchBuilder(read_layouts(OUTPUT))
+        cdef ArrowArray array
+        try:
+            builder.finish(&array, self.state.take_late(builder[0]))
         finally:
             del builder
         return pa.RecordBatch._import_from_c(<uintptr_t>&array, OUTPUT)

@@ -458,7 +458,7 @@ class Coordinator(EngineState):
     def _manifest(self, epoch: int) -> Manifest:
         """What a checkpoint of the epoch just published says beside its files."""
         flows = list(self.dataflows.values())
-        used = {oid for flow in flows for oid in (flow.feeds, *flow.inputs) if oid is not None}
+        used = {oid for flow in flows for oid in (*flow.outputs, *flow.inputs)}
         return Manifest(
             epoch,
             self.now,
@@ -469,7 +469,9 @@ class Coordinator(EngineState):
             dict(self.rows.row_ids),
             flows,
             [self.known[oid] for oid in used if oid in self.known],
-            filling=[i.feeds for i in self.installing.values() if i.feeds and i.id not in self.dataflows],
+            filling=[
+                oid for i in self.installing.values() if i.id not in self.dataflows for oid in i.outputs
+            ],
         )
 
     # --- dataflows ----------------------------------------------------------------------------

@@ -15,9 +15,10 @@ from laminar import failpoints
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.exchange import ExchangeOperator
 from laminar.engine.inputs import InputOperator
-from laminar.engine.nodes import Exchange, Input, Materialize, Node, Sink
+from laminar.engine.nodes import Append, Exchange, Input, LateRows, Materialize, Node, Sink
 from laminar.engine.operators.base import Operator, Timed
-from laminar.engine.outputs import DeliveredSinkOperator, MaterializeOperator, sink_operator
+from laminar.engine.operators.leftout import Judge
+from laminar.engine.outputs import AppendOperator, DeliveredSinkOperator, MaterializeOperator, sink_operator
 from laminar.engine.protocol import OperatorStats
 from laminar.engine.relations import DataflowSpec, children, topological
 from laminar.engine.spool import SpoolFile
@@ -51,7 +52,7 @@ class Host(Protocol):
 class Vertex:
     """A node, its operator, and who takes its output."""
 
-    __slots__ = ("busy_ns", "inputs", "node", "operator", "settled", "successors", "watermarks")
+    __slots__ = ("aside", "busy_ns", "inputs", "node", "operator", "settled", "successors", "watermarks")
 
     def __init__(self, node: Node, operator: Operator, inputs: list[Vertex]) -> None:
         self.node = node
@@ -62,6 +63,14 @@ class Vertex:
         self.busy_ns = 0
         #: entries when the state was last handed over
         self.settled = 0
+        #: who takes what the operator leaves out
+        self.aside: Vertex | None = None
+        if isinstance(node, LateRows):
+            (judge,) = inputs
+            assert isinstance(judge.operator, Judge)
+            judge.operator.left_out.wanted = True
+            judge.aside = self
+            return
         for port, vertex in enumerate(inputs):
             vertex.successors.append((self, port))
 
@@ -88,6 +97,8 @@ class Dataflow:
                 return ExchangeOperator(self.spec.id, node, self.host)
             case Materialize():
                 return MaterializeOperator(node, self.host)
+            case Append():
+                return AppendOperator(node, self.host)
             case Sink():
                 return sink_operator(node, self.host)
         return self.host.make_operator(self.spec, node)
@@ -112,9 +123,12 @@ class Dataflow:
             change = next(remaining, None)
             vertex.busy_ns += time.perf_counter_ns() - started
             if change is None:
-                return
+                break
             self.pass_on(vertex, change)
             started = time.perf_counter_ns()
+        if vertex.aside is not None:
+            for change in vertex.operator.left_out.take():  # type: ignore[attr-defined]
+                self.push(vertex.aside, 0, change)
 
     def pass_on(self, vertex: Vertex, change: Change) -> None:
         """Send a change to those that read ``vertex``."""

@@ -47,15 +47,14 @@ class Failures:
         spec = state.dataflows.get(dataflow)
         state.forget_dataflow(dataflow)
         self.on_failure(dataflow)
-        if spec is None or spec.feeds is None:
-            return
-        if spec.feeds != dataflow:
-            state.failed[spec.feeds] = f"the sink that fills it has failed: {reason}"
-            self._tables[spec.feeds] = dataflow
-            self.on_failure(spec.feeds)
-        for reader in [flow.id for flow in state.dataflows.values() if spec.feeds in flow.inputs]:
-            name = state.relations[spec.feeds].name if spec.feeds in state.relations else str(spec.feeds)
-            self.fail(reader, f'it reads "{name}", which has failed')
+        for fed in spec.outputs if spec is not None else ():
+            if fed != dataflow:
+                state.failed[fed] = f"the view or sink that fills it has failed: {reason}"
+                self._tables[fed] = dataflow
+                self.on_failure(fed)
+            for reader in [flow.id for flow in state.dataflows.values() if fed in flow.inputs]:
+                name = state.relations[fed].name if fed in state.relations else str(fed)
+                self.fail(reader, f'it reads "{name}", which has failed')
 
     def forgive(self, dataflow: int) -> None:
         """The dataflow is dropped."""

@@ -108,8 +108,8 @@ class Installer:
 
     def _empty(self, spec: DataflowSpec) -> None:
         """Remove what an unfinished dataflow has stored."""
-        if spec.feeds is not None:
-            self.state.empty(spec.feeds)
+        for relation in spec.outputs:
+            self.state.empty(relation)
 
     def _discard(self, spec: DataflowSpec) -> None:
         """Undo an installation."""

@@ -187,6 +187,8 @@ class SessionWindow:
     lateness: int | None
     properties: Properties
     closes: bool = False
+    #: late rows go to a table
+    keeps_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,11 +380,41 @@ class EmitEvery:
 
 
 @dataclass(frozen=True, slots=True)
+class LateRows:
+    """The changes that ``input``, which judges lateness, has left out: what its own input has of them.
+
+    ``picks`` says what each output column is: a column of the judge's input by id, or "late_by" (interval:
+    how far the watermark was past the end and the allowed lateness), "arrived_at" (timestamptz: the
+    epoch's time), "laminar_diff" (int8: +1 or -1). Every change is a row of its own.
+    """
+
+    id: int
+    input: Node
+    picks: tuple[int | Literal["late_by", "arrived_at", "laminar_diff"], ...]
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Rows of an append-only input go to the end of table ``relation``, in reactor 0.
+
+    The columns are the table's; rows of one epoch are numbered in the order of their bytes, so that
+    they get the same numbers in a replay.
+    """
+
+    id: int
+    input: Node
+    relation: int
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
 class Materialize:
     """The end of a dataflow: changes go to the serving store under ``relation``.
 
     The columns are the view's, in order; ``properties.key`` names the stream key. ``windows``
     tells which columns bound windows: (column id, "start" or "end", size in microseconds or None).
+    ``appends``: tables that get what the dataflow leaves out.
     """
 
     id: int
@@ -390,6 +422,7 @@ class Materialize:
     relation: int
     properties: Properties
     windows: tuple[tuple[int, Literal["start", "end"], int | None], ...] = ()
+    appends: tuple[Append, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +458,8 @@ Node = Union[
     AsofJoin,
     EmitGate,
     EmitEvery,
+    LateRows,
+    Append,
     Materialize,
     Sink,
 ]

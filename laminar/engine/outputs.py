@@ -1,16 +1,21 @@
-"""The ends of a dataflow: Materialize (a view's changes) and Sink."""
+"""The ends of a dataflow: Materialize (a view's changes), Append (rows left out) and Sink."""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from laminar._native.rows import RowFormat
 from laminar.connectors.base import SinkWriter, WritingSink, sink_connector
 from laminar.engine.change import Barrier, Change, Watermarks
-from laminar.engine.nodes import Materialize, Sink
+from laminar.engine.nodes import Append, Materialize, Sink
+from laminar.engine.operators.columns import storage_schema
 from laminar.engine.spool import Spooler
 
 if TYPE_CHECKING:
@@ -52,6 +57,51 @@ class MaterializeOperator:
 
     def restore(self, entries: pa.RecordBatch) -> None:
         raise AssertionError("views are kept by the serving store")
+
+    def stats(self) -> dict[str, int]:
+        return {"rows_in": self.rows, "rows_out": self.rows}
+
+    def close(self) -> None:
+        pass
+
+
+class AppendOperator:
+    """Numbers an epoch's rows in the order of their bytes and hands them on as new rows of a table."""
+
+    _SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
+
+    def __init__(self, node: Append, host: Host) -> None:
+        self.node = node
+        self.host = host
+        self.rows = 0
+        self._next = 0
+        self._format = RowFormat(storage_schema(node.properties.columns))
+        self._pending: list[pa.Array] = []
+
+    def process(self, port: int, change: Change) -> list[Change]:
+        self.rows += len(change)
+        self._pending.append(self._format.encode(change.batch))
+        return []
+
+    def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
+        if self._pending:
+            rows = pa.concat_arrays(self._pending)
+            self._pending = []
+            ordered = self._format.decode(rows.take(pc.array_sort_indices(rows)))
+            numbers = pa.array(np.arange(self._next, self._next + len(rows), dtype=np.int64))
+            self._next += len(rows)
+            columns = [*ordered.columns, numbers]
+            batch = pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
+            for start in range(0, len(rows), _ROWS_PER_MESSAGE):
+                self.host.deliver(self.node.relation, Change(batch.slice(start, _ROWS_PER_MESSAGE)))
+        return [], Watermarks()
+
+    def checkpoint(self) -> Iterator[pa.RecordBatch]:
+        value = struct.pack("<q", self._next)
+        yield pa.RecordBatch.from_pydict({"key": [b"next"], "value": [value]}, self._SCHEMA)
+
+    def restore(self, entries: pa.RecordBatch) -> None:
+        (self._next,) = struct.unpack("<q", entries.column(1)[len(entries) - 1].as_py())
 
     def stats(self) -> dict[str, int]:
         return {"rows_in": self.rows, "rows_out": self.rows}

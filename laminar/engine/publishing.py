@@ -33,11 +33,14 @@ class Publisher:
         changes: dict[int, list[Change]] = {}
         for relation, change in commits:
             changes.setdefault(relation, []).append(change)
-        fed = {flow.feeds for flow in (*state.dataflows.values(), *state.installing.values())}
+        flows = (*state.dataflows.values(), *state.installing.values())
+        fed = {oid for flow in flows for oid in flow.outputs}
+        appended = {oid for flow in flows for oid in flow.outputs if oid != flow.feeds}
         for relation, delivered in gathering.changes.items():
             # A dataflow that has been cancelled goes on until the next barrier; nobody wants its rows.
             if relation in fed:
                 changes.setdefault(relation, []).extend(delivered)
+                state.count_rows([(relation, change) for change in delivered if relation in appended])
         stored = {oid: found for oid, found in changes.items() if oid in state.store}
         state.store.publish(epoch, stored, now)
         self.reports.update(gathering.reports)

@@ -108,11 +108,20 @@ class DataflowSpec:
         """The stored relation that has its rows: a view's own, the table that a sink fills, or none."""
         return self.root.relation if isinstance(self.root, Materialize) else None
 
+    @property
+    def outputs(self) -> tuple[int, ...]:
+        """All stored relations whose rows it makes: what it feeds, and tables that get what it leaves out."""
+        if not isinstance(self.root, Materialize):
+            return ()
+        return (self.root.relation, *(append.relation for append in self.root.appends))
+
 
 def children(node: Node) -> tuple[Node, ...]:
     """The inputs of a node, by port."""
     if isinstance(node, Input):
         return ()
+    if isinstance(node, Materialize):
+        return (node.input, *node.appends)
     single = getattr(node, "input", None)
     if single is not None:
         return (single,)
@@ -140,7 +149,7 @@ def topological(root: Node) -> list[Node]:
 def in_dependency_order(dataflows: Iterable[DataflowSpec]) -> list[DataflowSpec]:
     """Those that others read first; the order of those that do not depend on each other stays."""
     flows = list(dataflows)
-    feeding = {flow.feeds: flow for flow in flows if flow.feeds is not None}
+    feeding = {oid: flow for flow in flows for oid in flow.outputs}
     order: dict[int, DataflowSpec] = {}
 
     def visit(flow: DataflowSpec) -> None:

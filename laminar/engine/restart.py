@@ -25,9 +25,10 @@ def take_up(state: EngineState, wanted: dict[int, DataflowSpec], next_oid: int |
     for old in manifest.relations:
         state.known.setdefault(old.oid, old)
     # A checkpoint also has rows of dataflows that were being installed or removed.
-    void = {flow.feeds for flow in wanted.values() if flow.id not in state.dataflows} | {*manifest.filling}
+    void = {oid for flow in wanted.values() if flow.id not in state.dataflows for oid in flow.outputs}
+    void |= {*manifest.filling}
     if next_oid is not None:
-        void |= {flow.feeds for flow in manifest.dataflows if flow.id >= next_oid}
+        void |= {oid for flow in manifest.dataflows if flow.id >= next_oid for oid in flow.outputs}
     kept = [oid for oid, spec in state.relations.items() if _is_whole(state, spec) and oid not in void]
     stored = {oid: files for oid, files in manifest.stored.items() if oid in kept}
     state.store.restore(state.data_dir / "store", stored, manifest.epoch, manifest.now)
@@ -57,7 +58,7 @@ def _usable(
         current = wanted.get(spec.id, spec)
         if current.fingerprint != spec.fingerprint or void.intersection(spec.inputs):
             log.warning("a view is computed anew: its plan has changed", view=spec.id)
-            void.add(spec.id if spec.feeds is None else spec.feeds)
+            void |= {spec.id, *spec.outputs}
         else:
             found[spec.id] = current
     return found

@@ -165,7 +165,7 @@ class Database:
         if stored.kind == "sequence":
             raise PgError(FEATURE_NOT_SUPPORTED, "sequences cannot be read by materialized views")
         if stored.kind == "mview":
-            return self._view_shape(self.plans[relation])
+            return self._view_shape(self.plans[relation], stored)
         watermark = frozenset((stored.watermark[0],)) if stored.watermark else frozenset()
         append_only = stored.append_only or (stored.kind == "source" and not stored.primary_key)
         return Shape(
@@ -173,10 +173,11 @@ class Database:
             append_only=append_only,
             watermarks=watermark,
             row_watermarks=bool(watermark),
+            columns={i: (c.name, c.type) for i, c in enumerate(stored.columns, 1)},
         )
 
     @staticmethod
-    def _view_shape(root: Materialize | Sink) -> Shape:
+    def _view_shape(root: Materialize | Sink, stored: StoredRelation) -> Shape:
         properties = root.properties
         windows = root.windows if isinstance(root, Materialize) else ()
         attnums = {column.id: i for i, column in enumerate(properties.columns, 1)}
@@ -185,4 +186,5 @@ class Database:
             append_only=properties.append_only,
             watermarks=frozenset(attnums[i] for i in properties.watermarks),
             windows={attnums[i]: WindowRole(bound, size) for i, bound, size in windows},
+            columns={i: (c.name, c.type) for i, c in enumerate(stored.columns, 1)},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.catalog.objects import KIND_NAMES, StoredColumn, StoredRelation
 from laminar.connectors.base import SinkSpec, sink_connector
 from laminar.connectors.options import bad_option, type_label
 from laminar.errors import (
@@ -82,8 +82,11 @@ def sink_spec(relation: StoredRelation) -> SinkSpec:
 
 
 def filled_by(database: Database, table: int) -> StoredRelation | None:
-    """The sink that fills a table."""
-    return next((r for r in database.catalog.relations.values() if r.options.get(INTO) == str(table)), None)
+    """The sink that fills a table, or the view whose late rows it gets."""
+    for relation in database.catalog.relations.values():
+        if relation.options.get(INTO) == str(table) or relation.emit.get("late_table") == table:
+            return relation
+    return None
 
 
 def filled(relation: StoredRelation) -> int | None:
@@ -131,15 +134,44 @@ def check_into(
                 hint="Cast the query's column.",
                 position=position,
             )
+    _check_only_filler(database, table, dependencies, "sink", position)
+
+
+def _check_only_filler(
+    database: Database,
+    table: StoredRelation,
+    dependencies: tuple[int, ...],
+    what: str,
+    position: int | None,
+) -> None:
     other = filled_by(database, table.oid)
     if other is not None:
         raise PgError(
             OBJECT_NOT_IN_PREREQUISITE_STATE,
-            f'table "{table.name}" is filled by sink "{other.name}" already',
+            f'table "{table.name}" is filled by {KIND_NAMES[other.kind]} "{other.name}" already',
             position=position,
         )
     if table.oid in _origins(database, dependencies):
-        raise not_supported(f'the sink would read the table "{table.name}" that it fills', position=position)
+        raise not_supported(
+            f'the {what} would read the table "{table.name}" that it fills', position=position
+        )
+
+
+def check_late_table(
+    database: Database, table: StoredRelation, dependencies: tuple[int, ...], position: int | None
+) -> None:
+    """Whether a view's late rows can be a table's rows; raises what is in the way."""
+    strict = any(column.not_null or column.default is not None for column in table.columns)
+    if table.primary_key or table.watermark is not None or table.checks or strict:
+        raise not_supported(
+            f'table "{table.name}" for late rows cannot have a primary key, a watermark, defaults, CHECK or'
+            " NOT NULL constraints",
+            hint="Create it with columns and types only.",
+            position=position,
+        )
+    if database.catalog.indexes_of(table.oid):
+        raise not_supported(f'table "{table.name}" for late rows cannot have indexes', position=position)
+    _check_only_filler(database, table, dependencies, "view", position)
 
 
 def check_empty(database: Database, table: StoredRelation) -> None:
@@ -149,7 +181,7 @@ def check_empty(database: Database, table: StoredRelation) -> None:
         raise PgError(
             OBJECT_NOT_IN_PREREQUISITE_STATE,
             f'table "{table.name}" is not empty',
-            hint="A table that a sink fills has the sink's rows only: TRUNCATE it first.",
+            hint="A table that a sink or a view fills has no other rows: TRUNCATE it first.",
         )
 
 
@@ -174,7 +206,8 @@ def refuse_filled(database: Database, relation: StoredRelation, verb: str, posit
     """55000 when a sink fills the table: nobody else writes to it."""
     sink = filled_by(database, relation.oid)
     if sink is not None or relation.oid in database.filling:
-        name = f'sink "{sink.name}"' if sink is not None else "a sink that is being created"
+        filler = None if sink is None else f'{KIND_NAMES[sink.kind]} "{sink.name}"'
+        name = filler or "a sink or view that is being created"
         raise PgError(
             OBJECT_NOT_IN_PREREQUISITE_STATE,
             f'cannot {verb} table "{relation.name}"',

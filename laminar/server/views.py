@@ -15,6 +15,7 @@ from laminar.sql.parse import parse_query
 from laminar.sql.plan import Emit
 from laminar.sql.resolve.session import reading_literals
 from laminar.sql.stream import plan_into, plan_sink, plan_view
+from laminar.sql.stream.latedata import LateTable
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
@@ -43,7 +44,16 @@ def stream_plan(database: Database, relation: StoredRelation, planned: PlannedQu
         root = plan_sink(relation.oid, planned.plan, planned.columns, emit, database, spec, timezone)
         sink_connector(spec.connector).check(root.spec)
         return root
-    return plan_view(relation.oid, planned.plan, planned.columns, emit, database, timezone)
+    late = late_table(database, emit)
+    return plan_view(relation.oid, planned.plan, planned.columns, emit, database, timezone, late)
+
+
+def late_table(database: Database, emit: Emit) -> LateTable | None:
+    """The table of LATE DATA TO as the planner wants it."""
+    if emit.late_table is None:
+        return None
+    table = database.catalog.relations[emit.late_table]
+    return LateTable(table.oid, table.name, tuple((c.name, c.type) for c in table.columns))
 
 
 def emit_from(stored: dict[str, Any]) -> Emit:

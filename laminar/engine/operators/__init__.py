@@ -16,6 +16,7 @@ from laminar.engine.nodes import (
     GroupReduce,
     HashJoin,
     Hop,
+    LateRows,
     Linear,
     Node,
     OverWindow,
@@ -48,6 +49,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.group_reduce import GroupReduceOperator
     from laminar.engine.operators.hash_join import HashJoinOperator
     from laminar.engine.operators.hop import HopOperator
+    from laminar.engine.operators.leftout import LateRowsOperator
     from laminar.engine.operators.linear import LinearOperator
     from laminar.engine.operators.over_window import OverWindowOperator
     from laminar.engine.operators.repeat import RepeatOperator
@@ -87,6 +89,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return HashJoinOperator(node, context)
         case EmitGate():
             return EmitGateOperator(node, context)
+        case LateRows():
+            return LateRowsOperator(node)
         case EmitEvery():
             return EmitEveryOperator(node, context)
     raise PgError(INTERNAL_ERROR, f"{type(node).__name__} is no computing node")

@@ -17,7 +17,8 @@ from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import EmitGate
 from laminar.engine.operators.columns import positions, shift_watermark, storage_schema
 from laminar.engine.operators.context import OperatorContext
-from laminar.engine.operators.windowing import judged_lateness, window_unit
+from laminar.engine.operators.leftout import LeftOut
+from laminar.engine.operators.windowing import judged_lateness, lateness_of, window_unit
 
 
 class EmitGateOperator:
@@ -36,6 +37,8 @@ class EmitGateOperator:
             self._row_watermark = len(columns)
             self._picked.append(place[inner.row_watermark])
         self.lateness = judged_lateness(node.emit) or 0
+        self._end = end
+        self.left_out = LeftOut()
         self._groups = Groups(
             storage_schema(columns),
             [],
@@ -54,7 +57,11 @@ class EmitGateOperator:
         self.rows_in += len(change)
         columns = [change.batch.column(i) for i in self._picked]
         batch = pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
-        self._groups.process(batch, change.weights, self._row_watermark)
+        late = self._groups.process(batch, change.weights, self._row_watermark)
+        if late is not None and self.left_out.wanted:
+            marks = batch.column(self._row_watermark) if self._row_watermark >= 0 else None
+            late_by = lateness_of(batch.column(self._end), self.lateness, marks, self._groups.watermark)
+            self.left_out.add(change.batch, change.weights, late, late_by)
         return []
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:

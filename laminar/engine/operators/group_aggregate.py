@@ -28,7 +28,8 @@ from laminar.engine.operators.columns import (
     storage_schema,
 )
 from laminar.engine.operators.context import OperatorContext
-from laminar.engine.operators.windowing import judged_lateness, window_unit
+from laminar.engine.operators.leftout import LeftOut
+from laminar.engine.operators.windowing import judged_lateness, lateness_of, window_unit
 from laminar.sql.plan import Column, Expr
 
 
@@ -54,6 +55,8 @@ class GroupAggregateOperator:
         self._row_watermark = place[hidden] if hidden is not None and node.window_end is not None else None
 
         window = node.keys.index(node.window_end) if node.window_end is not None else -1
+        self._window = window
+        self.left_out = LeftOut()
         self._groups = Groups(
             storage_schema([by_id[k] for k in node.keys]),
             self._specs,
@@ -82,7 +85,12 @@ class GroupAggregateOperator:
         if self._row_watermark is not None:
             row_watermark = len(columns)
             columns.append(batch.column(self._row_watermark))
-        self._groups.process(_batch(columns, batch.num_rows), weights, row_watermark)
+        late = self._groups.process(_batch(columns, batch.num_rows), weights, row_watermark)
+        if late is not None and self.left_out.wanted:
+            marks = batch.column(self._row_watermark) if self._row_watermark is not None else None
+            end = batch.column(self._keys[self._window])
+            late_by = lateness_of(end, self.lateness or 0, marks, self._groups.watermark)
+            self.left_out.add(batch, weights, late, late_by)
         return []
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:

@@ -25,7 +25,8 @@ from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Barrier, Change, Wa
 from laminar.engine.nodes import GroupReduce, OverWindow, TopN
 from laminar.engine.operators.columns import keep_rows, positions, shift_watermark, storage_schema
 from laminar.engine.operators.context import OperatorContext
-from laminar.engine.operators.windowing import judged_lateness, window_unit
+from laminar.engine.operators.leftout import LeftOut
+from laminar.engine.operators.windowing import judged_lateness, lateness_of, window_unit
 from laminar.engine.sources import event_times
 from laminar.errors import PgError
 from laminar.sql.plan import Column
@@ -117,6 +118,7 @@ class RecomputeOperator:
         self._limit, self._rank, self._trim = limit, rank, trim
         self._single = single
         self._rows = OrderedRows(context.state_dir, listed=self.lateness is not None)
+        self.left_out = LeftOut()
         self._pending: list[Change] = []
         self._watermark = NO_WATERMARK
         self._started = False
@@ -156,6 +158,10 @@ class RecomputeOperator:
         if not late.any():
             return change
         self.late += int(late.sum())
+        if self.left_out.wanted:
+            marks = None if self._row_watermark is None else change.batch.column(self._row_watermark)
+            late_by = lateness_of(change.batch.column(place), self.lateness, marks, self._watermark)
+            self.left_out.add(change.batch, change.weights, late, late_by)
         return Change(*keep_rows(change.batch, change.weights, ~late))
 
     def _encoded(self, change: Change) -> tuple[pa.BinaryArray, pa.BinaryArray, pa.BinaryArray]:

@@ -19,6 +19,7 @@ from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import SessionWindow
 from laminar.engine.operators.columns import keep_rows, positions, storage_schema
 from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.leftout import LeftOut
 from laminar.engine.operators.windowing import microseconds
 
 
@@ -39,8 +40,10 @@ class SessionOperator:
         self._key_format = RowFormat(storage_schema([by_id[k] for k in node.keys]))
         self._time = place[node.time.id]
         self._end = columns[-1].id
+        self._names = [str(i) for i in range(len(inner.columns))]
         self._mark = place[inner.row_watermark] if inner.row_watermark is not None else -1
-        self._sessions = Sessions(node.gap, node.lateness, node.closes)
+        self._sessions = Sessions(node.gap, node.lateness, node.closes, keeps_late=node.keeps_late)
+        self.left_out = LeftOut()
         self.rows_in = self.rows_out = self.no_time = 0
 
     def process(self, port: int, change: Change) -> list[Change]:
@@ -69,6 +72,8 @@ class SessionOperator:
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
         mark = inputs[0].by_column.get(self.node.time.id)
         found = self._sessions.barrier(NO_WATERMARK if mark is None else mark)
+        if self.left_out.wanted:
+            self._leave_out(self._sessions.take_late())
         marks = Watermarks({} if mark is None else {self._end: mark})
         if not found.num_rows:
             return [], marks
@@ -79,6 +84,19 @@ class SessionOperator:
         batch = pa.RecordBatch.from_arrays([*rows.columns, *bounds], schema=self.schema)
         weights = found.column("weight")
         return [Change(batch, None if pc.all(pc.equal(weights, 1)).as_py() else np.asarray(weights))], marks
+
+    def _leave_out(self, late: pa.RecordBatch) -> None:
+        """Late rows in the input's form; late is counted from the end of the session that a row is alone."""
+        if not late.num_rows:
+            return
+        columns = dict(zip(self._picked, self._rows.decode(late.column("row")).columns, strict=True))
+        marks = late.column("end").to_numpy()
+        if self._mark >= 0:
+            columns[self._mark] = late.column("end")
+        times = late.column("start").to_numpy() + np.int64(self.node.gap + (self.node.lateness or 0))
+        batch = pa.RecordBatch.from_arrays([columns[i] for i in sorted(columns)], self._names)
+        every = np.ones(late.num_rows, np.bool_)
+        self.left_out.add(batch, np.asarray(late.column("weight")), every, marks - times)
 
     def checkpoint(self) -> Iterator[pa.RecordBatch]:
         return self._sessions.checkpoint()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from laminar.errors import not_supported
@@ -40,6 +41,19 @@ def microseconds(times: pa.Array) -> tuple[pa.Array, int]:
     if pa.types.is_date32(times.type):
         return _scaled(times.view(pa.int32()), DAY, (1 << 31) - 1), DAY
     return _scaled(times, 1000, (1 << 63) - 1), 1000
+
+
+def lateness_of(
+    ends: pa.Array, lateness: int, row_watermarks: pa.Array | None, watermark: int
+) -> npt.NDArray[np.int64]:
+    """How many microseconds rows come after ``ends`` + ``lateness``, of those that are late.
+
+    By the watermark that each found, else by the last barrier's.
+    """
+    bounds, _ = microseconds(ends)
+    marks = np.int64(watermark) if row_watermarks is None else row_watermarks.to_numpy(zero_copy_only=False)
+    # what wraps is not late
+    return np.asarray(marks - (bounds.fill_null(0).to_numpy() + np.int64(lateness)), np.int64)
 
 
 def _scaled(values: pa.Array, unit: int, infinity: int) -> pa.Array:

@@ -83,8 +83,8 @@ class CreateDataflowAction(Action):
 
     @asynccontextmanager
     async def _prepared(self, relation: StoredRelation, root: Materialize | Sink) -> AsyncIterator[None]:
-        """What a sink fills is there and takes its changes, before it is installed."""
-        table = sinks.filled(relation)
+        """What a sink or late rows fill is there and takes its changes, before it is installed."""
+        table = relation.emit.get("late_table") or sinks.filled(relation)
         if table is not None:
             self.database.filling.add(table)
             try:
@@ -119,6 +119,14 @@ class CreateMaterializedViewAction(CreateDataflowAction):
         self.planned = plan_query(statement.query, session.catalog)
         columns = output_columns(self.planned.columns, statement.columns)
         emit = bind_emit(statement.emit, session.catalog)
+        dependencies = self.planned.dependencies
+        if emit.late_table is not None:
+            assert statement.emit.late_table is not None
+            table = session.catalog.writable(statement.emit.late_table, "fill")
+            session.check_owner(table)
+            position = statement.emit.late_table.pos or None
+            sinks.check_late_table(self.database, table, dependencies, position)
+            dependencies = tuple(sorted({*dependencies, table.oid}))
         self.relation = StoredRelation(
             oid=0,
             schema=schema,
@@ -132,7 +140,7 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             settings=session.reading_settings(),
             created=session.now(),
             emit=asdict(replace(emit, position=0)),
-            depends_on=self.planned.dependencies,
+            depends_on=dependencies,
         )
         session.check_accesses(self.planned.accesses)
         refuse_temporary(session, self.planned)
@@ -161,6 +169,12 @@ class CreateSinkAction(CreateDataflowAction):
         columns = output_columns(self.planned.columns, [])
         connector, options = None, {}
         dependencies = self.planned.dependencies
+        if statement.emit.late_table is not None:
+            raise not_supported(
+                "LATE DATA TO is for materialized views",
+                hint="Create a materialized view with it, and the sink FROM that view.",
+                position=statement.emit.late_table.pos or None,
+            )
         if statement.into is not None:
             table = session.catalog.writable(statement.into, "fill")
             session.check_owner(table)

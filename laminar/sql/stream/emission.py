@@ -59,12 +59,6 @@ def gate(planner: Planner, node: Node) -> Node:
     a row's window need not be among the view's columns.
     """
     emit = planner.emit
-    if emit.late_table is not None:
-        raise not_supported(
-            "LATE DATA TO is not supported yet",
-            hint="Late rows are counted in laminar_catalog.dropped_rows.",
-            position=emit.position or None,
-        )
     if emit.mode in ("update", "every") and emit.lateness is not None and not judged(node):
         raise _nothing_closes(planner, node)
     if emit.mode == "update" or isinstance(node, EmitGate | EmitEvery):

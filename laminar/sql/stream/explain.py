@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from laminar.engine.nodes import (
+    Append,
     AsofJoin,
     Constant,
     EmitEvery,
@@ -16,6 +17,7 @@ from laminar.engine.nodes import (
     HashJoin,
     Hop,
     Input,
+    LateRows,
     Linear,
     Materialize,
     Node,
@@ -45,7 +47,7 @@ def _lines(node: Node, names: dict[int, str], depth: int) -> Iterator[str]:
     arrow = "  " * depth + ("-> " if depth else "")
     yield f"{arrow}{_head(node, names)}"
     yield f"{'  ' * depth}{'   ' if depth else ''}  {_properties(node)}"
-    for child in children(node):
+    for child in () if isinstance(node, LateRows) else children(node):
         yield from _lines(child, names, depth + 1)
 
 
@@ -95,6 +97,10 @@ def _head(node: Node, names: dict[int, str]) -> str:
             return f"EmitGate until #{node.end} has passed"
         case EmitEvery():
             return f"EmitEvery {_span(node.every)}"
+        case LateRows():
+            return f"LateRows left out by {_head(node.input, names)}"
+        case Append():
+            return f"Append to {names.get(node.relation, '')}".rstrip()
         case Materialize():
             return f"Materialize {names.get(node.relation, '')}".rstrip()
         case Sink():

@@ -38,6 +38,7 @@ from laminar.sql.stream import (
 )
 from laminar.sql.stream.clock import bounds
 from laminar.sql.stream.emission import clause_name, gate, settled
+from laminar.sql.stream.latedata import Carried, LateTable, late_rows
 from laminar.sql.stream.shape import Shapes, WindowRole
 from laminar.sql.stream.watermarks import passed_on
 from laminar.types import INT8, TIMESTAMPTZ, PgType
@@ -50,6 +51,7 @@ def plan_view(
     emit: Emit,
     shapes: Shapes,
     timezone: str = "UTC",
+    late: LateTable | None = None,
 ) -> Materialize:
     """The dataflow that keeps ``relation`` equal to ``query``.
 
@@ -60,18 +62,20 @@ def plan_view(
         emit: the EMIT clause.
         shapes: what is known of the inputs.
         timezone: in which its expressions are evaluated.
+        late: the table of LATE DATA TO.
 
     Raises:
         PgError: 0A000 for what cannot be maintained or can never emit.
     """
-    planner = Planner(query, emit, shapes, timezone)
+    planner = Planner(query, emit, shapes, timezone, late)
     node = planner.output(query, visible)
+    appends = () if late is None else (late_rows(planner, node, emit.position or None),)
     windows = tuple(
         (column.id, role.bound, role.size)
         for column in node.properties.columns
         if (role := planner.windows.get(column.id)) is not None
     )
-    return Materialize(planner.node_id(), node, relation, node.properties, windows)
+    return Materialize(planner.node_id(), node, relation, node.properties, windows, appends)
 
 
 def plan_into(
@@ -122,8 +126,12 @@ def plan_sink(
 class Planner:
     """One view's planning: numbering, and what is known of columns so far."""
 
-    def __init__(self, query: Plan, emit: Emit, shapes: Shapes, timezone: str) -> None:
+    def __init__(
+        self, query: Plan, emit: Emit, shapes: Shapes, timezone: str, late: LateTable | None = None
+    ) -> None:
         self.timezone = timezone
+        #: what late rows are to have for LATE DATA TO; None from where nothing can be late any more
+        self.carried = None if late is None else Carried(late)
         self.emit = settled(emit)
         #: the EMIT clause as it was written, for messages
         self.clause = clause_name(emit)
@@ -157,12 +165,21 @@ class Planner:
         if hidden is not None and all(column.id != hidden for column, _ in outputs):
             column = next(c for c in node.properties.columns if c.id == hidden)
             outputs = [*outputs, (column, ColumnRef(column.id, column.type))]
+        outputs = self._carry(node, outputs)
         if isinstance(node, Linear) and _mergeable(node, outputs, condition):
             below = dict(zip((c.id for c in node.properties.columns), node.exprs, strict=True))
             outputs = [(column, substitute(expr, below)) for column, expr in outputs]
             parts = conjuncts(node.filter) + [substitute(part, below) for part in conjuncts(condition)]
             condition, node = conjunction(parts), node.input
         return self._linear(node, outputs, condition)
+
+    def _carry(self, node: Node, outputs: list[tuple[Column, Expr]]) -> list[tuple[Column, Expr]]:
+        """The outputs of a projection, and what late rows are to have."""
+        if self.carried is None:
+            return outputs
+        there = {column.id for column in node.properties.columns} - {column.id for column, _ in outputs}
+        added = [c for c in self.carried.columns.values() if c.id in there]
+        return [*outputs, *((c, ColumnRef(c.id, c.type)) for c in added)]
 
     def _linear(self, node: Node, outputs: list[tuple[Column, Expr]], condition: Expr | None) -> Linear:
         if isinstance(node, TopN):
@@ -229,6 +246,7 @@ class Planner:
     def output(self, query: Plan, visible: tuple[Column, ...]) -> Node:
         """The node whose columns are the view's, EMIT applied."""
         node = gate(self, self.build(query, row_watermark=self.judges))
+        carried, self.carried = self.carried, None
         by_id = {column.id: column for column in node.properties.columns}
         outputs: list[tuple[Column, Expr]] = []
         seen: set[int] = set()
@@ -240,6 +258,7 @@ class Planner:
         same = [c.id for c in node.properties.columns] == [column.id for column, _ in outputs]
         if not same:
             node = self.drop_row_watermark(node, outputs)
+        self.carried = carried
         return node
 
     def drop_row_watermark(self, node: Node, outputs: list[tuple[Column, Expr]]) -> Node:
@@ -327,6 +346,14 @@ class Planner:
             columns.append(column)
             attnums.append(-1)
             hidden = column.id
+        if self.carried is not None:
+            for attnum, (name, type_) in shape.columns.items():
+                if attnum not in by_attnum and self.carried.wants(name):
+                    columns.append(self.column(name, type_))
+                    attnums.append(attnum)
+            for column, attnum in zip(columns, attnums, strict=True):
+                if attnum in shape.columns:
+                    self.carried.add(replace(column, name=shape.columns[attnum][0]))
         keyed = bool(shape.key) and all(attnum in by_attnum for attnum in shape.key)
         properties = Properties(
             columns=tuple(columns),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from laminar.types import PgType
+
 
 @dataclass(frozen=True, slots=True)
 class WindowRole:
@@ -29,6 +31,7 @@ class Shape:
         watermarks: attributes that carry a watermark.
         windows: attributes that are window bounds.
         row_watermarks: whether rows come with the watermark of their source partition.
+        columns: names and types.
     """
 
     key: tuple[int, ...] = ()
@@ -36,6 +39,7 @@ class Shape:
     watermarks: frozenset[int] = frozenset()
     windows: dict[int, WindowRole] = field(default_factory=dict)
     row_watermarks: bool = False
+    columns: dict[int, tuple[str, PgType]] = field(default_factory=dict)
 
 
 class Shapes(Protocol):

@@ -117,6 +117,9 @@ def time_window(planner: Planner, node: logical.TimeWindow, row_watermark: bool)
 
 def _windowed(planner: Planner, node: logical.TimeWindow, below: Node) -> Node:
     columns = below.properties.columns
+    if planner.carried is not None and node.kind != "session":
+        for bound in node.added:
+            planner.carried.add(bound)
     if node.kind == "tumble":
         start, end = tumble_bounds(node)
         outputs: list[tuple[Column, Expr]] = [(c, ColumnRef(c.id, c.type)) for c in columns]
@@ -147,7 +150,9 @@ def _session(planner: Planner, node: logical.TimeWindow, below: Node) -> Session
     lateness = None
     if planner.judges and node.time.id in inner.watermarks:
         lateness = 0 if judged(below) else planner.emit.lateness or 0
-    return SessionWindow(planner.node_id(), below, node.time, keys, gap, lateness, properties)
+    keeps_late = planner.carried is not None
+    number = planner.node_id()
+    return SessionWindow(number, below, node.time, keys, gap, lateness, properties, keeps_late=keeps_late)
 
 
 def _hop(planner: Planner, node: logical.TimeWindow, below: Node, kind: Literal["hop", "cumulate"]) -> Hop:
