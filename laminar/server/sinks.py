@@ -174,10 +174,11 @@ def check_late_table(
     _check_only_filler(database, table, dependencies, "view", position)
 
 
-def check_empty(database: Database, table: StoredRelation) -> None:
-    """55000 when the table has rows, also such as are not published yet."""
+async def check_empty(database: Database, table: StoredRelation) -> None:
+    """55000 when the table has rows; what was accepted before is waited for."""
     engine = database.coordinator
-    if engine.accepted_epoch(table.oid) or engine.read().snapshot(table.oid).num_rows:
+    await engine.wait_published(engine.accepted_epoch(table.oid))
+    if engine.read().snapshot(table.oid).num_rows:
         raise PgError(
             OBJECT_NOT_IN_PREREQUISITE_STATE,
             f'table "{table.name}" is not empty',

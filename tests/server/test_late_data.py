@@ -1,4 +1,4 @@
-"""LATE DATA TO: what a view leaves out as late is in the table, once, whatever dies and whenever it is made."""
+"""LATE DATA TO: what a view leaves out as late is in the table, once, whatever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def view(name: str, window: str, table: str) -> str:
     # v is not read by the query: late rows have it all the same
     return (
         f"CREATE MATERIALIZED VIEW {name} AS SELECT k, window_end, count(*) AS n FROM {window}"
-        f" GROUP BY k, window_end EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '{LATENESS} seconds' LATE DATA TO {table}"
+        f" GROUP BY k, window_end EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '{LATENESS} seconds'"
+        f" LATE DATA TO {table}"
     )
 
 
@@ -156,7 +157,7 @@ def kill_reactors(server: LaminarServer) -> None:
 
 
 def test_retractions_and_sessions(new_laminar: Any) -> None:
-    """Deletions can be late; sessions judge by the session that a row is alone; rows are held back as such."""
+    """Deletions can be late; sessions judge by the session that a row is alone."""
     server: LaminarServer = new_laminar("--reactors", "2")
     with server.connect() as db:
         db.execute("CREATE TABLE t (k int PRIMARY KEY, v int, ts timestamp, WATERMARK FOR ts)")
@@ -208,7 +209,8 @@ def test_refusals(laminar: LaminarServer) -> None:
         db.execute("SET search_path = late_refusals")
         db.execute("CREATE SOURCE s (k int, ts timestamp, WATERMARK FOR ts)")
         view_ = "CREATE MATERIALIZED VIEW v AS SELECT window_end, count(*) AS n"
-        closing = f"{view_} FROM TUMBLE(s, ts, INTERVAL '1 s') GROUP BY window_end EMIT ON WINDOW CLOSE LATE DATA TO"
+        tumbled = f"{view_} FROM TUMBLE(s, ts, INTERVAL '1 s') GROUP BY window_end"
+        closing = f"{tumbled} EMIT ON WINDOW CLOSE LATE DATA TO"
         db.execute("CREATE TABLE unknown (k int, x int)")
         db.execute("CREATE TABLE other (k text)")
         db.execute("CREATE TABLE keyed (k int PRIMARY KEY)")

@@ -88,7 +88,7 @@ class CreateDataflowAction(Action):
         if table is not None:
             self.database.filling.add(table)
             try:
-                sinks.check_empty(self.database, self.database.catalog.relations[table])
+                await sinks.check_empty(self.database, self.database.catalog.relations[table])
                 yield
             finally:
                 self.database.filling.remove(table)
