@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from laminar.catalog.acl import PUBLIC, Acl, AclItem, mentions
+from laminar.catalog.journal import Journal
 from laminar.catalog.objects import (
     KIND_NAMES,
     Role,
@@ -37,6 +39,8 @@ SUPERUSER = "laminar"
 #: PostgreSQL's oids of the first superuser and of schema public
 SUPERUSER_OID, PUBLIC_OID = 10, 2200
 DATABASE = "laminar"
+#: the note that holds the database's privileges
+_DATABASE_ACL = "database acl"
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "laminar_catalog")
 
 
@@ -60,9 +64,10 @@ class Catalog:
             _comment_key(key): text for key, text in notes.items() if key.startswith("comment ")
         }
         #: who may connect to the database and make schemas in it
-        self.database_acl: Acl | None = acl_from_json(notes.get("database acl"))
+        self.database_acl: Acl | None = acl_from_json(notes.get(_DATABASE_ACL))
         self._next_oid = max(next_oid, FIRST_OID)
         self.sequences = Sequences(self._store)
+        self._journal: Journal | None = None
         #: counts DDL statements: plans bound under another version are stale
         self.version = 0
         self._indexes: dict[int, list[StoredRelation]] = {}
@@ -107,8 +112,74 @@ class Catalog:
         return dataclasses.replace(relation, parts=parts)
 
     def _write(self, **changes: tuple[object, ...]) -> None:
-        self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
+        """Memory is about to change so: durable now, or when the transaction block commits."""
+        if self._journal is None:
+            self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
+        else:
+            # rows and dataflows get their numbers before the catalog's entry is durable
+            self.reserve_oids()
+            self._journal.note(self, changes)
         self.version += 1
+
+    # --- transaction blocks -------------------------------------------------------
+
+    def begin(self) -> None:
+        """From here on changes are kept in memory; see :class:`Journal`."""
+        self._journal = Journal()
+
+    @property
+    def changed(self) -> int:
+        """How many changes there are that are not durable."""
+        return 0 if self._journal is None else len(self._journal)
+
+    def undo_to(self, mark: int) -> set[int]:
+        """Take back changes but the first ``mark``; returns the oids of relations that changed."""
+        assert self._journal is not None
+        undone = self._journal.undo_to(self, mark)
+        if undone:
+            self._names = {(r.schema, r.name): r.oid for r in self.relations.values()}
+        for oid in undone - self.relations.keys():
+            self.sequences.forget(oid)
+        self.version += 1
+        return undone
+
+    def commit(self) -> None:
+        """Make all changes durable, in one step. Raises 53100, 58030; then nothing is."""
+        assert self._journal is not None
+        changes = self._journal.net(self)
+        if changes:
+            self._store.write(next_oid=self._next_oid, **changes)
+        self.end()
+        for oid in changes.get("remove", ()):
+            self.sequences.forget(oid)
+
+    def end(self) -> None:
+        """Changes are durable at once again."""
+        self._journal = None
+
+    def value(self, kind: str, key: int | str) -> Any:
+        """What there is under a journal's key, or None."""
+        if kind == "notes":
+            name = str(key)
+            return self.database_acl if name == _DATABASE_ACL else self.comments.get(_comment_key(name))
+        return getattr(self, kind).get(key)
+
+    def set_value(self, kind: str, key: int | str, value: Any) -> None:
+        """Put it back; names of relations are to be gathered again after that."""
+        if key == _DATABASE_ACL and kind == "notes":
+            self.database_acl = value
+            return
+        where: dict[Any, Any] = self.comments if kind == "notes" else getattr(self, kind)
+        at = _comment_key(str(key)) if kind == "notes" else key
+        if value is None:
+            where.pop(at, None)
+        else:
+            where[at] = value
+
+    @staticmethod
+    def note_of(value: str | Acl) -> object:
+        """A note as it is stored."""
+        return value if isinstance(value, str) else [asdict(item) for item in value]
 
     @property
     def next_oid(self) -> int:
@@ -164,8 +235,9 @@ class Catalog:
         for relation in put:
             self.relations[relation.oid] = relation
             self._names[relation.schema, relation.name] = relation.oid
-        for oid in gone:
-            self.sequences.forget(oid)
+        if self._journal is None:
+            for oid in gone:
+                self.sequences.forget(oid)
 
     def free_name(self, schema: str, *parts: str) -> str:
         """PostgreSQL's name for what comes with a relation (``t_id_seq``, ``t_a_idx``), numbered if taken."""
@@ -299,10 +371,18 @@ class Catalog:
         self.add_schema(Schema(name, owner))
 
     def add_schema(self, schema: Schema) -> None:
-        """Add a schema whatever it is called (a session's temporary one)."""
+        """Add a schema whatever it is called."""
         schema = dataclasses.replace(schema, oid=self.new_oid())
         self._write(put_schemas=(schema,))
         self.schemas[schema.name] = schema
+
+    def add_session_schema(self, schema: Schema) -> None:
+        """Add a session's temporary schema: no part of anybody's transaction."""
+        journal, self._journal = self._journal, None
+        try:
+            self.add_schema(schema)
+        finally:
+            self._journal = journal
 
     def drop_schema(self, name: str) -> None:
         """Remove an empty schema."""
@@ -321,7 +401,7 @@ class Catalog:
 
     def set_database_acl(self, acl: Acl | None) -> None:
         """Change who may connect to the database."""
-        self._write(put_notes=(("database acl", None if acl is None else [asdict(i) for i in acl]),))
+        self._write(put_notes=((_DATABASE_ACL, None if acl is None else self.note_of(acl)),))
         self.database_acl = acl
 
     def comment(self, key: tuple[int, int, int], text: str | None) -> None:

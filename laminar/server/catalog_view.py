@@ -270,6 +270,14 @@ class SessionCatalog(StoredCatalog):
                 return role.name
         return f"unknown (OID={oid})"
 
+    def random(self, count: int) -> npt.NDArray[np.float64]:
+        """random()'s numbers: chance, or what setseed() has set off."""
+        return self._session.random.numbers(count)
+
+    def seed_random(self, seed: float) -> None:
+        """setseed(); 22023."""
+        self._session.random.seed(seed)
+
     def next_values(self, oid: int, count: int) -> npt.NDArray[np.int64]:
         """nextval()."""
         return self._session.sequences.next_values(oid, count)

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import re
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from laminar import logging
@@ -22,6 +23,7 @@ from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import sources, temporary
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.conflicts import WriteGuard
+from laminar.server.definitions import Definitions, remove
 from laminar.server.notifications import Channels
 from laminar.server.plancache import PlanCache
 from laminar.server.uniques import Uniques
@@ -51,6 +53,8 @@ class Database:
         self.started = time.time_ns() // 1000
         #: one DDL statement at a time
         self.ddl = asyncio.Lock()
+        #: of the transaction block that has it
+        self.definitions: Definitions | None = None
         #: stream plans of materialized views and sinks
         self.plans: dict[int, Materialize | Sink] = {}
         #: relations whose rows are being given another form: nobody may change them
@@ -124,6 +128,24 @@ class Database:
         self.uniques.forget(relation.oid)
         if relation.kind in ("table", "source", "mview"):
             self.coordinator.drop_relation(relation.oid)
+
+    async def retire(self, relations: Iterable[StoredRelation]) -> None:
+        """Relations have been dropped: dataflows and rows go, in a transaction block with its COMMIT."""
+        if self.definitions is not None:
+            self.definitions.retire(relations)
+        else:
+            await remove(self, relations)
+
+    def made(self, relation: StoredRelation) -> None:
+        """A relation's rows or dataflow are there now; a transaction block may take them back."""
+        if self.definitions is not None:
+            self.definitions.made(relation)
+
+    def forget_indexes(self, oids: Iterable[int]) -> None:
+        """Relations are what they were before: what is known of their values is not."""
+        for oid in oids:
+            self._indexes.pop(oid, None)
+            self.uniques.forget(oid)
 
     def relation(self, oid: int) -> Relation:
         """A stored relation as binder and writers see it."""

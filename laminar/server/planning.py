@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from laminar.sql import adhoc
 from laminar.sql.binder import bind_query
 from laminar.sql.plan import Column, Plan
 from laminar.sql.rewrite import rewrite
@@ -24,12 +25,14 @@ class PlannedQuery:
     Args:
         columns: the result's columns, out of ``plan.columns``.
         accesses: what it reads, with and within the definitions of views.
+        waits: it calls pg_sleep() or the like.
     """
 
     plan: Plan
     columns: tuple[Column, ...]
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
+    waits: bool = False
 
     @property
     def dependencies(self) -> tuple[int, ...]:
@@ -41,4 +44,4 @@ def plan_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int
     """Bind, unnest and rewrite; raises PgError with position."""
     bound = bind_query(query, catalog, param_types)
     plan = rewrite(unnest(bound.plan), bound.columns)
-    return PlannedQuery(plan, bound.columns, tuple(bound.param_types), bound.accesses)
+    return PlannedQuery(plan, bound.columns, tuple(bound.param_types), bound.accesses, adhoc.waits(plan))

@@ -36,7 +36,15 @@ async def read_rows(
     stores = live_stores(session, snapshots)
     indexes = session.database.indexes
     return adhoc.run(
-        planned.plan, planned.columns, sources, session.env(params), limits, stores, indexes, statistics
+        planned.plan,
+        planned.columns,
+        sources,
+        session.env(params),
+        limits,
+        stores,
+        indexes,
+        statistics,
+        waits=planned.waits,
     )
 
 
@@ -78,7 +86,10 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
     coordinator = session.database.coordinator
     if oid in coordinator.failed:
         raise coordinator.view_failure(oid)
+    transaction = session.transaction
     snapshot = view.snapshots.get(oid)
+    if snapshot is None and transaction is not None:
+        snapshot = transaction.look(view, oid, coordinator.read())
     if snapshot is None:
         relation = session.database.catalog.relations[oid]
         raise PgError(
@@ -86,7 +97,7 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
             f'source "{relation.name}" cannot be queried',
             hint="Create a materialized view over it and query that.",
         )
-    own = session.transaction.writes(oid, snapshot.layout) if session.transaction is not None else None
+    own = transaction.writes(oid, snapshot.layout) if transaction is not None else None
     if own is None:
         return snapshot
     return own.snapshot(snapshot, session.database.coordinator.store.relation(oid))

@@ -52,6 +52,7 @@ async def store_rows(
     except BaseException:
         coordinator.drop_relation(relation.oid)
         raise
+    database.made(relation)
     return relation
 
 
@@ -94,7 +95,7 @@ async def replace_table(
             kept.append(replace(part, owned_by=(stored.oid, attnum)))
     catalog.exchange((old.oid, *gone), (stored, *kept))
     catalog.move_comments(old.oid, stored.oid, places)
-    database.forget(old)
+    await database.retire((old,))
     return stored
 
 

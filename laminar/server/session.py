@@ -24,6 +24,7 @@ from laminar.server import guc, privileges, temporary
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
 from laminar.server.notifications import MAX_WAITING
+from laminar.server.random import SessionRandom
 from laminar.server.sequences import SessionSequences
 from laminar.server.transaction import Transaction
 from laminar.sql.evaluator import Env, rowtext
@@ -81,6 +82,7 @@ class Session:
         self.transaction: Transaction | None = None
         self.catalog = SessionCatalog(database, self)
         self.sequences = SessionSequences(self)
+        self.random = SessionRandom()
         #: the schema of its temporary tables, once it has some
         self.temp_schema: str | None = None
         #: the epoch that holds this session's newest commit
@@ -292,11 +294,22 @@ class Session:
             return
         try:
             await self._commit(transaction)
+            if transaction.definitions is not None:
+                await transaction.definitions.commit()
+        except BaseException:
+            await self._take_back(transaction)
+            raise
         finally:
             self._end(transaction)
             await self.client.portals.end_transaction()
         if transaction.notifications.asked:
             self.database.channels.commit(self, transaction.notifications)
+
+    async def _take_back(self, transaction: Transaction) -> None:
+        """Undo the transaction's DDL, unless it is durable."""
+        definitions, transaction.definitions = transaction.definitions, None
+        if definitions is not None and self.database.definitions is definitions:
+            await asyncio.shield(definitions.rollback())
 
     async def _commit(self, transaction: Transaction) -> None:
         if not transaction.changes:
@@ -317,6 +330,7 @@ class Session:
         transaction, self.transaction = self.transaction, None
         if transaction is not None:
             self._end(transaction)
+            await self._take_back(transaction)
             await self.client.portals.end_transaction()
         self.settings.update(self.local_settings)
         self.local_settings.clear()
@@ -410,6 +424,7 @@ class Session:
         self.database.channels.forget(self)
         if self.transaction is not None:
             self._end(self.transaction)
+            await self._take_back(self.transaction)
             self.transaction = None
         self.database.sessions.discard(self)
         if self.temp_schema is not None:

@@ -26,7 +26,7 @@ def make_schema(session: Session) -> str:
     if session.temp_schema is None:
         # The tables' own privileges keep others out; SET ROLE must not lock the session out.
         anybody = (AclItem(SUPERUSER, SUPERUSER, "UC"), AclItem(PUBLIC, SUPERUSER, "UC"))
-        session.database.catalog.add_schema(Schema(name, SUPERUSER, acl=anybody))
+        session.database.catalog.add_session_schema(Schema(name, SUPERUSER, acl=anybody))
         session.temp_schema = name
     return name
 

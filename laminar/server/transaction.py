@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from laminar.engine.change import Change
@@ -12,8 +12,9 @@ from laminar.errors import PgError
 from laminar.server.notifications import Notifications
 
 if TYPE_CHECKING:
-    from laminar.engine.serving import EpochView
+    from laminar.engine.serving import EpochView, Snapshot
     from laminar.server.commit import PendingCommit
+    from laminar.server.definitions import Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Savepoint:
     changes: int
     notifications: int
     portals: int
+    #: of the catalog's changes
+    definitions: int = 0
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Transaction:
     read_only: bool = False
     #: the changes as the last statement checked them
     pending: PendingCommit | None = None
+    #: DDL of the block
+    definitions: Definitions | None = None
     _writes: dict[int, Writes] = field(default_factory=dict)
     _turn: asyncio.Lock | None = None
 
@@ -69,6 +74,13 @@ class Transaction:
         if self._turn is not None:
             self._turn.release()
             self._turn = None
+
+    def look(self, view: EpochView, oid: int, now: EpochView) -> Snapshot | None:
+        """A relation in the transaction's epoch; one that is newer as it is ``now``, from now on."""
+        found = view.snapshots.get(oid) or now.snapshots.get(oid)
+        if found is not None and oid not in view.snapshots and self.view is view:
+            self.view = replace(view, snapshots={**view.snapshots, oid: found})
+        return found
 
     def writes(self, oid: int, layout: Layout) -> Writes | None:
         """What the transaction has done to a relation, None when nothing."""
@@ -96,7 +108,9 @@ class Transaction:
 
     def savepoint(self, name: str, portals: int = 0) -> None:
         """SAVEPOINT. ``portals``: how many the connection has made."""
-        self.savepoints.append(Savepoint(name, len(self.changes), len(self.notifications.asked), portals))
+        mark = 0 if self.definitions is None else self.definitions.mark
+        asked = len(self.notifications.asked)
+        self.savepoints.append(Savepoint(name, len(self.changes), asked, portals, mark))
 
     def release(self, name: str) -> None:
         """RELEASE SAVEPOINT: forget it and those after it."""

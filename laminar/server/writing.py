@@ -40,7 +40,8 @@ async def open_table(session: Session, oid: int, *, wait: bool) -> dml.Table:
             # what another session was told to be there is there for UPDATE, DELETE and ON CONFLICT
             await database.coordinator.wait_published(database.coordinator.accepted_epoch(oid))
         transaction.view = await session.view() if wait else database.coordinator.read()
-    base = transaction.view.snapshot(oid)
+    base = transaction.look(transaction.view, oid, database.coordinator.read())
+    assert base is not None
     store = database.coordinator.store.relation(oid)
     relation = database.relation(oid)
     return dml.Table(relation, base, store, transaction.writes(oid, base.layout), checks_of(database, oid))

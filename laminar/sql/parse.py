@@ -24,7 +24,6 @@ sys.setrecursionlimit(max(sys.getrecursionlimit(), 8000))
 
 _QUERY = frozenset(("select", "values", "table", "("))
 _REFUSED = {
-    "lock": "LOCK is not supported",
     "do": "DO is not supported",
     "call": "CALL is not supported",
     "load": "LOAD is not supported",
@@ -142,7 +141,37 @@ class StatementParser(SessionParser):
                 relations.append(self.qname())
         return s.Maintenance(command, relations)  # type: ignore[arg-type]
 
+    def lock(self) -> s.Statement:
+        """LOCK [TABLE] relations [IN mode MODE] [NOWAIT]."""
+        self.advance()
+        self.accept("table")
+        relations = [self._lockable()]
+        while self.accept(","):
+            relations.append(self._lockable())
+        mode, pos = "access exclusive", self.pos
+        if self.accept_words("in"):
+            pos = self.pos
+            found = next((m for m in _LOCK_MODES if self.accept_words(*m.split(), "mode")), None)
+            if found is None:
+                raise self.unexpected()
+            mode = found
+        self.accept_words("nowait")
+        return s.Lock(relations, mode, pos)
 
+    def _lockable(self) -> s.QName:
+        if self.accept_words("only") and self.accept("("):
+            name = self.qname()
+            self.expect(")")
+            return name
+        name = self.qname()
+        self.accept("*")
+        return name
+
+
+_LOCK_MODES = (
+    "access share", "row share", "row exclusive", "share update exclusive", "share row exclusive", "share",
+    "exclusive", "access exclusive",
+)  # fmt: skip
 _P = StatementParser
 _DISPATCH = {
     "insert": _P.insert_statement, "update": _P.update_statement, "delete": _P.delete_statement,
@@ -155,7 +184,8 @@ _DISPATCH = {
     "move": _P.fetch, "close": _P.close, "prepare": _P.prepare, "execute": _P.execute,
     "deallocate": _P.deallocate, "discard": _P.discard, "flush": _P.flush, "checkpoint": _P.checkpoint,
     "backup": _P.backup, "describe": _P.describe, "listen": _P.listen, "unlisten": _P.unlisten,
-    "notify": _P.notify, "vacuum": _P.maintenance, "analyze": _P.maintenance, "analyse": _P.maintenance,
+    "notify": _P.notify, "lock": _P.lock, "vacuum": _P.maintenance, "analyze": _P.maintenance,
+    "analyse": _P.maintenance,
 }  # fmt: skip
 
 

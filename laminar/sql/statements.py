@@ -679,6 +679,15 @@ class Maintenance:
     relations: list[QName]
 
 
+@dataclass(slots=True)
+class Lock:
+    """LOCK TABLE; ``mode`` in lower case, ``pos`` where it is written."""
+
+    relations: list[QName]
+    mode: str
+    pos: int
+
+
 Statement = Union[
     Query, Insert, Update, Delete, Merge, Truncate, Subscribe, Copy, CreateTable, CreateSource,
     CreateLookupTable,
@@ -689,5 +698,5 @@ Statement = Union[
     Commit,
     Rollback, Savepoint, RollbackTo, Release, Declare, Fetch, Close, Prepare, Execute, Deallocate,
     Discard, Listen,
-    Unlisten, Notify, Flush, Checkpoint, Backup, Maintenance,
+    Unlisten, Notify, Flush, Checkpoint, Backup, Maintenance, Lock,
 ]  # fmt: skip

@@ -26,10 +26,11 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges, rewriting
+from laminar.server.definitions import defining, refuse_changed
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.server.statements.create import check_base, new_columns, unique_indexes
-from laminar.server.statements.drop import missing, refuse_in_block
+from laminar.server.statements.drop import missing
 from laminar.server.statements.indexes import attnums_of, check_unique, new_index
 from laminar.server.statements.sequences import alter_sequence, default_of
 from laminar.sql import statements as s
@@ -65,10 +66,9 @@ class AlterAction(Action):
         self.result = Result(self.tag)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, self.tag)
         self.result = Result(self.tag)
         coordinator = self.database.coordinator
-        async with self.database.ddl:
+        async with defining(self.session, self.tag):
             found = self.session.catalog.find(self.statement.name)
             if found is None:
                 if not self.statement.if_exists:
@@ -78,6 +78,7 @@ class AlterAction(Action):
                 return self.result
             self._check_kind(found)
             self.session.check_owner(found)
+            refuse_changed(self.session, found, self.tag)
             # nobody may add rows that have not been looked at
             self.database.frozen.add(found.oid)
             try:
@@ -455,9 +456,8 @@ class AlterSchemaAction(Action):
             raise not_supported("ALTER SCHEMA … RENAME is not supported yet", position=statement.pos or None)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "ALTER SCHEMA")
         catalog, session = self.database.catalog, self.session
-        async with self.database.ddl:
+        async with defining(session, "ALTER SCHEMA"):
             name = self.statement.name.name
             if name not in catalog.schemas:
                 raise PgError(UNDEFINED_SCHEMA, f'schema "{name}" does not exist')

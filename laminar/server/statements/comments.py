@@ -20,9 +20,9 @@ from laminar.errors import (
     not_supported,
 )
 from laminar.pgwire.backend import Result
+from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.sql import statements as s
 
 #: oids of the system catalogs that have the objects, as pg_description.classoid
@@ -44,8 +44,7 @@ class CommentAction(Action):
         self.statement = statement
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "COMMENT")
-        async with self.database.ddl:
+        async with defining(self.session, "COMMENT"):
             self.database.catalog.comment(self._key(), self.statement.comment)
         return Result("COMMENT")
 

@@ -21,9 +21,9 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges, sources, temporary
+from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
-from laminar.server.statements.drop import refuse_in_block
 from laminar.server.statements.indexes import attnums_of, new_index
 from laminar.server.statements.sequences import column_sequence, default_of
 from laminar.server.statements.watermark import watermark_of
@@ -81,10 +81,9 @@ class CreateRelationAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         tag = f"CREATE {self.kind.upper()}"
-        refuse_in_block(self.session, tag)
         if self.relation is None:
             return already_exists(tag, self.statement.name.name)
-        async with self.database.ddl:
+        async with defining(self.session, tag):
             catalog = self.database.catalog
             if catalog.find(self.relation.schema, self.relation.name) is not None:
                 if self.statement.if_not_exists:
@@ -99,6 +98,7 @@ class CreateRelationAction(Action):
             indexes = [
                 replace(i, oid=catalog.new_oid()) for i in unique_indexes(catalog, relation, self.uniques)
             ]
+            self.database.made(relation)
             catalog.create(relation, *sequences, *indexes)
             self.database.coordinator.register_relation(sources.relation_spec(relation))
         return Result(tag)
@@ -301,11 +301,10 @@ class CreateSchemaAction(Action):
         self.statement = statement
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "CREATE SCHEMA")
         if "C" not in privileges.database_letters(self.database.catalog, self.session.role.name):
             raise PgError(INSUFFICIENT_PRIVILEGE, f"permission denied for database {DATABASE}")
         result = Result("CREATE SCHEMA")
-        async with self.database.ddl:
+        async with defining(self.session, "CREATE SCHEMA"):
             try:
                 self.database.catalog.create_schema(self.statement.name, self.session.role.name)
             except PgError as error:

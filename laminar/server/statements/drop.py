@@ -11,7 +11,6 @@ import pyarrow as pa
 from laminar.catalog.catalog import SYSTEM_SCHEMAS, StoredObject, describe, wrong_kind
 from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
 from laminar.errors import (
-    ACTIVE_SQL_TRANSACTION,
     DEPENDENT_OBJECTS,
     UNDEFINED_OBJECT,
     UNDEFINED_SCHEMA,
@@ -21,6 +20,7 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges
+from laminar.server.definitions import defining, forget_changes
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.server.statements.signatures import named_function, signature
@@ -43,9 +43,8 @@ class DropAction(Action):
             raise not_supported(f"DROP {statement.kind.upper()} is not supported yet")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, f"DROP {self.statement.kind.upper()}")
         result = Result(f"DROP {self.statement.kind.upper()}")
-        async with self.database.ddl:
+        async with defining(self.session, f"DROP {self.statement.kind.upper()}"):
             if self.statement.kind == "schema":
                 await self._drop_schemas(result)
             elif self.statement.kind == "role":
@@ -99,6 +98,7 @@ class DropAction(Action):
 
     async def _drop(self, targets: Sequence[StoredObject]) -> None:
         doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
+        forget_changes(self.session, (thing for thing in doomed if isinstance(thing, StoredRelation)))
         if self.statement.kind == "function":
             _keep_tables(doomed)
         # The catalog decides: after a crash from here on, a start removes what it does not have.
@@ -113,12 +113,7 @@ class DropAction(Action):
                     columns[i] = replace(columns[i], default=None)
                     changed[relation.oid] = replace(relation, columns=tuple(columns))
         catalog.exchange(gone, changed.values())
-        dataflows = [relation.oid for relation in relations if relation.kind in ("mview", "sink")]
-        try:
-            await self.database.coordinator.remove(dataflows)
-        finally:
-            for relation in relations:
-                self.database.forget(relation)
+        await self.database.retire(relations)
 
     async def _drop_schemas(self, result: Result) -> None:
         catalog = self.database.catalog
@@ -181,14 +176,3 @@ def missing(session: Session, name: s.QName, what: str) -> PgError:
     if name.schema is not None and not session.catalog.has_schema(name.schema):
         return PgError(UNDEFINED_SCHEMA, f'schema "{name.schema}" does not exist', position=where)
     return PgError(UNDEFINED_TABLE, f'{what} "{name}" does not exist', position=where)
-
-
-def refuse_in_block(session: Session, what: str) -> None:
-    """DDL is a step of its own: 25001 inside BEGIN … COMMIT."""
-    transaction = session.transaction
-    if transaction is not None and (transaction.block or transaction.changes):
-        raise PgError(
-            ACTIVE_SQL_TRANSACTION,
-            f"{what} cannot run inside a transaction block",
-            hint="DDL commits by itself; run it before BEGIN or after COMMIT.",
-        )

@@ -14,9 +14,9 @@ from laminar.catalog.objects import StoredFunction, StoredRelation
 from laminar.errors import INSUFFICIENT_PRIVILEGE, INVALID_PARAMETER_VALUE, PgError, not_supported
 from laminar.pgwire.backend import Result
 from laminar.server.catalog_view import fact_of
+from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_default, bind_type, check_body
@@ -106,8 +106,7 @@ class CreateFunctionAction(Action):
             )
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "CREATE FUNCTION")
-        async with self.database.ddl:
+        async with defining(self.session, "CREATE FUNCTION"):
             catalog = self.database.catalog
             catalog.check_schema(self.function.schema, self.statement.name.pos or None)
             old = self._existing()

@@ -22,9 +22,9 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges
+from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.sql import statements as s
 
 _RELATIONS: Final = ("table", "source", "view", "materialized view", "sink", "sequence", "stream")
@@ -63,9 +63,8 @@ class GrantAction(Action):
             )
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, self.tag)
         result = Result(self.tag)
-        async with self.database.ddl:
+        async with defining(self.session, self.tag):
             grantees = [self._grantee(name) for name in self.statement.roles]
             for target in self._targets():
                 self._change(target, grantees, result)
@@ -198,9 +197,8 @@ class MembershipAction(Action):
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         statement = self.statement
         tag = "REVOKE ROLE" if statement.revoke else "GRANT ROLE"
-        refuse_in_block(self.session, tag)
         result = Result(tag)
-        async with self.database.ddl:
+        async with defining(self.session, tag):
             for group, _ in statement.privileges:
                 self._check_admin(group)
                 for name in statement.roles:

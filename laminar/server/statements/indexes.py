@@ -21,9 +21,9 @@ from laminar.errors import (
     not_supported,
 )
 from laminar.pgwire.backend import Notice, Result
+from laminar.server.definitions import defining, refuse_changed
 from laminar.server.sequences import qualified, quoted
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.server.uniques import key_layout, key_rows, repeated
 from laminar.sql import ast
 from laminar.sql import statements as s
@@ -55,10 +55,9 @@ class CreateIndexAction(Action):
         session.catalog.stored(statement.relation)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "CREATE INDEX")
         result = Result("CREATE INDEX")
         database, statement = self.database, self.statement
-        async with database.ddl:
+        async with defining(self.session, "CREATE INDEX"):
             relation = self.session.catalog.stored(statement.relation)
             if relation.kind not in ("table", "mview", "source") or relation.connector is not None:
                 raise PgError(
@@ -69,6 +68,7 @@ class CreateIndexAction(Action):
             if statement.unique and relation.kind != "table":
                 raise not_supported("UNIQUE indexes are for tables", hint="Leave UNIQUE out.")
             self.session.check_owner(relation)
+            refuse_changed(self.session, relation, "CREATE INDEX on")
             attnums = attnums_of(relation, self.names)
             columns = [relation.columns[a - 1].name for a in attnums]
             name = statement.name or database.catalog.free_name(

@@ -1,4 +1,4 @@
-"""FLUSH, CHECKPOINT, BACKUP, VACUUM, ANALYZE, DISCARD.
+"""FLUSH, CHECKPOINT, BACKUP, VACUUM, ANALYZE, LOCK, DISCARD.
 
 Plans are nobody's: DISCARD PLANS has nothing to do.
 """
@@ -10,10 +10,20 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from laminar.catalog import acl
+from laminar.catalog.objects import StoredRelation
 from laminar.engine.backup import folder_of
-from laminar.errors import ACTIVE_SQL_TRANSACTION, INSUFFICIENT_PRIVILEGE, PgError
+from laminar.errors import (
+    ACTIVE_SQL_TRANSACTION,
+    INSUFFICIENT_PRIVILEGE,
+    NO_ACTIVE_SQL_TRANSACTION,
+    WRONG_OBJECT_TYPE,
+    PgError,
+    not_supported,
+)
 from laminar.pgwire.backend import Result
-from laminar.server import guc, temporary
+from laminar.server import guc, privileges, temporary
+from laminar.server.definitions import refuse_in_block
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.sql import statements as s
@@ -78,6 +88,47 @@ class NothingToDoAction(Action):
         return Result(self.statement.command.upper())
 
 
+#: modes that only keep others from changing or dropping the table, and privileges of which one is wanted
+_SHARED_LOCKS = {
+    "access share": ("SELECT", "UPDATE", "DELETE", "TRUNCATE"),
+    "row share": ("SELECT", "UPDATE", "DELETE", "TRUNCATE"),
+    "row exclusive": ("UPDATE", "DELETE", "TRUNCATE", "INSERT"),
+}
+
+
+class LockAction(Action):
+    """LOCK TABLE in the modes that let others read and write: a transaction reads one epoch anyway."""
+
+    transactional: ClassVar[bool] = False
+
+    def __init__(self, session: Session, statement: s.Lock) -> None:
+        super().__init__(session)
+        if statement.mode not in _SHARED_LOCKS:
+            raise not_supported(
+                f"LOCK TABLE in mode {statement.mode.upper()} is not supported",
+                hint="A transaction reads one epoch; of two that change the same rows one fails with 40001.",
+                position=statement.pos or None,
+            )
+        self.statement = statement
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        session = self.session
+        if session.transaction_status == "I":
+            raise PgError(NO_ACTIVE_SQL_TRANSACTION, "LOCK TABLE can only be used in transaction blocks")
+        for name in self.statement.relations:
+            relation = session.catalog.stored(name)
+            if relation.kind not in ("table", "source", "view"):
+                raise PgError(WRONG_OBJECT_TYPE, f'"{relation.name}" is not a table or view')
+            self._check(relation)
+        return Result("LOCK TABLE")
+
+    def _check(self, relation: StoredRelation) -> None:
+        wanted = _SHARED_LOCKS[self.statement.mode]
+        held = privileges.relation_letters(self.database.catalog, self.session.role.name, relation)
+        if not any(acl.LETTERS[privilege] in held for privilege in wanted):
+            self.session.check_access(relation, wanted[0])
+
+
 class DiscardAction(Action):
     """DISCARD: settings back to their defaults, prepared statements gone."""
 
@@ -99,6 +150,8 @@ class DiscardAction(Action):
             session.settings |= guc.resettable()
             session.settings |= {"role": "none", "session_authorization": session.authenticated}
             session.note_role()
+        if self.what == "temp":
+            refuse_in_block(session, "DISCARD TEMP")
         if self.what in ("all", "temp") and session.temp_schema is not None:
             name, session.temp_schema = session.temp_schema, None
             await temporary.drop_schema(self.database, name)

@@ -13,10 +13,10 @@ from laminar.catalog.objects import StoredRelation
 from laminar.errors import FEATURE_NOT_SUPPORTED, WRONG_OBJECT_TYPE, PgError
 from laminar.pgwire.backend import Result
 from laminar.server import temporary
+from laminar.server.definitions import defining
 from laminar.server.planning import plan_query
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.server.statements.views import output_columns, refuse_temporary
 from laminar.sql import statements as s
 from laminar.sql.resolve import type_name
@@ -97,9 +97,8 @@ class CreateViewAction(Action):
                 )
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "CREATE VIEW")
         catalog, relation = self.database.catalog, self.relation
-        async with self.database.ddl:
+        async with defining(self.session, "CREATE VIEW"):
             old = catalog.relations.get(self.old.oid) if self.old is not None else None
             if old is not None:
                 catalog.replace(replace(relation, oid=old.oid, owner=old.owner, acl=old.acl, parts=old.parts))

@@ -12,9 +12,9 @@ from laminar.catalog.objects import Membership, Role
 from laminar.errors import INSUFFICIENT_PRIVILEGE, INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT, PgError
 from laminar.pgwire.backend import Notice, Result
 from laminar.security.scram import is_verifier, make_verifier
+from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.sql import statements as s
 from laminar.sql.adhoc import batches
 from laminar.sql.binder import bind_argument
@@ -50,7 +50,6 @@ class RoleAction(Action):
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         statement, session = self.statement, self.session
         tag = "ALTER ROLE" if statement.alter else "CREATE ROLE"
-        refuse_in_block(session, tag)
         catalog = self.database.catalog
         name = session.named_role(statement.name) if statement.alter else statement.name
         if name in ("public", "none") or name.startswith("pg_"):
@@ -64,7 +63,7 @@ class RoleAction(Action):
         for option in statement.options:
             if option.items is None and option.name != "sysid":
                 role = self._with_option(role, option)
-        async with self.database.ddl:
+        async with defining(self.session, tag):
             others = self._members(role)
             role = self._with_groups(role)
             catalog.put_role(role, replace=statement.alter)

@@ -12,9 +12,9 @@ from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.catalog.sequences import Definition, define, definition_of
 from laminar.errors import INVALID_PARAMETER_VALUE, UNDEFINED_COLUMN, PgError, not_supported
 from laminar.pgwire.backend import Result
+from laminar.server.definitions import defining
 from laminar.server.sequences import qualified
 from laminar.server.statements.base import Action, already_exists
-from laminar.server.statements.drop import refuse_in_block
 from laminar.sql import facts
 from laminar.sql import statements as s
 from laminar.types import BOOL, INT8, PgType
@@ -124,10 +124,9 @@ class CreateSequenceAction(Action):
         self.sequence = new_sequence(session, schema, name, definition, owned_by)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, "CREATE SEQUENCE")
         if self.exists:
             return already_exists("CREATE SEQUENCE", self.statement.name.name)
-        async with self.database.ddl:
+        async with defining(self.session, "CREATE SEQUENCE"):
             catalog = self.database.catalog
             catalog.check_free(self.sequence.schema, self.sequence.name, self.statement.name.pos or None)
             catalog.create(replace(self.sequence, oid=catalog.new_oid()))

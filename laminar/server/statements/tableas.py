@@ -12,13 +12,13 @@ from laminar.catalog.objects import StoredRelation
 from laminar.errors import OUT_OF_MEMORY, PgError
 from laminar.pgwire.backend import Result
 from laminar.server import temporary
+from laminar.server.definitions import defining, in_block
 from laminar.server.planning import plan_query
 from laminar.server.reading import read_rows
 from laminar.server.rewriting import store_rows
 from laminar.server.session import Session
 from laminar.server.statements.alter import table_sql
 from laminar.server.statements.base import Action, already_exists
-from laminar.server.statements.drop import refuse_in_block
 from laminar.server.statements.views import output_columns
 from laminar.sql import statements as s
 
@@ -39,11 +39,10 @@ class CreateTableAsAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         statement, session = self.statement, self.session
-        refuse_in_block(session, "CREATE TABLE AS")
         if self.exists:
             return already_exists("CREATE TABLE AS", statement.name.name)
         rows = await self._rows(params) if statement.with_data else []
-        async with self.database.ddl:
+        async with defining(self.session, "CREATE TABLE AS"):
             if statement.temporary:
                 temporary.make_schema(session)
             schema, name = session.catalog.creation_name(statement.name, statement.temporary)
@@ -61,7 +60,8 @@ class CreateTableAsAction(Action):
             try:
                 self.database.catalog.create(stored)
             except BaseException:
-                self.database.coordinator.drop_relation(stored.oid)
+                if not in_block(session.transaction):
+                    self.database.coordinator.drop_relation(stored.oid)
                 raise
         if not statement.with_data:
             return Result("CREATE TABLE AS")

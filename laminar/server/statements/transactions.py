@@ -42,7 +42,10 @@ class TransactionAction(Action):
                 self._block("RELEASE SAVEPOINT").release(name)
                 return Result("RELEASE")
             case s.RollbackTo(name):
-                found = self._block("ROLLBACK TO SAVEPOINT").rollback_to(name)
+                transaction = self._block("ROLLBACK TO SAVEPOINT")
+                found = transaction.rollback_to(name)
+                if transaction.definitions is not None:
+                    await transaction.definitions.undo_to(found.definitions)
                 await self.session.client.portals.close_since(found.portals)
                 return Result("ROLLBACK")
             case s.SetTransaction():

@@ -25,10 +25,10 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Result
 from laminar.server import sinks, sources
+from laminar.server.definitions import defining, in_block, refuse_in_block, remove
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
-from laminar.server.statements.drop import refuse_in_block
 from laminar.server.temporary import is_temporary
 from laminar.server.views import stream_plan
 from laminar.sql import statements as s
@@ -50,11 +50,12 @@ class CreateDataflowAction(Action):
     planned: PlannedQuery
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, self.tag)
         database = self.database
+        if isinstance(self.statement, s.CreateSink):
+            refuse_in_block(self.session, self.tag)
         if self.relation is None:
             return already_exists(self.tag, self.statement.name.name)
-        async with database.ddl:
+        async with defining(self.session, self.tag):
             if database.catalog.find(self.relation.schema, self.relation.name) is not None:
                 if self.statement.if_not_exists:
                     return already_exists(self.tag, self.relation.name)
@@ -72,12 +73,16 @@ class CreateDataflowAction(Action):
             except BaseException:
                 database.forget(relation)
                 raise
+            database.made(relation)
             try:
                 database.catalog.create(relation)
             except BaseException:
-                await database.coordinator.remove([relation.oid])
-                database.forget(relation)
+                if not in_block(self.session.transaction):
+                    await remove(database, [relation])
                 raise
+            if in_block(self.session.transaction):
+                # the transaction is to read it
+                await database.coordinator.wait_published(epoch)
         self.session.committed_epoch = max(self.session.committed_epoch, epoch)
         return Result(self.tag)
 

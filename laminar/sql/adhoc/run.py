@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -16,13 +18,16 @@ from laminar.sql.adhoc.execute import OUTPUT_ROWS, Execution, Limits, Sources, S
 from laminar.sql.adhoc.indexread import AT_ONCE, Indexes, lookup
 from laminar.sql.adhoc.pointread import Stores, narrowed
 from laminar.sql.evaluator import Env
-from laminar.sql.plan import Column, Plan
+from laminar.sql.kernels.waiting import SYMBOLS
+from laminar.sql.plan import Call, Column, Plan
 
 #: queries that compute at the same time; more wait
 _ACTIVE: Final = 4
 #: cancelled queries whose step (a sort, a join) cannot be stopped and still runs, at most
 _ABANDONED: Final = 12
 _WORKERS: Final = ThreadPoolExecutor(_ACTIVE + _ABANDONED, thread_name_prefix="adhoc")
+#: for queries that wait more than they compute (pg_sleep)
+_WAITERS: Final = ThreadPoolExecutor(64, thread_name_prefix="adhoc-waiting")
 _slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
 
@@ -35,9 +40,11 @@ async def run(
     stores: Stores | None = None,
     indexes: Indexes | None = None,
     statistics: Statistics | None = None,
+    waits: bool = False,
 ) -> AsyncIterator[pa.RecordBatch]:
     """The rows of a query, ``columns`` by position, at most 65,536 per batch.
 
+    ``waits`` (see :func:`waits`) keeps a query that sleeps from holding up others.
     ``stores`` and ``indexes`` let rows be found by a key or an indexed value instead of a scan.
 
     Work is done in worker threads, a batch at a time as the caller asks for it; what is done in no time
@@ -47,6 +54,10 @@ async def run(
     Raises:
         PgError: of a failing expression, 53200 beyond the memory limit, 57014 when cancelled.
     """
+    if waits:
+        async for batch in _waiting(plan, columns, sources, env, limits or Limits()):
+            yield batch
+        return
     at_once = _constant(plan)
     if stores is not None and not at_once:
         point = narrowed(plan, stores, env)
@@ -72,6 +83,31 @@ async def run(
             yield batch
     finally:
         execution.cancelled.set()
+
+
+async def _waiting(
+    plan: Plan, columns: Sequence[Column], sources: Sources, env: Env, limits: Limits
+) -> AsyncIterator[pa.RecordBatch]:
+    """A query that sleeps takes no slot of those that compute, and wakes when it is cancelled."""
+    cancelled = threading.Event()
+    execution = Execution(sources, replace(env, cancelled=cancelled), limits, cancelled)
+    rows = _output(execution, plan, columns)
+    loop = asyncio.get_running_loop()
+    try:
+        while (batch := await loop.run_in_executor(_WAITERS, next, rows, None)) is not None:
+            yield batch
+    finally:
+        cancelled.set()
+
+
+def waits(plan: object) -> bool:
+    """Whether a plan calls a function that waits."""
+    if isinstance(plan, Call) and plan.function.symbol in SYMBOLS:
+        return True
+    if isinstance(plan, tuple):
+        return any(waits(part) for part in plan)
+    names = getattr(plan, "__dataclass_fields__", ())
+    return any(waits(getattr(plan, name)) for name in names)
 
 
 async def _step(rows: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class CatalogNames(Protocol):
@@ -22,6 +27,12 @@ class CatalogNames(Protocol):
 
     def setting(self, name: str) -> str:
         """A setting's value; raises 42704."""
+
+    def random(self, count: int) -> npt.NDArray[np.float64]:
+        """Numbers of random()."""
+
+    def seed_random(self, seed: float) -> None:
+        """setseed(): what random() gives from now on."""
 
     def assign(self, name: str, value: str | None, local: bool) -> str:
         """SET [LOCAL] name, to its default for None; returns what it is then. Raises what SET does."""
@@ -49,3 +60,5 @@ class Env:
     search_path: tuple[str, ...] = ("public",)
     backend_pid: int = 0
     catalog: CatalogNames | None = None
+    #: set when the query is cancelled; None where nothing may wait
+    cancelled: threading.Event | None = None

@@ -105,5 +105,16 @@ def _width_bucket(x: float, low: float, high: float, count: int) -> int:
 
 
 @kernel("drandom", rows=True, total=True)
-def _random(_env: object, n: int) -> Any:
-    return pa.array(np.random.random(n))
+def _random(env: Any, n: int) -> Any:
+    return pa.array(np.random.random(n) if env.catalog is None else env.catalog.random(n))
+
+
+@kernel("setseed", rows=True)
+def _setseed(env: Any, n: int, seeds: Any) -> Any:
+    if env.catalog is None:
+        raise PgError("0A000", "setseed() cannot be used in this expression")
+    given = [seeds.as_py()] * n if isinstance(seeds, pa.Scalar) else seeds.to_pylist()
+    for seed in given:
+        if seed is not None:
+            env.catalog.seed_random(seed)
+    return pa.array([None if seed is None else "" for seed in given], pa.string())

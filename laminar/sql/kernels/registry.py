@@ -78,6 +78,7 @@ _MODULES: Final = (
     "text",
     "timewindow",
     "unicode",
+    "waiting",
     # last: it leaves alone what another module has
     "native",
     "periods",
