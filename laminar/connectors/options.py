@@ -54,7 +54,7 @@ class Option:
 SOURCE_OPTIONS: Final[Mapping[str, Option]] = {
     "connector": Option(required=True),
     "on_error": Option("choice", "skip", choices=("skip", "fail")),
-    "watermark.idle_timeout": Option("duration", unsupported=True),
+    "watermark.idle_timeout": Option("duration", minimum=1000),
     "watermark.max_future": Option("duration", minimum=0),
     "dead_letter_table": Option(unsupported=True),
     "rate_limit": Option("int", unsupported=True),

@@ -17,6 +17,8 @@ class PartitionState:
         rows, bytes: delivered since the start.
         finished: the partition is at its end.
         start: the watermark before its first row: the source's when the partition was begun.
+        active: time of the last epoch in which it was read, where the source has an idle timeout.
+        idle: nothing has come for so long that it does not hold the source's watermark back.
     """
 
     position: int | None = None
@@ -25,6 +27,8 @@ class PartitionState:
     bytes: int = 0
     finished: bool = False
     start: int = -(1 << 63)
+    active: int = 0
+    idle: bool = False
 
     def begin(self, watermark: int) -> None:
         """Nothing of it has been read, and the source's watermark is ``watermark``."""
@@ -41,17 +45,19 @@ class Cut:
     """What a reactor's partitions of a source say of its watermark.
 
     Args:
-        running: the minimum of those that are not at their end; None when all are.
-        finished: the maximum of those that are.
+        running: the minimum of those that are not at their end, nor idle; None when all are.
+        finished: the maximum of those that are at their end.
+        idle: some are idle.
     """
 
     running: int | None = None
     finished: int = -(1 << 63)
+    idle: bool = False
 
     def merge(self, other: Cut) -> Cut:
         """Both reactors' partitions."""
         running = [mark for mark in (self.running, other.running) if mark is not None]
-        return Cut(min(running, default=None), max(self.finished, other.finished))
+        return Cut(min(running, default=None), max(self.finished, other.finished), self.idle or other.idle)
 
 
 @dataclass(slots=True)

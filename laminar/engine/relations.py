@@ -33,6 +33,8 @@ class RelationSpec:
             numbers the rows (hidden attribute 0).
         watermark: attribute number and delay in microseconds.
         append_only: rows are never updated or deleted.
+        idle_timeout: microseconds without rows after which a partition of a connector source does not hold
+            its watermark back; None: never.
         max_future: microseconds that an event time may be ahead of the clock; None: the engine's.
         source: what reads a connector source.
         retention, retention_bytes: seconds and bytes that a push source keeps; None for all.
@@ -47,6 +49,7 @@ class RelationSpec:
     watermark: tuple[int, int] | None = None
     append_only: bool = False
     max_future: int | None = None
+    idle_timeout: int | None = None
     source: SourceSpec | None = None
     retention: float | None = None
     retention_bytes: int | None = None

@@ -186,6 +186,10 @@ class Reading:
         reader = self.reader
         before = reader.bytes_read
         batch = reader.read(partition, BATCH_ROWS, until)
+        if state.idle and batch is not None:
+            # The source has gone on without it; its rows are judged by that.
+            state.idle = False
+            state.watermark = max(state.watermark, self.watermark)
         if batch is None:
             state.position = reader.position(partition)
             self._pass_over(partition, state)
@@ -275,6 +279,8 @@ class SourceHub:
     _turns: int = 0
     #: shared positions at the last barrier
     _marks: dict[str, int | None] = field(default_factory=dict)
+    #: positions at the last barrier, where idle partitions are told apart
+    _rested: dict[str, int | None] = field(default_factory=dict)
 
     def assign(self, partitions: Partitions, positions: dict[str, PartitionState]) -> None:
         """Take over the partitions that are this reactor's."""
@@ -366,6 +372,7 @@ class SourceHub:
                 self.states[name] = copy(targets[name])
             else:
                 self.shared.read_to(name, targets[name])
+                self.states[name].active, self.states[name].idle = targets[name].active, targets[name].idle
 
     @property
     def waiting(self) -> bool:
@@ -377,22 +384,49 @@ class SourceHub:
         """Dataflows that have not joined yet."""
         return (reading.consumers[0].dataflow for reading in self.private)
 
+    def wake(self) -> None:
+        """The source is being read from now on: what has passed before does not make a partition idle."""
+        self._rested.clear()
+
+    def rest(self, now: int) -> None:
+        """At the barrier of ``now``: find out which partitions are idle. Replays have it from the record."""
+        timeout = self.spec.idle_timeout
+        if timeout is None:
+            return
+        for name, state in self.states.items():
+            if self._rested.get(name, state) != state.position:
+                state.active = now
+            elif now - state.active >= timeout:
+                state.idle = True
+            self._rested[name] = state.position
+
+    def due(self) -> int | None:
+        """When (microseconds since 1970) the next partition is idle if nothing comes; None: none will be."""
+        timeout = self.spec.idle_timeout
+        if timeout is None or self.shared is None:
+            return None
+        waited_for = (s for s in self.states.values() if not s.idle and not s.finished and s.active)
+        return min((s.active + timeout for s in waited_for), default=None)
+
     def cut(self) -> Cut:
         """What the partitions read here say of the watermark."""
         states = self.states.values()
         return Cut(
-            min((s.watermark for s in states if not s.finished), default=None),
+            min((s.watermark for s in states if not s.finished and not s.idle), default=None),
             max((s.watermark for s in states if s.finished), default=NO_WATERMARK),
+            any(s.idle and not s.finished for s in states),
         )
 
     def watermark(self, cut: Cut) -> int:
         """The source's, from all reactors' partitions; it never goes back, which the caller sees to.
 
-        The slowest partition that runs decides. When none does, all that is known of the source has
-        been read: more rows may come where it may get more partitions.
+        The slowest partition that runs decides; while all that do are idle, none. When none runs, all that
+        is known of the source has been read: more rows may come where it may get more partitions.
         """
         if cut.running is not None:
             return cut.running
+        if cut.idle:
+            return NO_WATERMARK  # so it stays where it is
         return END_OF_TIME if self.partitions.complete else cut.finished
 
     def dropped(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -269,6 +270,8 @@ class Reactor:
                 self._start(message.object())
             case Kind.LIVE:
                 self.live = True
+                for hub in self.hubs.values():
+                    hub.wake()
             case Kind.STOP:
                 self.running = False
                 self.writer.close()
@@ -419,6 +422,7 @@ class Reactor:
                 hub.replay(message.replay.get(hub.spec.oid, {}))
             elif self.live:
                 hub.join()
+                hub.rest(message.now)
         for dataflow_id in message.complete:
             self._complete(dataflow_id)
         self._advance(message.watermarks)
@@ -470,8 +474,13 @@ class Reactor:
             errors={oid: hub.error for oid, hub in hubs if hub.error},
             operators=[s for dataflow in self.dataflows.values() for s in dataflow.stats()],
             busy_ns=self.busy_ns,
-            due=min((at for d in self.dataflows.values() if (at := d.due()) is not None), default=None),
+            due=min((at for d in self._timed() if (at := d.due()) is not None), default=None),
         )
+
+    def _timed(self) -> Iterator[Dataflow | SourceHub]:
+        """What may want an epoch though no data comes."""
+        yield from self.dataflows.values()
+        yield from self.hubs.values()
 
     def _hand_over(self) -> None:
         """Collect from states that have grown much, ahead of the checkpoint that will want it."""

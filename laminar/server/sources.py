@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.connectors.base import SourceColumn, SourceSpec, source_connector
-from laminar.connectors.options import Option, bad_option, parse_options
+from laminar.connectors.options import SOURCE_OPTIONS, Option, bad_option, parse_options
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import RelationSpec
 from laminar.errors import PgError, not_supported
@@ -96,7 +96,7 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
         append_only=relation.append_only or relation.kind == "source",
     )
     if relation.connector is not None:
-        return replace(spec, source=source_spec(relation), max_future=_max_future(relation))
+        return replace(spec, source=source_spec(relation), **_times(relation))
     if relation.kind == "source":
         values = parse_options(relation.options.items(), _PUSH_OPTIONS, "push sources")
         return replace(
@@ -108,13 +108,12 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
     return spec
 
 
-def _max_future(relation: StoredRelation) -> int | None:
-    text = relation.options.get("watermark.max_future")
-    if text is None:
-        return None
-    option = {"watermark.max_future": _PUSH_OPTIONS["watermark.max_future"]}
-    value: int = parse_options([("watermark.max_future", text)], option, "sources")["watermark.max_future"]
-    return value
+def _times(relation: StoredRelation) -> dict[str, int | None]:
+    """``max_future`` and ``idle_timeout`` of a connector source."""
+    names = ("watermark.max_future", "watermark.idle_timeout")
+    given = [(name, text) for name in names if (text := relation.options.get(name)) is not None]
+    values = parse_options(given, {name: SOURCE_OPTIONS[name] for name in names}, "sources")
+    return {name.removeprefix("watermark."): values[name] for name in names}
 
 
 def view_spec(relation: StoredRelation, root: Materialize | Sink) -> RelationSpec:
