@@ -96,7 +96,8 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
         append_only=relation.append_only or relation.kind == "source",
     )
     if relation.connector is not None:
-        return replace(spec, source=source_spec(relation), **_times(relation))
+        future, idle = _times(relation)
+        return replace(spec, source=source_spec(relation), max_future=future, idle_timeout=idle)
     if relation.kind == "source":
         values = parse_options(relation.options.items(), _PUSH_OPTIONS, "push sources")
         return replace(
@@ -108,12 +109,12 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
     return spec
 
 
-def _times(relation: StoredRelation) -> dict[str, int | None]:
-    """``max_future`` and ``idle_timeout`` of a connector source."""
+def _times(relation: StoredRelation) -> tuple[int | None, int | None]:
+    """``max_future`` and ``idle_timeout`` (microseconds) of a connector source."""
     names = ("watermark.max_future", "watermark.idle_timeout")
     given = [(name, text) for name in names if (text := relation.options.get(name)) is not None]
     values = parse_options(given, {name: SOURCE_OPTIONS[name] for name in names}, "sources")
-    return {name.removeprefix("watermark."): values[name] for name in names}
+    return values[names[0]], values[names[1]]
 
 
 def view_spec(relation: StoredRelation, root: Materialize | Sink) -> RelationSpec:

@@ -146,7 +146,7 @@ def test_time_that_passes_while_nobody_reads(feed: Feed) -> None:
     assert source.barrier(9050) == 21
 
 
-def test_cuts_of_several_reactors() -> None:
+def test_cuts_of_several_reactors(feed: Feed) -> None:
     """All partitions of one reactor being idle does not hold back those of another."""
     both = Cut(None, NO_WATERMARK, True).merge(Cut(7))
     assert Source(50).hub.watermark(both) == 7
