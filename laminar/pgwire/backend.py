@@ -130,10 +130,13 @@ class Prepared(Protocol):
 class Backend(Protocol):
     """One session of the database."""
 
-    #: session settings as PostgreSQL names them (DateStyle, TimeZone, IntervalStyle, ...);
-    #: those of REPORT kind (constants.REPORTED_SETTINGS: server_version among them) are sent by the
-    #: protocol as ParameterStatus at start-up and when they change
-    settings: dict[str, str]
+    @property
+    def settings(self) -> dict[str, str]:
+        """Session settings as PostgreSQL names them (DateStyle, TimeZone, IntervalStyle, ...).
+
+        Those of REPORT kind (constants.REPORTED_SETTINGS: server_version among them) are sent by the
+        protocol as ParameterStatus at start-up and when they change.
+        """
 
     @property
     def transaction_status(self) -> Literal["I", "T", "E"]:

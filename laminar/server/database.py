@@ -20,7 +20,7 @@ from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.engine.serving.ordered import ColumnIndex
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
-from laminar.server import sources, temporary
+from laminar.server import guc, sources, temporary
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.conflicts import WriteGuard
 from laminar.server.definitions import Definitions, remove
@@ -43,6 +43,7 @@ class Database:
         self.catalog = catalog
         self.coordinator: Coordinator = coordinator
         self.settings = settings
+        self.setting_defaults = guc.server_defaults(settings.work_mem, settings.max_connections)
         self.reactors = settings.reactors
         self.log = logging.get("server")
         self.sessions: set[Session] = set()

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
 from laminar import __version__
-from laminar.errors import INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT, PgError, not_supported
+from laminar.errors import (
+    INSUFFICIENT_PRIVILEGE,
+    INVALID_PARAMETER_VALUE,
+    UNDEFINED_OBJECT,
+    PgError,
+    not_supported,
+)
+from laminar.server.pgsettings import Fact, boolean, known
 
 #: what drivers compare with; the product's own version stands behind it
 SERVER_VERSION = "15.0"
@@ -26,6 +33,8 @@ class Setting:
     description: str
     check: Check
     read_only: bool = False
+    #: PostgreSQL's description of one that is PostgreSQL's alone
+    fact: Fact | None = None
 
 
 def _invalid(name: str, value: str, hint: str | None = None) -> PgError:
@@ -35,15 +44,6 @@ def _invalid(name: str, value: str, hint: str | None = None) -> PgError:
 
 def _any(_name: str, value: str) -> str:
     return value
-
-
-def _bool(name: str, value: str) -> str:
-    text = value.strip().lower()
-    if text in ("1", "on") or (text and ("true".startswith(text) or "yes".startswith(text))):
-        return "on"
-    if text in ("0", "off", "of") or (text and ("false".startswith(text) or "no".startswith(text))):
-        return "off"
-    raise PgError(INVALID_PARAMETER_VALUE, f'parameter "{name}" requires a Boolean value')
 
 
 def _one_of(*allowed: str) -> Check:
@@ -152,12 +152,7 @@ _ALL = (
     ),
     _setting("DateStyle", "ISO, MDY", "Display format for dates, order of ambiguous input.", _date_style),
     _setting("default_transaction_isolation", "serializable", "Isolation of new transactions.", _any),
-    _setting("default_transaction_read_only", "off", "Whether new transactions only read.", _bool),
-    _setting("check_function_bodies", "on", "Functions are checked when they are made; here always.", _bool),
-    _setting("default_table_access_method", "heap", "How new tables are stored.", _one_of("heap")),
-    _setting("default_tablespace", "", "Where new tables are stored: there are no tablespaces.", _one_of("")),
-    _setting("jit", "off", "Whether queries are compiled; here none is.", _bool),
-    _setting("xmloption", "content", "What XML values are.", _one_of("content", "document")),
+    _setting("default_transaction_read_only", "off", "Whether new transactions only read.", boolean),
     _setting("extra_float_digits", "1", "Digits for floating-point output.", _integer(-15, 3)),
     _setting("idle_in_transaction_session_timeout", "0", "Longest idle time in a transaction.", _time),
     _setting("idle_session_timeout", "0", "Longest idle time outside transactions.", _time),
@@ -172,17 +167,18 @@ _ALL = (
     _setting("is_superuser", "on", "Whether the user is a superuser.", _fixed),
     _setting("laminar_version", __version__, "Version of Laminar.", _fixed),
     _setting("lock_timeout", "0", "Longest wait for a lock.", _time),
+    _setting("max_connections", "1000", "How many clients may be connected.", _fixed),
     _setting("max_identifier_length", "63", "Longest identifier in bytes.", _fixed),
-    _setting("read_your_writes", "on", "Reads wait for the session's own commits.", _bool),
-    _setting("row_security", "on", "Whether policies of rows hold.", _bool),
-    _setting("synchronize_seqscans", "on", "Large scans may start in the middle; here none does.", _bool),
+    _setting("read_your_writes", "on", "Reads wait for the session's own commits.", boolean),
+    _setting("row_security", "on", "Whether policies of rows hold.", boolean),
+    _setting("synchronize_seqscans", "on", "Large scans may start in the middle; here none does.", boolean),
     _setting("role", "none", "The role whose privileges count; none is the session's user."),
     _setting("search_path", '"$user", public', "Schemas searched for names without one."),
     _setting("server_encoding", "UTF8", "Encoding of the database.", _fixed),
     _setting("server_version", SERVER_VERSION, "PostgreSQL version that is spoken.", _fixed),
     _setting("server_version_num", "150000", "The same as a number.", _fixed),
     _setting("session_authorization", "laminar", "The session's user."),
-    _setting("standard_conforming_strings", "on", "Backslashes in '...' are themselves.", _bool),
+    _setting("standard_conforming_strings", "on", "Backslashes in '...' are themselves.", boolean),
     _setting("statement_timeout", "0", "Longest time a statement may take.", _time),
     _setting(
         "subscribe_buffer_limit", str(64 << 20), "Bytes kept for a subscriber that does not read.",
@@ -191,10 +187,43 @@ _ALL = (
     _setting("synchronous_commit", "on", "COMMIT waits until it is durable.", _one_of("on", "off", "local")),
     _setting("TimeZone", "UTC", "Time zone for display and input.", _timezone),
     _setting("transaction_isolation", "serializable", "Isolation of the transaction.", _any),
-    _setting("transaction_read_only", "off", "Whether the transaction only reads.", _bool),
+    _setting("transaction_read_only", "off", "Whether the transaction only reads.", boolean),
 )  # fmt: skip
 
+
+def _postgresql(fact: Fact) -> Setting:
+    """A setting that only PostgreSQL has a use for."""
+    default = fact.boot_val or ""
+    if fact.context == "internal":
+        return Setting(fact.name, default, fact.short_desc, _fixed, True, fact)
+    return Setting(
+        fact.name, fact.check(default), fact.short_desc, lambda _name, value: fact.check(value), False, fact
+    )
+
+
 SETTINGS: dict[str, Setting] = {setting.name.lower(): setting for setting in _ALL}
+SETTINGS |= {
+    name.lower(): _postgresql(fact) for name, fact in known().items() if name.lower() not in SETTINGS
+}
+
+
+class Values(dict[str, str]):
+    """A session's settings by canonical name; what it never set has its default.
+
+    Args:
+        server: defaults that this server's configuration gives.
+    """
+
+    def __init__(self, values: Mapping[str, str], server: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.server = server
+
+    def __missing__(self, name: str) -> str:
+        return self.default(name)
+
+    def default(self, name: str) -> str:
+        """What RESET gives a setting."""
+        return self.server.get(name) or SETTINGS[name.lower()].default
 
 
 def find(name: str) -> Setting:
@@ -205,15 +234,52 @@ def find(name: str) -> Setting:
     return found
 
 
-def defaults() -> dict[str, str]:
-    """Every setting at its default, by canonical name."""
-    return {setting.name: setting.default for setting in _ALL}
+def check_changeable(setting: Setting, superuser: bool) -> None:
+    """Raise 55P02 for a setting that nobody can change, 42501 for one that only superusers can."""
+    if setting.read_only:
+        raise PgError("55P02", f'parameter "{setting.name}" cannot be changed')
+    if setting.fact is not None and setting.fact.context == "superuser" and not superuser:
+        raise PgError(INSUFFICIENT_PRIVILEGE, f'permission denied to set parameter "{setting.name}"')
 
 
-def resettable() -> dict[str, str]:
-    """What RESET ALL sets: not who the user is."""
+def defaults(server: Mapping[str, str] | None = None) -> Values:
+    """Laminar's settings at their defaults, by canonical name."""
+    server = server or {}
+    return Values({s.name: s.default for s in _ALL if s.name not in server}, server)
+
+
+def server_defaults(work_mem: int, max_connections: int) -> dict[str, str]:
+    """Defaults that the server's configuration gives; ``work_mem`` in bytes."""
+    fact = SETTINGS["work_mem"].fact
+    assert fact is not None
+    return {"work_mem": fact.shown(work_mem >> 10), "max_connections": str(max_connections)}
+
+
+@cache
+def _bytes(work_mem: str) -> int:
+    fact = SETTINGS["work_mem"].fact
+    assert fact is not None
+    return int(fact.number(work_mem)) << 10
+
+
+def work_mem(values: Mapping[str, str]) -> int:
+    """Bytes that a query may use for one intermediate result."""
+    return _bytes(values["work_mem"])
+
+
+def check_work_mem(values: Values, wanted: str) -> None:
+    """Raise 22023 for more than the server's configuration allows."""
+    most, found = work_mem(values.server) >> 10, _bytes(wanted) >> 10
+    if found > most:
+        message = f'{found} kB is outside the valid range for parameter "work_mem" (64 .. {most})'
+        raise PgError(INVALID_PARAMETER_VALUE, message, hint="The server's work_mem is the limit.")
+
+
+def resettable(values: Values) -> dict[str, str]:
+    """What RESET ALL sets: not who the user is, nor what the session has never set."""
     kept = ("role", "session_authorization")
-    return {s.name: s.default for s in _ALL if not s.read_only and s.name not in kept}
+    found = (SETTINGS[name.lower()] for name in values if name.lower() in SETTINGS)
+    return {s.name: values.default(s.name) for s in found if not s.read_only and s.name not in kept}
 
 
 def split_path(value: str, user: str) -> tuple[str, ...]:

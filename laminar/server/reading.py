@@ -10,6 +10,7 @@ import pyarrow as pa
 from laminar.engine.serving import Layout, RelationStore, Snapshot
 from laminar.engine.serving.chunk import Chunk
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
+from laminar.server import guc
 from laminar.server.planning import PlannedQuery
 from laminar.sql import adhoc
 from laminar.sql.plan import Scan
@@ -28,7 +29,7 @@ async def read_rows(
 ) -> AsyncIterator[pa.RecordBatch]:
     """The answer, batch by batch; ``statistics`` gets what the plan's nodes did."""
     snapshots = await take_snapshots(session, planned.plan)
-    limits = adhoc.Limits(memory=session.database.settings.work_mem)
+    limits = adhoc.Limits(memory=guc.work_mem(session.settings))
 
     def sources(oid: int, _attnums: tuple[int, ...]) -> Snapshot:
         return snapshots[oid]

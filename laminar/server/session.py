@@ -74,7 +74,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         #: who logged in
         self.authenticated = role.name
-        self.settings = guc.defaults()
+        self.settings = guc.defaults(database.setting_defaults)
         self.settings["session_authorization"] = role.name
         self.note_role()
         #: values to go back to when the transaction of SET rolls back
@@ -107,6 +107,7 @@ class Session:
                 raise PgError(
                     "55P02", f'parameter "{setting.name}" cannot be set at start-up', severity="FATAL"
                 )
+            guc.check_changeable(setting, self.role.superuser)
             self.settings[setting.name] = setting.check(setting.name, value)
 
     @property

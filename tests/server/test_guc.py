@@ -58,6 +58,39 @@ def test_unknown_settings() -> None:
     assert caught.value.message == 'unrecognized configuration parameter "no_such_thing"'
 
 
+def test_postgresql_settings_that_would_change_meaning_keep_their_default() -> None:
+    setting = guc.find("array_nulls")
+    assert setting.check(setting.name, "true") == "on"
+    with pytest.raises(PgError) as caught:
+        setting.check(setting.name, "off")
+    assert caught.value.sqlstate == "0A000"
+
+
+def test_work_mem_is_bounded_by_the_servers() -> None:
+    values = guc.defaults(guc.server_defaults(512 << 20, 7))
+    assert (values["work_mem"], values["max_connections"]) == ("512MB", "7")
+    assert guc.work_mem(values) == 512 << 20
+    guc.check_work_mem(values, "512MB")
+    with pytest.raises(PgError) as caught:
+        guc.check_work_mem(values, "1GB")
+    assert caught.value.sqlstate == "22023"
+
+
+def test_some_settings_are_the_superusers() -> None:
+    setting = guc.find("log_statement")
+    guc.check_changeable(setting, superuser=True)
+    with pytest.raises(PgError) as caught:
+        guc.check_changeable(setting, superuser=False)
+    assert caught.value.sqlstate == "42501"
+
+
+def test_what_was_never_set_has_its_default() -> None:
+    values = guc.defaults()
+    assert values["enable_seqscan"] == "on"
+    values["enable_seqscan"] = "off"
+    assert guc.resettable(values)["enable_seqscan"] == "on"
+
+
 def test_search_path() -> None:
     assert guc.split_path('"$user", public', "ann") == ("ann", "public")
     assert guc.split_path('A, "B c"', "ann") == ("a", "B c")

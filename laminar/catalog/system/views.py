@@ -87,12 +87,19 @@ def _pg_settings(session: Session) -> Made:
     from laminar.server.guc import SETTINGS
 
     for setting in SETTINGS.values():
-        value = session.settings.get(setting.name, setting.default)
-        yield {
-            "name": setting.name, "setting": value, "category": "Laminar", "short_desc": setting.description,
-            "context": "internal" if setting.read_only else "user", "vartype": "string",
-            "source": "default" if value == setting.default else "session", "boot_val": setting.default,
-            "reset_val": setting.default, "pending_restart": False,
+        value = session.settings[setting.name]
+        shown: dict[str, Any] = {"category": "Laminar", "vartype": "string", "context": "user"}
+        if setting.read_only:
+            shown["context"] = "internal"
+        stored, default = value, session.settings.default(setting.name)
+        if (fact := setting.fact) is not None:
+            shown = {f: getattr(fact, f) for f in ("category", "vartype", "context", "unit", "enumvals")}
+            shown |= {"min_val": fact.min_val, "max_val": fact.max_val}
+            stored, default = fact.stored(value), fact.stored(default)
+        yield shown | {
+            "name": setting.name, "setting": stored, "short_desc": setting.description,
+            "source": "default" if stored == default else "session", "boot_val": default,
+            "reset_val": default, "pending_restart": False,
         }  # fmt: skip
 
 

@@ -175,4 +175,5 @@ def missing(session: Session, name: s.QName, what: str) -> PgError:
     where = name.pos or None
     if name.schema is not None and not session.catalog.has_schema(name.schema):
         return PgError(UNDEFINED_SCHEMA, f'schema "{name.schema}" does not exist', position=where)
-    return PgError(UNDEFINED_TABLE, f'{what} "{name}" does not exist', position=where)
+    code = UNDEFINED_OBJECT if what == "index" else UNDEFINED_TABLE
+    return PgError(code, f'{what} "{name}" does not exist', position=where)

@@ -147,7 +147,7 @@ class DiscardAction(Action):
             session.client.statements.clear()
             self.database.channels.forget(session)
             session.sequences.forget()
-            session.settings |= guc.resettable()
+            session.settings |= guc.resettable(session.settings)
             session.settings |= {"role": "none", "session_authorization": session.authenticated}
             session.note_role()
         if self.what == "temp":

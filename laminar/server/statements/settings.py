@@ -18,7 +18,7 @@ from laminar.sql import statements as s
 def assign(session: Session, name: str, value: str, local: bool = False) -> None:
     """Give a setting a checked value, until the transaction's end if it is local to it or rolls back."""
     if session.transaction is not None:
-        before = session.settings.get(name, "")
+        before = session.settings[name] if "." not in name else session.settings.get(name, "")
         session.local_settings.setdefault(name, before)
         if local:
             session.transaction.until_end.setdefault(name, before)
@@ -38,11 +38,12 @@ def set_config(session: Session, name: str, value: str | None, local: bool) -> s
         assign(session, name, value or "", local)
         return value or ""
     setting = guc.find(name)
-    if setting.read_only:
-        raise PgError("55P02", f'parameter "{setting.name}" cannot be changed')
+    guc.check_changeable(setting, session.role.superuser)
     if setting.name in ("role", "session_authorization"):
         return _set_role(session, setting.name, value, local)
-    checked = setting.check(setting.name, setting.default if value is None else value)
+    checked = setting.check(setting.name, session.settings.default(setting.name) if value is None else value)
+    if setting.name == "work_mem":
+        guc.check_work_mem(session.settings, checked)
     if not (local and session.transaction_status == "I"):
         assign(session, setting.name, checked, local)
     return checked
@@ -86,7 +87,7 @@ class SetAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         if isinstance(self.statement, s.ResetAll):
-            for name, value in guc.resettable().items():
+            for name, value in guc.resettable(self.session.settings).items():
                 assign(self.session, name, value)
             return Result("RESET")
         return self._set_variable(self.statement)

@@ -201,7 +201,7 @@ class WriteAction(Action):
         """All rows of the statement's plan."""
         assert self.plan is not None
         snapshots = await take_snapshots(self.session, self.plan)
-        limits = adhoc.Limits(memory=self.database.settings.work_mem)
+        limits = adhoc.Limits(memory=guc.work_mem(self.session.settings))
         rows = adhoc.run(
             self.plan,
             self.plan.columns,
