@@ -133,6 +133,37 @@ _SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB
 
 
 @dataclass(frozen=True, slots=True)
+class UserType:
+    """A type that a user made: an enum or a composite type. (Domains are their base type with checks.)
+
+    Args:
+        oid, array: of the type and of its array type.
+        labels: enum: (sort key, label) in order; a value is stored as both, one after the other, so that
+            it orders by bytes and shows its label without looking anything up.
+        fields: composite: names and types.
+    """
+
+    oid: int
+    array: int
+    name: str
+    labels: tuple[tuple[str, str], ...] | None = None
+    fields: tuple[tuple[str, PgType], ...] | None = None
+
+
+#: users' types by oid, as this process has last heard of them; oids are never given twice
+USER_TYPES: Final[dict[int, UserType]] = {}
+#: bytes of an enum value's storage before the label
+ENUM_KEY: Final = 8
+
+
+def register(made: UserType) -> None:
+    """Make a user's type known to this process; again when it has changed."""
+    USER_TYPES[made.oid] = made
+    ARRAY_OF[made.oid] = made.array
+    ELEMENT_OF[made.array] = made.oid
+
+
+@dataclass(frozen=True, slots=True)
 class PgType:
     """A PostgreSQL type as an expression or column has it.
 
@@ -166,14 +197,62 @@ class PgType:
             return pa.decimal128(*self.decimal) if self.decimal else NUMERIC_STORAGE
         if self.is_array:
             return pa.list_(self.element.storage)
+        made = USER_TYPES.get(self.oid)
+        if made is not None:
+            return pa.string() if made.labels is not None else pa.binary()
         return _STORAGE[self.oid]
+
+    @property
+    def row(self) -> tuple[tuple[str, PgType], ...] | None:
+        """The fields of a row type that has known ones, None for other types."""
+        made = USER_TYPES.get(self.oid)
+        return self.fields if made is None or self.is_array else made.fields
+
+    @property
+    def is_row(self) -> bool:
+        """Whether its values are rows."""
+        made = USER_TYPES.get(self.oid)
+        return self.oid == RECORD if made is None else made.fields is not None
+
+    @property
+    def user_made(self) -> bool:
+        """Whether it is a user's enum or composite type (not an array of one)."""
+        return self.oid in USER_TYPES
+
+    @property
+    def special(self) -> bool:
+        """Whether native code does not know the type: rows, users' types and arrays of these."""
+        return self.is_row or self.user_made or (self.is_array and self.element.special)
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...] | None:
+        """An enum's sort keys and labels, None for other types."""
+        made = USER_TYPES.get(self.oid)
+        return None if made is None else made.labels
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # a process that reads a type reads what a user's type is with it
+        made = USER_TYPES.get(ELEMENT_OF.get(self.oid, self.oid))
+        return _restored, (made, self.oid, self.typmod, self.decimal, self.fields)
 
     @property
     def needs_sort_key(self) -> bool:
         """Whether equal values may differ in storage (see the module's text)."""
         if self.is_array:
             return True
-        return self.oid in _SORT_KEYED and self.decimal is None
+        return (self.oid in _SORT_KEYED and self.decimal is None) or self.is_row
+
+
+def _restored(
+    made: UserType | None,
+    oid: int,
+    typmod: int,
+    decimal: tuple[int, int] | None,
+    fields: tuple[tuple[str, PgType], ...] | None,
+) -> PgType:
+    if made is not None:
+        register(made)
+    return PgType(oid, typmod, decimal, fields)
 
 
 def numeric(precision: int, scale: int = 0) -> PgType:
@@ -185,4 +264,4 @@ def numeric(precision: int, scale: int = 0) -> PgType:
 
 def supported(oid: int) -> bool:
     """Whether columns of the type can be stored."""
-    return oid == NUMERIC or oid in ELEMENT_OF or (oid in _STORAGE and oid != JSONPATH)
+    return oid == NUMERIC or oid in ELEMENT_OF or oid in USER_TYPES or (oid in _STORAGE and oid != JSONPATH)

@@ -59,6 +59,98 @@ def test_views_of_rows(seed: int, postgres: Postgres, laminar: LaminarServer) ->
         own.execute("DROP SCHEMA prop CASCADE")
 
 
+TYPES = [
+    "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
+    "CREATE TYPE pair AS (a int, b text)",
+    "CREATE TYPE deep AS (m mood, p pair, n numeric(6,2))",
+    "CREATE DOMAIN few AS int CHECK (VALUE BETWEEN 0 AND 9)",
+    "CREATE TABLE e (id int PRIMARY KEY, m mood, ms mood[], p pair, d deep, f few)",
+]
+USER_VIEWS = [
+    "SELECT m::text AS m, count(*) AS c, min(id) AS a FROM e GROUP BY m",
+    "SELECT min(m)::text AS a, max(m)::text AS b, count(DISTINCT m) AS c, count(DISTINCT (p, m)) AS d FROM e",
+    "SELECT f, min(m)::text AS a, max(m)::text AS b FROM e GROUP BY f",
+    "SELECT x.id AS a, y.id AS b FROM e x JOIN e y ON x.m = y.m AND x.p = y.p",
+    "SELECT p::text AS p, count(*) AS c, sum((p).a) AS s FROM e GROUP BY p",
+    "SELECT id, (p).a AS a, ((d).p).b AS b, (d).m::text AS m, (d).n AS n, d IS NULL AS x, f + 1 AS f FROM e",
+    "SELECT id, m > 'sad' AS a, m = ANY (ms) AS b, ms::text AS c, to_json(m)::text AS j FROM e",
+    "SELECT id, d::text AS d, d < ROW('ok', ROW(1, 'x'), 1)::deep AS b, to_json(d)::text AS j FROM e",
+    "SELECT DISTINCT ON (m) m::text AS m, id FROM e ORDER BY m, id",
+    "SELECT id, rank() OVER (ORDER BY m DESC, p) AS r FROM e",
+    "SELECT p::text AS p, m::text AS m FROM (SELECT p, m FROM e ORDER BY p DESC, m, id LIMIT 3) x",
+    "SELECT id, u.x::text AS x FROM e, unnest(ms) AS u(x)",
+]
+
+
+class UserRows:
+    """Draws changes of the table with users' types."""
+
+    def __init__(self, r: random.Random) -> None:
+        self.r = r
+        self.labels = ["sad", "ok", "happy"]
+
+    def some(self, *values: str) -> str:
+        return "NULL" if self.r.random() < 0.2 else self.r.choice(values)
+
+    def values(self) -> tuple[str, str, str, str, str]:
+        label = self.some(*(f"'{x}'" for x in self.labels))
+        labels = self.some("'{}'", *(f"'{{{x},NULL,{y}}}'" for x in self.labels for y in self.labels))
+        pair = self.some("ROW(1, 'x')", "'(1,x)'", "'(,\"a b\")'", "ROW(NULL, NULL)", "ROW(2, '')")
+        inner = f"ROW({label}, {pair}, {self.r.choice(['1', '1.005', 'NULL', '-0.5'])})"
+        return (
+            label,
+            labels,
+            pair,
+            self.some(inner),
+            self.some("0", "3", "9", "10" if self.r.random() < 0.1 else "4"),
+        )
+
+    def statement(self) -> str:
+        r, key = self.r, self.r.randint(1, 12)
+        m, ms, p, d, f = self.values()
+        match r.random():
+            case x if x < 0.6:
+                return f"INSERT INTO e VALUES ({key}, {m}, {ms}, {p}, {d}, {f}) ON CONFLICT DO NOTHING"
+            case x if x < 0.7:
+                return f"UPDATE e SET p = {p}, f = {f} WHERE id % 3 = {r.randint(0, 2)}"
+            case x if x < 0.8:
+                return f"UPDATE e SET m = {m}, d = {d} WHERE m > 'sad' OR id = {key}"
+            case x if x < 0.95:
+                return f"DELETE FROM e WHERE id = {key} OR m = {m}"
+            case _:
+                return "DELETE FROM e"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_views_of_users_types(seed: int, postgres: Postgres, laminar: LaminarServer) -> None:
+    r = random.Random(900 + seed)
+    rows, log = UserRows(r), []
+    with postgres.connect() as pg, laminar.connect() as own:
+        for connection in (pg, own):
+            connection.execute("DROP SCHEMA IF EXISTS prop CASCADE")
+            connection.execute("CREATE SCHEMA prop")
+            connection.execute("SET search_path = prop")
+            for sql in TYPES:
+                connection.execute(sql)
+        for step in range(16):
+            if step in (0, 6):
+                for i, query in enumerate(USER_VIEWS):
+                    own.execute(f"CREATE MATERIALIZED VIEW v{step}_{i} AS {query}")
+            if step == 9:
+                for connection in (pg, own):
+                    connection.execute("ALTER TYPE mood ADD VALUE 'meh' BEFORE 'ok'")
+                rows.labels.append("meh")
+            for _ in range(r.randint(1, 4)):
+                log.append(rows.statement())
+                assert apply(own, log[-1]) == apply(pg, log[-1]), log[-8:]
+            for i, query in enumerate(USER_VIEWS):
+                expected = content(pg, query)
+                for first in (0, 6)[: 1 + (step >= 6)]:
+                    got = content(own, f"SELECT * FROM v{first}_{i}")
+                    assert got == expected, (query, got - expected, expected - got, log)
+        own.execute("DROP SCHEMA prop CASCADE")
+
+
 @pytest.mark.parametrize(
     "value",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from laminar.catalog.objects import (
     Schema,
     StoredFunction,
     StoredRelation,
+    StoredType,
     acl_from_json,
     part_names,
 )
@@ -31,7 +33,9 @@ from laminar.errors import (
     WRONG_OBJECT_TYPE,
     PgError,
 )
+from laminar.sql import facts
 from laminar.sql.resolve import oid_name
+from laminar.types import UserType
 
 #: PostgreSQL gives user objects oids from here on
 FIRST_OID = 16384
@@ -44,7 +48,7 @@ _DATABASE_ACL = "database acl"
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "laminar_catalog")
 
 
-StoredObject = StoredRelation | StoredFunction
+StoredObject = StoredRelation | StoredFunction | StoredType
 
 
 class Catalog:
@@ -58,6 +62,9 @@ class Catalog:
         self.schemas: dict[str, Schema] = {schema.name: schema for schema in schemas}
         self.roles: dict[str, Role] = {role.name: role for role in roles}
         self.functions: dict[int, StoredFunction] = {f.oid: f for f in self._store.load_functions()}
+        self.types: dict[int, StoredType] = {t.oid: t for t in self._store.load_types()}
+        for made in self.types.values():
+            make_known(made)
         notes = self._store.notes()
         #: COMMENT ON by (oid of the system catalog that has the object, the object's, attribute or 0)
         self.comments: dict[tuple[int, int, int], str] = {
@@ -208,6 +215,13 @@ class Catalog:
         self.check_schema(schema, position)
         if (schema, name) in self._names:
             raise PgError(DUPLICATE_TABLE, f'relation "{name}" already exists', position=position)
+        if self.find_type(schema, name) is not None:
+            raise PgError(
+                DUPLICATE_OBJECT,
+                f'type "{name}" already exists',
+                hint="A relation has an associated type of the same name, so you must use a name "
+                "that doesn't conflict with any existing type.",
+            )
 
     def create(self, *relations: StoredRelation) -> None:
         """Add relations whose names are free, all or none."""
@@ -225,10 +239,13 @@ class Catalog:
         """Remove some relations and functions, add or change others, all in one step."""
         gone, put = tuple(gone), tuple(self._with_parts(r) for r in relations)
         functions = tuple(oid for oid in gone if oid in self.functions)
+        types = tuple(oid for oid in gone if oid in self.types)
         gone = tuple(oid for oid in gone if oid in self.relations)
-        self._write(remove=gone, put=put, drop_functions=functions)
+        self._write(remove=gone, put=put, drop_functions=functions, drop_types=types)
         for oid in functions:
             del self.functions[oid]
+        for oid in types:
+            del self.types[oid]
         for oid in (*gone, *(r.oid for r in put if r.oid in self.relations)):
             old = self.relations.pop(oid)
             del self._names[old.schema, old.name]
@@ -270,6 +287,16 @@ class Catalog:
         """Relations that read ``oid`` directly."""
         return [r for r in self.relations.values() if oid in r.depends_on]
 
+    def _needing(self, oid: int) -> list[StoredObject]:
+        """Relations and types that need ``oid``, and functions with it in their signature."""
+        needing: list[StoredObject] = [*self.dependents(oid)]
+        needing += [t for t in self.types.values() if oid in t.depends_on]
+        made = self.types.get(oid)
+        if made is not None:
+            own = {oid, made.array}
+            needing += [f for f in self.functions.values() if own.intersection((f.result, *f.types))]
+        return needing
+
     def to_drop(
         self, targets: Iterable[StoredObject], cascade: bool, path: tuple[str, ...] = ("public",)
     ) -> list[StoredObject]:
@@ -285,7 +312,7 @@ class Catalog:
         needing: list[tuple[StoredObject, StoredObject]] = []
 
         def visit(relation: StoredObject) -> None:
-            for dependent in self.dependents(relation.oid):
+            for dependent in self._needing(relation.oid):
                 if dependent.oid not in wanted:
                     needing.append((dependent, relation))
                 if dependent.oid not in found:
@@ -316,7 +343,7 @@ class Catalog:
             raise PgError(
                 DEPENDENT_OBJECTS,
                 f"cannot drop {describe(first, path)} because other objects depend on it",
-                detail="\n".join(f"{describe(a, path)} depends on {describe(b, path)}" for a, b in needing),
+                detail="\n".join(line for a, b in needing for line in _dependence(a, b, path)),
                 hint="Use DROP ... CASCADE to drop the dependent objects too.",
             )
         return list(found.values())
@@ -348,6 +375,18 @@ class Catalog:
         """Add a function, or replace the one with its oid."""
         self._write(put_functions=(function,))
         self.functions[function.oid] = function
+
+    # --- types --------------------------------------------------------------------
+
+    def find_type(self, schema: str, name: str) -> StoredType | None:
+        """The user's type of that name, or None."""
+        return next((t for t in self.types.values() if (t.schema, t.name) == (schema, name)), None)
+
+    def put_type(self, made: StoredType) -> None:
+        """Add a type, or replace the one with its oid."""
+        self._write(put_types=(made,))
+        self.types[made.oid] = made
+        make_known(made)
 
     # --- schemas ------------------------------------------------------------------
 
@@ -391,7 +430,11 @@ class Catalog:
 
     def in_schema(self, name: str) -> list[StoredObject]:
         """The relations and functions of a schema."""
-        things: list[StoredObject] = [*self.relations.values(), *self.functions.values()]
+        things: list[StoredObject] = [
+            *self.relations.values(),
+            *self.functions.values(),
+            *self.types.values(),
+        ]
         return [thing for thing in things if thing.schema == name]
 
     def replace_schema(self, schema: Schema) -> None:
@@ -441,6 +484,7 @@ class Catalog:
         owned = [f"owner of schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
         owned += [f"owner of {describe(r)}" for r in self.relations.values() if r.owner == name]
         owned += [f"owner of {describe(f)}" for f in self.functions.values() if f.owner == name]
+        owned += [f"owner of {describe(t)}" for t in self.types.values() if t.owner == name]
         owned += [f"privileges for schema {x.name}" for x in self.schemas.values() if mentions(x.acl, name)]
         owned += [f"privileges for {describe(r)}" for r in self.relations.values() if mentions(r.acl, name)]
         if mentions(self.database_acl, name):
@@ -481,7 +525,34 @@ def describe(thing: StoredObject, path: tuple[str, ...] = ("public",)) -> str:
     name = thing.name if thing.schema in path else f"{thing.schema}.{thing.name}"
     if isinstance(thing, StoredFunction):
         return f"function {name}({','.join(oid_name(oid) for oid in thing.types)})"
+    if isinstance(thing, StoredType):
+        return f"type {name}"
     return f"{KIND_NAMES[thing.kind]} {name}"
+
+
+def _dependence(thing: StoredObject, needed: StoredObject, path: tuple[str, ...]) -> list[str]:
+    """How a message says that one object needs another: of a type, the columns that have it."""
+    shown = describe(needed, path)
+    if isinstance(needed, StoredType) and isinstance(thing, StoredRelation) and thing.kind == "table":
+        own = {needed.oid, needed.array} - {0}
+        columns = [c.name for c in thing.columns if own.intersection((c.type.oid, c.domain))]
+        if columns:
+            return [f"column {name} of {describe(thing, path)} depends on {shown}" for name in columns]
+    if isinstance(needed, StoredType) and isinstance(thing, StoredType) and thing.kind == "c":
+        own = {needed.oid, needed.array} - {0}
+        named = describe(thing, path).replace("type", "composite type", 1)
+        return [f"column {n} of {named} depends on {shown}" for n, t in thing.fields if t.oid in own]
+    return [f"{describe(thing, path)} depends on {shown}"]
+
+
+def make_known(made: StoredType) -> None:
+    """Let overload resolution and storage know an enum or a composite type."""
+    if made.kind == "d":
+        return
+    name = made.name if re.fullmatch(r"[a-z_][a-z0-9_$]*", made.name) else f'"{made.name}"'
+    labels = tuple((key, label) for key, label, _ in made.labels) if made.kind == "e" else None
+    fields = made.fields if made.kind == "c" else None
+    facts.register_type(UserType(made.oid, made.array, name, labels, fields))
 
 
 def wrong_kind(relation: StoredRelation, wanted: str, hint_kind: str | None = None) -> PgError:

@@ -39,6 +39,8 @@ class StoredColumn:
     include: str | None = None
     #: "a": GENERATED ALWAYS AS IDENTITY, "d": BY DEFAULT; ``default`` takes the sequence's next value
     identity: str = ""
+    #: oid of the domain that it was declared with; ``type`` is what that is stored as
+    domain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,61 @@ def function_from_json(data: dict[str, Any]) -> StoredFunction:
     tuples = {name: tuple(data[name]) for name in ("parameters", "types", "defaults")}
     columns = tuple((name, oid) for name, oid in data.get("columns", ()))
     return StoredFunction(**{**data, **tuples, "columns": columns})
+
+
+@dataclass(frozen=True, slots=True)
+class StoredType:
+    """A user's type.
+
+    Args:
+        kind: e(num), c(omposite) or d(omain), as in pg_type.typtype.
+        array: oid of its array type; 0 for domains.
+        relation: composite: its oid in pg_class.
+        labels: enum: (sort key, label, oid in pg_enum) in order.
+        fields: composite: names and types.
+        base: domain: what it is stored as.
+        checks: domain: (constraint name, expression about VALUE as SQL text, oid in pg_constraint).
+        default: domain: SQL text.
+        depends_on: oids of the types and functions that it needs.
+    """
+
+    oid: int
+    schema: str
+    name: str
+    owner: str
+    kind: Literal["e", "c", "d"]
+    array: int = 0
+    relation: int = 0
+    labels: tuple[tuple[str, str, int], ...] = ()
+    fields: tuple[tuple[str, PgType], ...] = ()
+    base: PgType | None = None
+    not_null: bool = False
+    default: str | None = None
+    checks: tuple[tuple[str, str, int], ...] = ()
+    search_path: tuple[str, ...] = ()
+    depends_on: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for :func:`type_from_json`."""
+        fields = [[name, _type_data(type_)] for name, type_ in self.fields]
+        return {
+            **{name: getattr(self, name) for name in self.__slots__},
+            "fields": fields,
+            "base": None if self.base is None else _type_data(self.base),
+        }
+
+
+def type_from_json(data: dict[str, Any]) -> StoredType:
+    """The type that :meth:`StoredType.to_json` described."""
+    tuples = {name: tuple(map(tuple, data[name])) for name in ("labels", "checks")}
+    lists = {name: tuple(data[name]) for name in ("search_path", "depends_on")}
+    fields = tuple((name, _type(type_)) for name, type_ in data["fields"])
+    base = None if data["base"] is None else _type(data["base"])
+    return StoredType(**{**data, **tuples, **lists, "fields": fields, "base": base})
+
+
+def _type_data(type_: PgType) -> dict[str, Any]:
+    return {"oid": type_.oid, "typmod": type_.typmod, "decimal": type_.decimal}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,12 @@ from laminar.catalog.objects import (
     Schema,
     StoredFunction,
     StoredRelation,
+    StoredType,
     acl_from_json,
     function_from_json,
     relation_from_json,
     role_from_json,
+    type_from_json,
 )
 from laminar.errors import DATA_CORRUPTED, DISK_FULL, IO_ERROR, PgError
 
@@ -41,6 +43,7 @@ class CatalogStore:
             self._schemas = self._env.open_db(b"schemas")
             self._roles = self._env.open_db(b"roles")
             self._functions = self._env.open_db(b"functions")
+            self._types = self._env.open_db(b"types")
             self._meta = self._env.open_db(b"meta")
             self._notes = self._env.open_db(b"notes")
             self._sequences = self._env.open_db(b"sequences")
@@ -80,6 +83,11 @@ class CatalogStore:
         with self._env.begin(db=self._functions) as txn:
             return [function_from_json(json.loads(value)) for _, value in txn.cursor()]
 
+    def load_types(self) -> list[StoredType]:
+        """All users' types."""
+        with self._env.begin(db=self._types) as txn:
+            return [type_from_json(json.loads(value)) for _, value in txn.cursor()]
+
     def notes(self) -> dict[str, Any]:
         """What was stored by :meth:`write` as ``put_notes``."""
         with self._env.begin() as txn:
@@ -114,6 +122,8 @@ class CatalogStore:
         drop_roles: tuple[str, ...] = (),
         put_functions: tuple[StoredFunction, ...] = (),
         drop_functions: tuple[int, ...] = (),
+        put_types: tuple[StoredType, ...] = (),
+        drop_types: tuple[int, ...] = (),
         put_notes: tuple[tuple[str, Any], ...] = (),
         drop_notes: tuple[str, ...] = (),
     ) -> None:
@@ -139,6 +149,10 @@ class CatalogStore:
                     txn.put(_key(function.oid), value, db=self._functions)
                 for oid in drop_functions:
                     txn.delete(_key(oid), db=self._functions)
+                for made in put_types:
+                    txn.put(_key(made.oid), json.dumps(made.to_json()).encode(), db=self._types)
+                for oid in drop_types:
+                    txn.delete(_key(oid), db=self._types)
                 for key, value in put_notes:
                     txn.put(key.encode(), json.dumps(value).encode(), db=self._notes)
                 for key in drop_notes:

@@ -158,6 +158,9 @@ class Backend(Protocol):
         Text forms of regclass, regtype and regproc values: the object's name, qualified when not in the
         search path, or the number for what is not there. Both forms of rows."""
 
+    def read_value(self, pg_type: PgType, value: bytes, text: bool) -> pa.Scalar:
+        """A parameter of a type that native code does not know; raises what the type's input does."""
+
     async def begin_implicit(self, script: bool = False) -> None:
         """Start the implicit transaction of a simple-query string with several statements (``script``)
         or of an extended-protocol pipeline (before its first Execute). Inside a transaction

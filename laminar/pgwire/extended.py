@@ -102,7 +102,8 @@ class ExtendedQuery:
         formats = expand_formats(result_formats, len(statement.fields or ()))
         _check_formats(formats)
         _check_formats(param_formats)
-        params = decode_params(types, param_formats, values, self._session.backend.settings)
+        backend = self._session.backend
+        params = decode_params(types, param_formats, values, backend.settings, backend.read_value)
         self._portals.check_free(portal_name)
         await self._portals.drop(portal_name)
         portal = Portal(statement.prepared, params, formats, statement.fields, statement.sql)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -17,11 +17,13 @@ def decode_params(
     formats: Sequence[int],
     values: Sequence[bytes | None],
     settings: Mapping[str, str],
+    special: Callable[[PgType, bytes, bool], pa.Scalar],
 ) -> list[pa.Scalar | None]:
     """One scalar of the type's storage per value, None for null.
 
     Args:
         formats: none (all text), one for all, or one per value.
+        special: reads the text (True) or binary form of types that native code does not know.
 
     Raises:
         PgError: as the type's input or receive function (22P02, 22003, 22P03, ...).
@@ -33,7 +35,10 @@ def decode_params(
     for i, (pg_type, value) in enumerate(zip(types, values, strict=True)):
         code = 0 if not formats else formats[0] if len(formats) == 1 else formats[i]
         try:
-            params.append(None if value is None else decode_value(value, pg_type, code, native))
+            if value is not None and pg_type.special:
+                params.append(special(pg_type, value, not code))
+            else:
+                params.append(None if value is None else decode_value(value, pg_type, code, native))
         except PgError as error:
             if code and error.message == "incorrect binary data format":
                 error.message += f" in bind parameter {i + 1}"

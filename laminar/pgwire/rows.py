@@ -58,8 +58,6 @@ class RowSender:
 
 #: types whose text form is a name in the catalog
 _NAMED: Final = t.REG_TYPES | {t.ARRAY_OF[oid] for oid in t.REG_TYPES}
-#: types that the encoder does not know in either form
-_ROWS: Final = frozenset({t.RECORD, t.ARRAY_OF[t.RECORD]})
 #: makes of a result's batch what is encoded
 Convert = Callable[[pa.RecordBatch], pa.RecordBatch]
 
@@ -68,9 +66,7 @@ def wire_forms(
     types: list[PgType], text: Sequence[bool], backend: Backend
 ) -> tuple[Convert | None, list[PgType]]:
     """How regclass (where text is wanted), rows and the like become what is encoded, and its types then."""
-    outward = [
-        i for i, pg_type in enumerate(types) if pg_type.oid in _ROWS or (text[i] and pg_type.oid in _NAMED)
-    ]
+    outward = [i for i, pg_type in enumerate(types) if pg_type.special or (text[i] and pg_type.oid in _NAMED)]
     if not outward:
         return None, types
     shown = list(types)

@@ -19,7 +19,7 @@ from laminar.errors import (
 from laminar.server import guc, introspection, names, privileges, sinks
 from laminar.server.notifications import check_notification
 from laminar.server.sequences import serial_sequence
-from laminar.sql.catalog_view import Attribute, Relation, Watermark
+from laminar.sql.catalog_view import Attribute, Domain, NamedType, Relation, Watermark
 from laminar.sql.facts import ProcFact
 from laminar.sql.plan import Routine
 from laminar.types import REGCLASS, PgType
@@ -95,6 +95,25 @@ class StoredCatalog:
         """Users' functions of that name, in the order of the search path."""
         schemas = (schema,) if schema is not None else self.search_path
         return [fact_of(f) for where in schemas for f in self.database.catalog.functions_named(where, name)]
+
+    def type_named(self, schema: str | None, name: str) -> NamedType | None:
+        """A user's type, or None."""
+        for where in (schema,) if schema is not None else self.search_path:
+            found = self.database.catalog.find_type(where, name)
+            if found is not None:
+                domain = self.domain(found.oid)
+                type_ = PgType(found.oid) if domain is None else domain.type
+                return NamedType(found.oid, type_, found.array, domain)
+        return None
+
+    def domain(self, oid: int) -> Domain | None:
+        """The domain with this oid, or None."""
+        found = self.database.catalog.types.get(oid)
+        if found is None or found.base is None:
+            return None
+        checks = tuple((name, text) for name, text, _ in found.checks)
+        under = next((d for t in found.depends_on if (d := self.domain(t)) is not None), None)
+        return Domain(found.name, found.base, found.not_null, found.default, checks, found.search_path, under)
 
     def relation_by_oid(self, oid: int) -> Relation | None:
         """The relation with this oid, or None."""

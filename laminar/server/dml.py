@@ -67,6 +67,7 @@ class Table:
         base: the epoch's snapshot.
         store: the live relation, whose index saves scanning ``base``.
         writes: what the transaction has done to the table before.
+        domains: columns that are to be of domains, as expressions that raise if they are not.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Table:
         store: RelationStore | None = None,
         writes: Writes | None = None,
         checks: Sequence[Check] = (),
+        domains: Sequence[Expr] = (),
     ) -> None:
         self.relation = relation
         self.base = base
@@ -83,6 +85,7 @@ class Table:
         self.store = store
         self.writes = writes
         self.checks = checks
+        self.domains = domains
         self.width = len(relation.columns)
 
     def snapshot(self) -> Snapshot:
@@ -186,7 +189,9 @@ class Table:
         return there, pa.concat_batches(parts).take(pa.array(np.argsort(place))), again
 
     def check_rows(self, rows: pa.RecordBatch, env: Env) -> None:
-        """NOT NULL, then CHECK, of visible rows. Raises what the first bad row does."""
+        """Domains' constraints, NOT NULL, then CHECK, of visible rows. Raises what the first bad row does."""
+        if self.domains and rows.num_rows:
+            compile_exprs(list(self.domains), [c.attnum for c in self.relation.columns])(rows, env)
         first, column = rows.num_rows, None
         for position, attribute in enumerate(self.relation.columns):
             array = rows.column(position)

@@ -11,6 +11,7 @@ from laminar.catalog.system.registry import domains
 from laminar.errors import UNDEFINED_OBJECT, UNDEFINED_TABLE, PgError
 from laminar.sql import facts
 from laminar.sql.binder import bind_type
+from laminar.sql.binder.state import user_type
 from laminar.sql.parse import parse_type
 from laminar.sql.resolve import oid_name, type_name
 from laminar.types import (
@@ -87,7 +88,11 @@ def _parse_class(session: Session, text: str) -> int:
 
 def _parse_type(session: Session, text: str) -> int:
     try:
-        return bind_type(parse_type(text)).oid
+        node = parse_type(text)
+        named = user_type(node, session.catalog)
+        if named is not None:
+            return named.array if node.dims else named.oid
+        return bind_type(node).oid
     except PgError:
         parts = split_name(text)
         found = session.catalog.relation(parts[-2] if len(parts) > 1 else None, parts[-1])
@@ -227,6 +232,13 @@ def relation_name(session: Session, oid: int) -> str | None:
 
 def named_type(session: Session, oid: int, typmod: int = -1) -> str | None:
     """format_type(): None for an oid that is no type's."""
+    made = next((t for t in session.database.catalog.types.values() if oid in (t.oid, t.array)), None)
+    if made is not None:
+        visible = session.catalog.type_named(None, made.name)
+        shown = quoted(made.name)
+        if visible is None or visible.oid != made.oid:
+            shown = f"{quoted(made.schema)}.{shown}"
+        return shown if oid == made.oid else f"{shown}[]"
     if oid in facts.types():
         return oid_name(oid) if typmod < 0 else type_name(PgType(oid, typmod))
     if oid in domains():

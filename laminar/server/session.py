@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pyarrow as pa
 
+from laminar._native.textio import decode_binary
 from laminar.catalog.objects import Role, StoredRelation
 from laminar.errors import (
     IN_FAILED_SQL_TRANSACTION,
@@ -266,6 +267,14 @@ class Session:
         if not text:
             return rowtext.send(values, pg_type)
         result: pa.Array = through_text(pg_type, PgType(TEXT))(self.env(), values)
+        return result
+
+    def read_value(self, pg_type: PgType, value: bytes, text: bool) -> pa.Scalar:
+        """A parameter of a row type or a user's type."""
+        if not text:
+            return rowtext.receive(value, pg_type)
+        texts = decode_binary(pa.array([value], pa.binary()), PgType(TEXT))
+        result: pa.Scalar = through_text(PgType(TEXT), pg_type)(self.env(), texts)[0]
         return result
 
     # --- protocol: transactions -------------------------------------------------------

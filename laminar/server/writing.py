@@ -14,10 +14,12 @@ from laminar.server.catalog_view import StoredCatalog
 from laminar.server.rewriting import check_exprs
 from laminar.sql.adhoc import batches
 from laminar.sql.binder import bind_default
+from laminar.sql.binder.domains import checked
 from laminar.sql.evaluator import compile as compile_exprs
+from laminar.sql.evaluator.conversions import through_text
 from laminar.sql.parse import parse_expression
-from laminar.sql.plan import Const, Expr
-from laminar.types import PgType
+from laminar.sql.plan import ColumnRef, Const, Expr
+from laminar.types import TEXT, PgType
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
@@ -44,7 +46,8 @@ async def open_table(session: Session, oid: int, *, wait: bool) -> dml.Table:
     assert base is not None
     store = database.coordinator.store.relation(oid)
     relation = database.relation(oid)
-    return dml.Table(relation, base, store, transaction.writes(oid, base.layout), checks_of(database, oid))
+    checks, domains = checks_of(database, oid), domains_of(database, oid)
+    return dml.Table(relation, base, store, transaction.writes(oid, base.layout), checks, domains)
 
 
 def checks_of(database: Database, oid: int) -> list[dml.Check]:
@@ -53,6 +56,18 @@ def checks_of(database: Database, oid: int) -> list[dml.Check]:
     if not stored.checks:
         return []
     return [dml.Check(name, expr) for name, expr in check_exprs(database, stored)]
+
+
+def domains_of(database: Database, oid: int) -> list[Expr]:
+    """The columns of domains (ids are attribute numbers), held against the domains' constraints."""
+    stored = database.catalog.relations[oid]
+    catalog = StoredCatalog(database, stored.search_path, stored.owner)
+    found: list[Expr] = []
+    for attnum, column in enumerate(stored.columns, 1):
+        domain = catalog.domain(column.domain) if column.domain else None
+        if domain is not None:
+            found.append(checked(ColumnRef(attnum, column.type), domain, catalog))
+    return [expr for expr in found if not isinstance(expr, ColumnRef)]
 
 
 class CopyWriter:
@@ -69,7 +84,10 @@ class CopyWriter:
         self._count = 0
         self.relation = stored.name
         self.names: Sequence[str] = [stored.columns[a - 1].name for a in attnums]
-        self.types: Sequence[PgType] = [stored.columns[a - 1].type for a in attnums]
+        own = [stored.columns[a - 1].type for a in attnums]
+        #: what the data is parsed as: text where only :meth:`write` can read the type
+        self.types: Sequence[PgType] = [PgType(TEXT) if t.special else t for t in own]
+        self._inputs = {i: through_text(PgType(TEXT), t) for i, t in enumerate(own) if t.special}
         self._defaults = self._missing()
 
     def _missing(self) -> dict[int, Expr]:
@@ -88,11 +106,19 @@ class CopyWriter:
 
     async def write(self, batch: pa.RecordBatch) -> None:
         table = await open_table(self._session, self._stored.oid, wait=False)
-        rows = self._complete(batch)
+        rows = self._complete(self._read(batch))
         effect = dml.insert(table, rows, self._session.env())
         if effect.change is not None:
             self._transaction.add(self._stored.oid, effect.change)
         self._count += effect.count
+
+    def _read(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The texts of users' types as their values."""
+        env = self._session.env()
+        for i, convert in self._inputs.items():
+            values = convert(env, batch.column(i))
+            batch = batch.set_column(i, batch.schema.names[i], values)
+        return batch
 
     def _complete(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """All columns in order: the data's, and defaults."""

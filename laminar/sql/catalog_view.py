@@ -77,6 +77,30 @@ class Relation:
     uniques: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain's constraints. ``checks``: names and expressions about a column ``value``."""
+
+    name: str
+    type: PgType
+    not_null: bool
+    default: str | None
+    checks: tuple[tuple[str, str], ...]
+    search_path: tuple[str, ...]
+    #: the domain that it is over
+    base: Domain | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedType:
+    """A user's type by its name; ``domain`` is None for others, ``type`` what it is stored as."""
+
+    oid: int
+    type: PgType
+    array: int
+    domain: Domain | None = None
+
+
 class CatalogView(Protocol):
     """The catalog as one session sees it while it binds a statement."""
 
@@ -89,6 +113,9 @@ class CatalogView(Protocol):
 
     def functions(self, schema: str | None, name: str) -> Sequence[ProcFact]:
         """Users' functions of that name, by the search path without a schema."""
+
+    def type_named(self, schema: str | None, name: str) -> NamedType | None:
+        """A user's type, by the search path without a schema; None if there is none."""
 
     def with_search_path(self, schemas: Sequence[str]) -> CatalogView:
         """The same catalog under another search path (for a view's definition)."""

@@ -74,6 +74,8 @@ class Assignment:
 
     columns: list[tuple[str, int]]
     expr: ast.Expr
+    #: written in parentheses
+    listed: bool = False
 
 
 @dataclass(slots=True)
@@ -387,7 +389,8 @@ class CreateRole:
 ObjectKind = L[
     "table", "source", "materialized view", "view", "stream", "sink", "lookup table", "index", "schema",
     "function",
-    "aggregate", "secret", "connection", "role", "column", "database", "type", "sequence", "policy",
+    "aggregate", "secret", "connection", "role", "column", "database", "type", "domain", "sequence",
+    "policy",
 ]  # fmt: skip
 
 
@@ -418,6 +421,45 @@ class CreateFunction:
     body_pos: int = 0
     options: list[Option] = field(default_factory=list)
     columns: list[Parameter] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class CreateType:
+    """CREATE TYPE name AS ENUM (labels) or AS (fields): ``labels`` or ``fields`` is None.
+
+    ``labels``: texts with their positions; ``fields``: names, types and positions.
+    """
+
+    name: QName
+    labels: list[tuple[str, int]] | None = None
+    fields: list[tuple[str, ast.TypeName, int]] | None = None
+
+
+@dataclass(slots=True)
+class CreateDomain:
+    """CREATE DOMAIN name AS type …; ``default`` is its text, ``checks`` have names or None."""
+
+    name: QName
+    type: ast.TypeName
+    not_null: bool = False
+    default: ast.Expr | None = None
+    default_text: str | None = None
+    checks: list[Check] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class AlterType:
+    """ALTER TYPE name ADD VALUE …, RENAME VALUE … TO …, RENAME TO, OWNER TO, SET SCHEMA.
+
+    ``arguments``: (value,), (value, new value), (name,); ``neighbour``: (BEFORE, value) of ADD VALUE.
+    """
+
+    kind: L["type", "domain"]
+    name: QName
+    action: L["add value", "rename value", "rename", "owner", "schema"]
+    arguments: tuple[str, ...]
+    if_not_exists: bool = False
+    neighbour: tuple[bool, str] | None = None
 
 
 @dataclass(slots=True)
@@ -693,7 +735,7 @@ Statement = Union[
     CreateLookupTable,
     CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateFunction, CreateIndex,
     CreateRole, CreateSequence,
-    Drop, Alter,
+    CreateType, CreateDomain, AlterType, Drop, Alter,
     CommentOn, Grant, Explain, Show, ShowCreate, Describe, SetVariable, ResetAll, SetTransaction, Begin,
     Commit,
     Rollback, Savepoint, RollbackTo, Release, Declare, Fetch, Close, Prepare, Execute, Deallocate,

@@ -251,6 +251,9 @@ class FakeBackend:
             "COPY", fields, _iterate(relation.batches), copy_out=self.db.copy_options, counts_rows=True
         )
 
+    def read_value(self, pg_type: PgType, value: bytes, text: bool) -> pa.Scalar:
+        raise NotImplementedError
+
     def wire_form(self, pg_type: PgType, oids: pa.Array, text: bool) -> pa.Array:
         return pa.array([oid if oid is None else f"name{oid}" for oid in oids.to_pylist()], pa.string())
 

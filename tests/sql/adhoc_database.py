@@ -47,6 +47,9 @@ class Database:
     def functions(self, schema: str | None, name: str) -> tuple[()]:
         return ()
 
+    def type_named(self, schema: str | None, name: str) -> None:
+        return None
+
     def mirror(self, name: str) -> None:
         """Take a table over from PostgreSQL."""
         columns = self.connection.execute(

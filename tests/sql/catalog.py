@@ -62,6 +62,9 @@ class TestCatalog:
     def functions(self, schema: str | None, name: str) -> tuple[ProcFact, ...]:
         return ()
 
+    def type_named(self, schema: str | None, name: str) -> None:
+        return None
+
     def with_search_path(self, schemas):
         other = TestCatalog()
         other.relations, other.search_path = self.relations, tuple(schemas)

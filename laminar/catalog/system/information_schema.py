@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import DATABASE
-from laminar.catalog.objects import StoredRelation
+from laminar.catalog.objects import StoredColumn, StoredRelation, StoredType
 from laminar.catalog.system.pg_catalog import indexed_attnums, key_name, shown_default
 from laminar.sql import facts
 from laminar.sql.resolve import type_name
 from laminar.types import (
     BPCHAR,
     DATE,
+    ELEMENT_OF,
     FLOAT4,
     FLOAT8,
     INT2,
@@ -74,7 +75,7 @@ def _tables(session: Session) -> Made:
 def _columns(session: Session) -> Made:
     for r in _relations(session):
         for attnum, c in enumerate(r.columns, 1):
-            yield _where(r) | _typed(c.type, attnum) | {
+            yield _where(r) | _typed(c.type, attnum) | _declared(session, c) | {
                 "column_name": c.name, "ordinal_position": attnum,
                 "column_default": None if c.default is None else shown_default(c.default, c.type),
                 "is_nullable": _yes(not c.not_null), "is_self_referencing": "NO", "is_identity": "NO",
@@ -122,6 +123,48 @@ def _typed(type_: PgType, place: int) -> dict[str, Any]:
     elif oid == DATE:
         found["datetime_precision"] = 0
     return found
+
+
+def _declared(session: Session, column: StoredColumn) -> dict[str, Any]:
+    """The user's type or domain that a column was declared with."""
+    types = session.database.catalog.types
+    domain = types.get(column.domain)
+    if domain is not None:
+        return _domain_place(domain) | _over(session, domain)
+    made = types.get(ELEMENT_OF.get(column.type.oid, column.type.oid))
+    if made is None:
+        return {}
+    if column.type.is_array:
+        return {"udt_schema": made.schema}
+    return {"data_type": "USER-DEFINED", "udt_schema": made.schema, "udt_name": made.name}
+
+
+def _domains(session: Session) -> Made:
+    for t in session.database.catalog.types.values():
+        if t.base is not None:
+            yield _typed(t.base, 1) | _domain_place(t) | _over(session, t) | {"domain_default": t.default}
+
+
+def _over(session: Session, domain: StoredType) -> dict[str, Any]:
+    """The user's type that a domain is over."""
+    types = session.database.catalog.types
+    made = next((types[oid] for oid in domain.depends_on if oid in types), None)
+    if made is None or (domain.base is not None and domain.base.is_array):
+        return {}
+    return {"data_type": "USER-DEFINED", "udt_schema": made.schema, "udt_name": made.name}
+
+
+def _domain_place(t: StoredType) -> dict[str, Any]:
+    return {"domain_catalog": DATABASE, "domain_schema": t.schema, "domain_name": t.name}
+
+
+def _domain_constraints(session: Session) -> Made:
+    for t in session.database.catalog.types.values():
+        for name, _, _ in t.checks:
+            yield _domain_place(t) | {
+                "constraint_catalog": DATABASE, "constraint_schema": t.schema, "constraint_name": name,
+                "is_deferrable": "NO", "initially_deferred": "NO",
+            }  # fmt: skip
 
 
 def _schemata(session: Session) -> Made:
@@ -201,6 +244,8 @@ _VIEWS: Final[dict[str, Rows]] = {
     "constraint_column_usage": _constraint_column_usage,
     "check_constraints": _check_constraints,
     "information_schema_catalog_name": _catalog_name,
+    "domains": _domains,
+    "domain_constraints": _domain_constraints,
 }
 ROWS: Final[dict[tuple[str, str], Rows]] = {
     ("information_schema", name): rows for name, rows in _VIEWS.items()

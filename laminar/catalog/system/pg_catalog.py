@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import DATABASE, PUBLIC_OID, SUPERUSER, SUPERUSER_OID
-from laminar.catalog.objects import StoredRelation
+from laminar.catalog.objects import StoredRelation, StoredType
 from laminar.catalog.sequences import definition_of
+from laminar.catalog.system import usertypes
 from laminar.catalog.system.builtin import ARRAY_TYPE, INFORMATION_SCHEMA, PG_CATALOG, ROW_TYPE
 from laminar.sql import facts
 from laminar.sql.resolve import oid_name
@@ -111,6 +112,13 @@ def _pg_class(session: Session) -> Made:
         if "key index" in r.parts:
             index = {"oid": r.parts["key index"], "relname": key_name(r), "relkind": "i", "relam": _BTREE}
             yield _CLASS | where | index | {"relnatts": len(r.primary_key), "relfilenode": index["oid"]}
+    for t in catalog.types.values():
+        if t.kind == "c":
+            yield _CLASS | {
+                "oid": t.relation, "relname": t.name, "relkind": "c", "relnatts": len(t.fields),
+                "reltype": t.oid, "relnamespace": namespace_oid(catalog, t.schema),
+                "relowner": role_oid(catalog, t.owner), "relacl": None, "reltuples": 0.0,
+            }  # fmt: skip
     for s in database.system.by_oid.values():
         yield _CLASS | {
             "oid": s.oid, "relname": s.name, "relnamespace": NAMESPACES[s.schema], "relkind": s.kind,
@@ -141,7 +149,10 @@ _PHYSICAL: Final = {c: c.replace("att", "typ") for c in ("attlen", "attbyval", "
 
 def _attribute(relation: int, attnum: int, name: str, oid: int) -> dict[str, Any]:
     columns, rows = _type_rows()
+    fact = facts.types().get(oid)
     values = dict(zip(columns, rows[oid], strict=True)) if oid in rows else ARRAY_TYPE
+    if oid not in rows and fact is not None and not fact.element:
+        values = usertypes.base_row(oid)
     physical = {column: values[of] for column, of in _PHYSICAL.items()}
     # collations are the database's, names' C
     collation = {"attcollation": values["typcollation"], "attndims": int(values["typcategory"] == "A")}
@@ -166,7 +177,7 @@ def _pg_attribute(session: Session) -> Made:
         for attnum, c in enumerate(r.columns, 1):
             generated = c.generated is not None
             yield _attribute(r.oid, attnum, c.name, c.type.oid) | {
-                "atttypmod": c.type.typmod, "attnotnull": c.not_null,
+                "atttypid": c.domain or c.type.oid, "atttypmod": c.type.typmod, "attnotnull": c.not_null,
                 "atthasdef": c.default is not None or generated, "attgenerated": "s" if generated else "",
                 "attidentity": c.identity,
             }  # fmt: skip
@@ -175,6 +186,11 @@ def _pg_attribute(session: Session) -> Made:
                 c = r.columns[attnum - 1]
                 made = _attribute(r.parts["key index"], place, c.name, c.type.oid)
                 yield made | {"atttypmod": c.type.typmod}
+    for t in session.database.catalog.types.values():
+        for attnum, (name, type_) in enumerate(t.fields, 1):
+            yield _attribute(t.relation, attnum, name, type_.oid) | {
+                "atttypmod": type_.typmod, "attnotnull": False,
+            }  # fmt: skip
     for s in session.database.system.by_oid.values():
         for attnum, column in enumerate(s.columns, 1):
             made = _attribute(s.oid, attnum, column.name, column.type.oid)
@@ -210,6 +226,17 @@ def _pg_type(session: Session) -> Made:
             yield ROW_TYPE | where | own
             array = {"oid": r.parts["array"], "typname": f"_{r.name}"[:63], "typelem": r.parts["type"]}
             yield ARRAY_TYPE | where | array
+    for t in catalog.types.values():
+        yield from usertypes.pg_type(catalog, _type_place(catalog, t), t)
+
+
+def _type_place(catalog: Catalog, t: StoredType) -> dict[str, int]:
+    return {"typnamespace": namespace_oid(catalog, t.schema), "typowner": role_oid(catalog, t.owner)}
+
+
+def _pg_enum(session: Session) -> Made:
+    for t in session.database.catalog.types.values():
+        yield from usertypes.pg_enum(t)
 
 
 def indexed_attnums(index: StoredRelation) -> list[int]:
@@ -264,6 +291,12 @@ def _pg_constraint(session: Session) -> Made:
         for name, text in r.checks:
             check = {"oid": r.parts[f"check {name}"], "conname": name, "contype": "c", "connoinherit": False}
             yield _CONSTRAINT | where | check | {"conbin": text}
+    for t in catalog.types.values():
+        for name, text, oid in t.checks:
+            yield _CONSTRAINT | {
+                "oid": oid, "conname": name, "contype": "c", "connoinherit": False, "contypid": t.oid,
+                "conrelid": 0, "connamespace": namespace_oid(catalog, t.schema), "conbin": text,
+            }  # fmt: skip
 
 
 def _pg_rewrite(session: Session) -> Made:
@@ -411,6 +444,7 @@ _TABLES: Final[dict[str, Rows]] = {
     "pg_attribute": _pg_attribute,
     "pg_attrdef": _pg_attrdef,
     "pg_type": _pg_type,
+    "pg_enum": _pg_enum,
     "pg_index": _pg_index,
     "pg_constraint": _pg_constraint,
     "pg_rewrite": _pg_rewrite,

@@ -49,6 +49,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         subscribe,
         tableas,
         transactions,
+        usertypes,
         views,
         writes,
     )
@@ -88,6 +89,12 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return create.CreateSchemaAction(session, statement)
         case s.CreateFunction():
             return functions.CreateFunctionAction(session, statement, sql)
+        case s.CreateType():
+            return usertypes.CreateTypeAction(session, statement)
+        case s.CreateDomain():
+            return usertypes.CreateDomainAction(session, statement)
+        case s.AlterType():
+            return usertypes.AlterTypeAction(session, statement)
         case s.CreateRole():
             return roles.RoleAction(session, statement)
         case s.Grant(kind=None):

@@ -33,8 +33,9 @@ from laminar.server.statements.create import check_base, new_columns, unique_ind
 from laminar.server.statements.drop import missing
 from laminar.server.statements.indexes import attnums_of, check_unique, new_index
 from laminar.server.statements.sequences import alter_sequence, default_of
+from laminar.server.statements.usertypes import column_type, without_type
 from laminar.sql import statements as s
-from laminar.sql.binder import bind_assignment, bind_check, bind_default, bind_type
+from laminar.sql.binder import bind_assignment, bind_check, bind_default
 from laminar.sql.parse import parse_expression
 from laminar.sql.parser.names import rename_column
 from laminar.sql.plan import ColumnRef, Expr
@@ -356,9 +357,11 @@ class AlterAction(Action):
         watermark = relation.watermark and (moved(relation.watermark[0]), relation.watermark[1])
         checks = tuple(c for c in relation.checks if rename_column(c[1], name, name + "_") == c[1])
         columns = (*relation.columns[:i], *relation.columns[i + 1 :])
+        depends_on = without_type(relation, relation.columns[i], columns)
         form.relation = replace(
-            relation, columns=columns, primary_key=key, watermark=watermark, checks=checks
-        )
+            relation, columns=columns, primary_key=key, watermark=watermark, checks=checks,
+            depends_on=depends_on,
+        )  # fmt: skip
         del form.exprs[i], form.origins[i]
         form.rewrite = True
 
@@ -368,7 +371,11 @@ class AlterAction(Action):
         column = form.relation.columns[i]
         if form.rewrite:
             raise not_supported("several changes of columns in one ALTER TABLE are not supported yet")
-        type_ = bind_type(action.type)
+        uses: set[int] = set()
+        type_, domain = column_type(self.session, action.type, uses)
+        if domain:
+            raise not_supported("ALTER COLUMN … TYPE to a domain is not supported", position=action.pos)
+        form.relation = replace(form.relation, depends_on=tuple(sorted({*form.relation.depends_on, *uses})))
         if form.relation.watermark is not None and form.relation.watermark[0] == i + 1:
             raise PgError(DEPENDENT_OBJECTS, f'column "{column.name}" carries the watermark')
         relation = self.session.catalog.describe(form.relation)
@@ -377,7 +384,7 @@ class AlterAction(Action):
         )
         if column.default is not None:
             bind_default(parse_expression(column.default), type_, column.name, self.session.catalog)
-        self._set_column(form, i, replace(column, type=type_))
+        self._set_column(form, i, replace(column, type=type_, domain=0))
         form.rewrite = True
 
     # --- constraints

@@ -26,12 +26,14 @@ from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.indexes import attnums_of, new_index
 from laminar.server.statements.sequences import column_sequence, default_of
+from laminar.server.statements.usertypes import column_type, with_domain_default
 from laminar.server.statements.watermark import watermark_of
 from laminar.sql import statements as s
-from laminar.sql.binder import bind_check, bind_default, bind_expression, bind_type
+from laminar.sql.binder import bind_check, bind_default, bind_expression
 from laminar.sql.expressions import walk
 from laminar.sql.plan import ColumnRef
-from laminar.types import supported
+from laminar.sql.resolve import oid_name
+from laminar.types import ARRAY_OF, RECORD, supported
 
 
 class CreateRelationAction(Action):
@@ -163,12 +165,17 @@ def new_columns(
         seen.add(definition.name)
         if definition.generated is not None:
             raise not_supported("computed columns are not supported yet", position=where)
-        type_ = bind_type(definition.type)
+        type_, domain = column_type(session, definition.type, uses)
+        if type_.oid in (RECORD, ARRAY_OF[RECORD]):
+            raise PgError("42P16", f'column "{definition.name}" has pseudo-type {oid_name(type_.oid)}')
         if not supported(type_.oid):
             raise not_supported(f'type of column "{definition.name}" is not supported', position=where)
         if definition.default is not None:
             bind_default(definition.default, type_, definition.name, session.catalog, uses)
-        column = StoredColumn(definition.name, type_, definition.not_null, definition.default_text)
+        column = StoredColumn(
+            definition.name, type_, definition.not_null, definition.default_text, domain=domain
+        )
+        column = with_domain_default(session, column)
         if definition.serial or definition.identity is not None:
             if definition.default is not None:
                 what = "both default and identity" if definition.identity else "multiple default values"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 import pyarrow as pa
 
 from laminar.catalog.catalog import SYSTEM_SCHEMAS, StoredObject, describe, wrong_kind
-from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
+from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation, StoredType
 from laminar.errors import (
     DEPENDENT_OBJECTS,
     UNDEFINED_OBJECT,
@@ -26,6 +26,8 @@ from laminar.server.statements.base import Action
 from laminar.server.statements.signatures import named_function, signature
 from laminar.sql import ast
 from laminar.sql import statements as s
+from laminar.sql.facts import types_by_name
+from laminar.sql.resolve import oid_name
 
 #: DROP's words for the kinds the catalog has
 _KINDS = {name: kind for kind, name in KIND_NAMES.items() if kind != "system"}
@@ -39,7 +41,7 @@ class DropAction(Action):
     def __init__(self, session: Session, statement: s.Drop) -> None:
         super().__init__(session)
         self.statement = statement
-        if statement.kind not in (*_KINDS, "schema", "role", "function"):
+        if statement.kind not in (*_KINDS, "schema", "role", "function", "type", "domain"):
             raise not_supported(f"DROP {statement.kind.upper()} is not supported yet")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
@@ -50,7 +52,9 @@ class DropAction(Action):
             elif self.statement.kind == "role":
                 self._drop_roles(result)
             else:
-                find = self._function if self.statement.kind == "function" else self._target
+                find: Callable[..., StoredObject | None] = {
+                    "function": self._function, "type": self._type, "domain": self._type,
+                }.get(self.statement.kind, self._target)  # fmt: skip
                 named = zip(self.statement.names, self.statement.arguments, strict=True)
                 found = [find(name, arguments, result) for name, arguments in named]
                 await self._drop([target for target in found if target is not None])
@@ -67,6 +71,28 @@ class DropAction(Action):
         if not self.session.role.superuser and found.owner != self.session.role.name:
             raise PgError("42501", f"must be owner of function {found.name}")
         return found
+
+    def _type(self, name: s.QName, _arguments: object, result: Result) -> StoredType | None:
+        wanted = self.statement.kind
+        found = self.session.catalog.type_named(name.schema, name.name)
+        if found is None:
+            if name.schema in (None, "pg_catalog") and name.name in types_by_name():
+                shown = oid_name(types_by_name()[name.name].oid)
+                raise PgError(
+                    DEPENDENT_OBJECTS,
+                    f"cannot drop type {shown} because it is required by the database system",
+                )
+            message = f'type "{name}" does not exist'
+            if self.statement.if_exists:
+                result.notices.append(Notice("NOTICE", "00000", f"{message}, skipping"))
+                return None
+            raise PgError(UNDEFINED_OBJECT, message)
+        made = self.database.catalog.types[found.oid]
+        if wanted == "domain" and made.kind != "d":
+            raise PgError("42809", f'"{name}" is not a domain')
+        if made.owner != self.session.role.name and not self._owns_schema(made.schema):
+            raise PgError("42501", f"must be owner of type {made.name}")
+        return made
 
     def _target(self, name: s.QName, _arguments: object, result: Result) -> StoredRelation | None:
         found = self.session.catalog.find(name)
@@ -99,8 +125,8 @@ class DropAction(Action):
     async def _drop(self, targets: Sequence[StoredObject]) -> None:
         doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
         forget_changes(self.session, (thing for thing in doomed if isinstance(thing, StoredRelation)))
-        if self.statement.kind == "function":
-            _keep_tables(doomed)
+        if self.statement.kind in ("function", "type", "domain"):
+            _keep_tables(doomed, self.statement.kind)
         # The catalog decides: after a crash from here on, a start removes what it does not have.
         relations = [thing for thing in doomed if isinstance(thing, StoredRelation)]
         catalog = self.database.catalog
@@ -159,13 +185,14 @@ class DropAction(Action):
             self.database.catalog.drop_role(name)
 
 
-def _keep_tables(doomed: Sequence[StoredObject]) -> None:
-    """A function that a default or a check needs takes no table with it."""
+def _keep_tables(doomed: Sequence[StoredObject], kind: str) -> None:
+    """A function that a default or a check needs, or a column's type, takes no table with it."""
+    what = "a default or check" if kind == "function" else "a column, default or check"
     for thing in doomed:
         if isinstance(thing, StoredRelation) and thing.kind == "table":
             raise PgError(
                 DEPENDENT_OBJECTS,
-                f"cannot drop the function because a default or check of {describe(thing)} needs it",
+                f"cannot drop the {kind} because {what} of {describe(thing)} needs it",
                 hint="Drop the table first.",
             )
 

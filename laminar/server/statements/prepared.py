@@ -30,7 +30,7 @@ class PrepareAction(Action):
 
         self.statement = statement
         self.sql = sql
-        types = [bind_type(node).oid for node in statement.types]
+        types = [bind_type(node, session.catalog).oid for node in statement.types]
         version = self.database.catalog.version
         action = action_for(session, statement.statement, statement.text, types)
         self.prepared = PreparedStatement(

@@ -8,13 +8,14 @@ from laminar.errors import GROUPING_ERROR, UNDEFINED_FUNCTION, WRONG_OBJECT_TYPE
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.exprs import ExpressionBinder
-from laminar.sql.binder.records import JSON_FUNCTIONS, json_of, json_record, set_row
+from laminar.sql.binder.records import JSON_FUNCTIONS, json_of, json_record
 from laminar.sql.binder.routines import inline, output_columns, rows
 from laminar.sql.binder.scope import AggregateUse, Level, WindowUse
 from laminar.sql.binder.state import location
 from laminar.sql.expressions import rewrite, walk
 from laminar.sql.kernels.registry import ORDINALITY, part_of, returns_set
 from laminar.sql.resolve import ResolvedCall, bind_args, coerce, oid_name, resolve_function, result_type
+from laminar.sql.resolve.rowtypes import set_row
 from laminar.sql.trees import canonical
 from laminar.types import (
     DATE,
@@ -126,7 +127,7 @@ class CallBinder(ExpressionBinder):
             if whole is not None:
                 return [whole]
             args = self.exprs(node.args, level)
-            if args[0].type.oid == RECORD and args[0].type.fields is not None:
+            if args[0].type.row is not None:
                 return [json_of(args[0], PgType(JSON), *pretty)]
             return args
         return [
@@ -139,7 +140,7 @@ class CallBinder(ExpressionBinder):
     @staticmethod
     def _as_json(arg: p.Expr) -> p.Expr:
         """A row as its JSON object."""
-        return json_of(arg) if arg.type.oid == RECORD and arg.type.fields is not None else arg
+        return json_of(arg) if arg.type.row is not None else arg
 
     @staticmethod
     def _may_be_aggregate(name: str) -> bool:
@@ -217,7 +218,7 @@ class CallBinder(ExpressionBinder):
             return p.Call(part_of(function, place), args, PgType(oid), node.pos)
 
         fields = [(name, part(place, oid)) for place, (name, oid) in enumerate(outputs)]
-        return set_row(fields, part(ORDINALITY, INT8), node.pos, self)
+        return set_row(fields, part(ORDINALITY, INT8), node.pos)
 
     def sql_rows(self, node: ast.FuncCall, level: Level) -> p.Plan | None:
         """The rows of a user's SQL function that returns a set; None if the call is none."""

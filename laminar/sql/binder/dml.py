@@ -432,7 +432,7 @@ class DmlBinder(QueryBinder):
         self, node: s.Assignment, level: Level
     ) -> list[tuple[tuple[str, int], p.Expr | None, ast.Expr]]:
         """Each column of an assignment with its value."""
-        if len(node.columns) == 1 and not isinstance(node.expr, ast.Row):
+        if len(node.columns) == 1 and not (node.listed and isinstance(node.expr, ast.Row)):
             expr = None if isinstance(node.expr, ast.Default) else self.expr(node.expr, level)
             return [(node.columns[0], expr, node.expr)]
         if isinstance(node.expr, ast.SubLink) and node.expr.kind == "scalar":

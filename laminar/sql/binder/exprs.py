@@ -15,8 +15,9 @@ from laminar.errors import (
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql.binder import records, scope
+from laminar.sql.binder.domains import checked
 from laminar.sql.binder.scope import Level
-from laminar.sql.binder.state import BOOLEAN, State, check_collation, location
+from laminar.sql.binder.state import BOOLEAN, State, check_collation, location, user_type
 from laminar.sql.kernels.records import check_similar
 from laminar.sql.resolve import (
     common_type,
@@ -31,7 +32,7 @@ from laminar.sql.resolve import (
     oid_name,
 )
 from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
-from laminar.types import BOOL, INT4, NUMERIC, OID, RECORD, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, VECTORS, PgType
+from laminar.types import BOOL, INT4, NUMERIC, OID, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, VECTORS, PgType
 
 #: functions that SQL writes without parentheses -> name in pg_proc
 _VALUE_FUNCTIONS: Final = {
@@ -245,7 +246,7 @@ class ExpressionBinder(State):
                 return p.Const(True, BOOLEAN)
             return tests[0] if len(tests) == 1 else p.BoolOp("and", tests)
         arg = self.expr(node.arg, level)
-        if node.what == "null" and arg.type.oid == RECORD:
+        if node.what == "null" and arg.type.is_row:
             return records.null_test(arg, node.negated, node.pos)
         if node.what == "null":
             return p.Test(self._any_type(arg, node.arg), "null", node.negated)
@@ -370,6 +371,9 @@ class ExpressionBinder(State):
             result = self.coerce(arg, target, node.arg, "explicit")
         else:
             result = self.coerce(arg, target, ast.Default(pos), "explicit")
+        named = user_type(node.type, self.catalog)
+        if named is not None and named.domain is not None:
+            return checked(result, named.domain, self.catalog, pos)
         return result
 
     def _typed_array(self, node: ast.Array, target: PgType, level: Level) -> p.Expr:

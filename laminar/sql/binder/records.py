@@ -13,7 +13,9 @@ from laminar.sql.binder.state import location
 from laminar.sql.facts.own import ROW_JSON
 from laminar.sql.resolve import array_type, oid_name
 from laminar.sql.resolve.calls import as_function
-from laminar.types import BOOL, INT4, RECORD, TEXT, PgType
+from laminar.sql.resolve.rowtypes import ROW, made_row
+from laminar.sql.resolve.rowtypes import field as field_of
+from laminar.types import BOOL, RECORD, TEXT, PgType
 
 if TYPE_CHECKING:
     from laminar.sql.binder.calls import CallBinder
@@ -25,8 +27,6 @@ JSON_FUNCTIONS: Final = frozenset(
     | {f"{type_}_build_{kind}" for type_ in ("json", "jsonb") for kind in ("array", "object")}
 )
 _ROW_OID: Final = 10008
-_ROW: Final = p.Function(10040, "row", "laminar_row", False, "i")
-_FIELD: Final = p.Function(10041, "row_field", "laminar_field", True, "i")
 _IS_NULL: Final = p.Function(10042, "row_is_null", "laminar_row_null", False, "i")
 _IS_NOT_NULL: Final = p.Function(10043, "row_is_not_null", "laminar_row_not_null", False, "i")
 
@@ -39,20 +39,10 @@ Named = list[tuple[str, p.Expr]]
 # --- rows
 
 
-def make_row(binder: ExpressionBinder, fields: Named, pos: int) -> p.Call:
-    """The row of these values. Its fields have no type modifiers, so that rows compare by type alone."""
-    values = tuple(
-        binder.coerce(e, PgType(e.type.oid, fields=e.type.fields), ast.Default(pos)) for _, e in fields
-    )
-    names = (name for name, _ in fields)
-    shape = tuple((name, value.type) for name, value in zip(names, values, strict=True))
-    return p.Call(_ROW, values, PgType(RECORD, fields=shape), pos)
-
-
 def constructed(binder: ExpressionBinder, node: ast.Row, level: Level) -> p.Expr:
     """ROW(…) with its stars expanded."""
     values = [value for _, value in items(binder, node.items, level)]
-    return make_row(binder, [(f"f{i}", value) for i, value in enumerate(values, 1)], node.pos)
+    return made_row([(f"f{i}", value) for i, value in enumerate(values, 1)], node.pos)
 
 
 def items(binder: ExpressionBinder, nodes: list[ast.Expr], level: Level, *, known: bool = True) -> Named:
@@ -86,7 +76,7 @@ def whole_row(binder: ExpressionBinder, parts: tuple[str, ...], pos: int, level:
     if found is None:
         return None
     item, depth = found
-    row = make_row(binder, _columns(binder, parts, pos, level), pos)
+    row = made_row(_columns(binder, parts, pos, level), pos)
     return _unless_missing(binder, item, depth, row, pos)
 
 
@@ -94,7 +84,7 @@ def expanded(binder: ExpressionBinder, node: ast.FieldSelect, level: Level) -> N
     """``(row).*``"""
     arg = binder.expr(node.arg, level)
     shape = _shape(arg, node)
-    return [(name, _pick(arg, place, node.pos)) for place, (name, _) in enumerate(shape)]
+    return [(name, field_of(arg, place, node.pos)) for place, (name, _) in enumerate(shape)]
 
 
 def field(binder: ExpressionBinder, node: ast.FieldSelect, level: Level) -> p.Expr:
@@ -106,43 +96,25 @@ def field(binder: ExpressionBinder, node: ast.FieldSelect, level: Level) -> p.Ex
     arg = binder.expr(node.arg, level)
     for place, (name, _) in enumerate(_shape(arg, node)):
         if name == node.name:
-            return _pick(arg, place, node.pos)
-    message = f'could not identify column "{node.name}" in record data type'
+            return field_of(arg, place, node.pos)
+    if arg.type.oid == RECORD:
+        message = f'could not identify column "{node.name}" in record data type'
+    else:
+        message = f'column "{node.name}" not found in data type {oid_name(arg.type.oid)}'
     raise PgError("42703", message, position=location(node.arg) or None)
 
 
 def _shape(arg: p.Expr, node: ast.FieldSelect) -> tuple[tuple[str, PgType], ...]:
-    if arg.type.oid != RECORD:
+    if not arg.type.is_row:
         name = oid_name(arg.type.oid)
         if node.name == "*":
             raise PgError("42809", f"type {name} is not composite", position=location(node.arg) or None)
         message = f"column notation .{node.name} applied to type {name}, which is not a composite type"
         raise PgError("42809", message, position=location(node.arg) or None)
-    if arg.type.fields is None:
+    shape = arg.type.row
+    if shape is None:
         raise not_supported("rows whose fields are not known are not supported", position=node.pos)
-    return arg.type.fields
-
-
-def _pick(row: p.Expr, place: int, pos: int) -> p.Expr:
-    """A field's value: what the row was made of, where that is at hand."""
-    assert row.type.fields is not None
-    made = row.default if isinstance(row, p.Case) and _is_set_row(row) else row
-    if isinstance(made, p.Call) and made.function is _ROW:
-        return made.args[place]
-    return p.Call(_FIELD, (row, p.Const(place, PgType(INT4))), row.type.fields[place][1], pos)
-
-
-def set_row(fields: Named, ordinality: p.Expr, pos: int, binder: ExpressionBinder) -> p.Expr:
-    """A row out of a set-returning function's columns: null where the set has ended."""
-    row = make_row(binder, fields, pos)
-    test = p.Test(ordinality, "null", False)
-    return p.Case(((test, p.Const(None, row.type)),), row, row.type)
-
-
-def _is_set_row(row: p.Case) -> bool:
-    """Whether it is of :func:`set_row`, whose columns are null together with the row."""
-    test = row.whens[0][0]
-    return len(row.whens) == 1 and isinstance(test, p.Test) and isinstance(test.arg, p.Call)
+    return shape
 
 
 def null_test(row: p.Expr, negated: bool, pos: int) -> p.Expr:
@@ -188,10 +160,11 @@ def json_record(
 
 def json_of(row: p.Expr, type_: PgType = ROW_JSON, pretty: p.Expr = _COMPACT) -> p.Expr:
     """A row value's JSON object; null for a null row."""
-    assert row.type.fields is not None
-    values = [(name, _pick(row, place, 0)) for place, (name, _) in enumerate(row.type.fields)]
-    made = _call([(name, json_of(v) if v.type.oid == RECORD else v) for name, v in values], pretty, type_, 0)
-    if isinstance(row, p.Call) and row.function is _ROW:
+    shape = row.type.row
+    assert shape is not None
+    values = [(name, field_of(row, place, 0)) for place, (name, _) in enumerate(shape)]
+    made = _call([(name, json_of(v) if v.type.is_row else v) for name, v in values], pretty, type_, 0)
+    if isinstance(row, p.Call) and row.function is ROW:
         return made
     return p.Case(((p.Test(row, "null"), p.Const(None, type_)),), made, type_)
 
@@ -201,7 +174,7 @@ def _fields(binder: CallBinder, node: ast.Row, level: Level) -> Named:
     for part in node.items:
         inner = None if isinstance(part, ast.Star) else json_record(binder, part, level)
         values += [value for _, value in items(binder, [part], level)] if inner is None else [inner]
-    return [(f"f{i}", json_of(v) if v.type.oid == RECORD else v) for i, v in enumerate(values, 1)]
+    return [(f"f{i}", json_of(v) if v.type.is_row else v) for i, v in enumerate(values, 1)]
 
 
 def _call(fields: Named, pretty: p.Expr, type_: PgType, pos: int) -> p.Call:

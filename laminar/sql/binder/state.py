@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from laminar.errors import DATATYPE_MISMATCH, INDETERMINATE_DATATYPE, UNDEFINED_PARAMETER, PgError
+from laminar.errors import (
+    DATATYPE_MISMATCH,
+    INDETERMINATE_DATATYPE,
+    UNDEFINED_PARAMETER,
+    PgError,
+    not_supported,
+)
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql.binder.scope import Level
-from laminar.sql.catalog_view import Access, CatalogView
+from laminar.sql.catalog_view import Access, CatalogView, NamedType
 from laminar.sql.expressions import walk
+from laminar.sql.facts import types_by_name
 from laminar.sql.resolve import INTERVAL_MASKS, coerce, oid_name, type_by_name
 from laminar.types import BOOL, INT8, TEXT, UNKNOWN, PgType
 
@@ -93,7 +100,11 @@ class State:
     # --- types
 
     def type(self, node: ast.TypeName) -> PgType:
-        return bind_type(node)
+        found = user_type(node, self.catalog)
+        if found is None:
+            return bind_type(node)
+        self.access(found.oid, "USAGE")
+        return bind_type(node, self.catalog)
 
     # --- parameters
 
@@ -176,10 +187,35 @@ class State:
         return Level(parent, dict(source.ctes) if source is not None else {})
 
 
-def bind_type(node: ast.TypeName) -> PgType:
-    """The type a TypeName means. Raises 42704 (unknown), 22023 (modifiers)."""
+def user_type(node: ast.TypeName, catalog: CatalogView | None) -> NamedType | None:
+    """The user's type that a TypeName names, as itself or as an array of it; None for PostgreSQL's."""
+    if catalog is None or (len(node.names) > 1 and node.names[-2] == "pg_catalog"):
+        return None
+    if len(node.names) == 1 and node.names[0] in types_by_name() | _TYPE_WORDS.keys():
+        return None
+    return catalog.type_named(node.names[-2] if len(node.names) > 1 else None, node.names[-1])
+
+
+#: names of types that are no pg_type.typname
+_TYPE_WORDS: Final = dict.fromkeys(("string", "float"))
+
+
+def bind_type(node: ast.TypeName, catalog: CatalogView | None = None) -> PgType:
+    """The type a TypeName means; of a domain what it is stored as. Raises 42704 (unknown), 22023 (modifiers).
+
+    Args:
+        catalog: where users' types are looked up; None: PostgreSQL's alone.
+    """
     if node.setof:
         raise PgError("42P13", "SETOF is not allowed here", position=node.pos)
+    found = user_type(node, catalog)
+    if found is not None:
+        if node.typmods:
+            message = f'type modifier is not allowed for type "{node.names[-1]}"'
+            raise PgError("42601", message, position=node.pos)
+        if node.dims and not found.array:
+            raise not_supported("arrays of domains are not supported", position=node.pos)
+        return PgType(found.array) if node.dims else found.type
     name, mods = node.names[-1], _modifiers(node)
     if len(node.names) > 1 and node.names[-2] != "pg_catalog":
         full = ".".join(node.names)

@@ -16,7 +16,6 @@ from laminar.types import (
     BPCHAR,
     INTERVAL,
     NUMERIC,
-    RECORD,
     REG_TYPES,
     TEXT,
     TIME,
@@ -82,8 +81,7 @@ def through_text(source: PgType, target: PgType) -> Convert:
 
     default = textio.FormatSettings()
     rows = rowtext.formatter(source)
-    if target.oid == RECORD:
-        raise PgError("0A000", "input of anonymous composite types is not implemented")
+    read = rowtext.parser(target)
 
     def convert(env: Env, x: Any) -> Any:
         settings = env.settings if env.settings is not None else default
@@ -98,6 +96,8 @@ def through_text(source: PgType, target: PgType) -> Convert:
             text = x if source.oid in _TEXTS else textio.format_text(x, source, settings)
         if target.oid in _TEXTS:
             return text
+        if read is not None:
+            return read(env, text)
         if target.oid in _NAMED:
             return session.look_up(env, text, target.oid)
         return textio.parse_text(text, target, settings)

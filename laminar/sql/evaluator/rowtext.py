@@ -1,4 +1,7 @@
-"""Text and binary forms of rows (PostgreSQL's record_out and record_send)."""
+"""Text and binary forms of rows, enums and composite types, and of arrays of them.
+
+PostgreSQL's record_out, record_send, record_in, enum_out and enum_in.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar._native import textio
-from laminar.sql.kernels.records import fields_of, unpack
-from laminar.types import ARRAY_OF, RECORD, TEXT, PgType
+from laminar.errors import PgError
+from laminar.sql.kernels.records import fields_of, pack, unpack
+from laminar.types import ARRAY_OF, ENUM_KEY, RECORD, TEXT, USER_TYPES, PgType
 
 Format = Callable[[Any, Any], Any]
 
@@ -20,12 +24,19 @@ _QUOTED: Final = '^$|[\\\\"(), \\t\\n\\v\\f\\r]'
 
 
 def formatter(type_: PgType) -> Format | None:
-    """``run(env, column)``: text of rows or of arrays of rows; None for other types."""
-    if type_.oid == RECORD:
+    """``run(env, column)``: text of rows, users' types or arrays of them; None for other types."""
+    if type_.is_row:
         return _row_formatter(type_)
-    if type_.oid == ARRAY_OF[RECORD]:
+    if type_.labels is not None:
+        return lambda _env, values: labels_of(values)
+    if type_.is_array and type_.element.special:
         return _array_formatter(type_)
     return None
+
+
+def labels_of(values: Any) -> Any:
+    """The labels of enum values."""
+    return pc.utf8_slice_codeunits(values, ENUM_KEY)
 
 
 def _row_formatter(type_: PgType) -> Format:
@@ -56,7 +67,8 @@ def quoted(texts: pa.Array) -> pa.Array:
 
 
 def _array_formatter(type_: PgType) -> Format:
-    inner = _row_formatter(type_.element)
+    inner = formatter(type_.element)
+    assert inner is not None
 
     def run(env: Any, lists: Any) -> Any:
         if isinstance(lists, pa.Scalar):
@@ -75,9 +87,11 @@ def _with_elements(lists: pa.Array, elements: pa.Array) -> pa.Array:
 
 def send(values: pa.Array, type_: PgType) -> pa.Array:
     """The binary form of any value, rows and arrays of rows included."""
-    if type_.oid == RECORD:
+    if type_.is_row:
         return _send_row(values, type_)
-    if type_.oid == ARRAY_OF[RECORD]:
+    if type_.labels is not None:
+        return labels_of(values).cast(pa.binary())
+    if type_.is_array and type_.element.special:
         return _send_array(values, type_)
     return textio.encode_binary(values, type_)
 
@@ -115,3 +129,144 @@ def _send_array(lists: pa.Array, type_: PgType) -> pa.Array:
         shape = length.to_bytes(4, "big") + (1).to_bytes(4, "big") if length else b""
         out.append(head + shape + b"".join(mine))
     return pa.array(out, pa.binary())
+
+
+# --- text to values -------------------------------------------------------------------
+
+
+def parser(type_: PgType) -> Format | None:
+    """``run(env, texts)``: input of users' types and of arrays of them; None for other types."""
+    if type_.labels is not None:
+        return lambda _env, texts: _each(texts, lambda column: _parse_labels(column, type_))
+    if type_.user_made:
+        return _row_parser(type_)
+    if type_.oid == RECORD:
+        raise PgError("0A000", "input of anonymous composite types is not implemented")
+    if type_.is_array and type_.element.special:
+        inner = parser(type_.element)
+        assert inner is not None
+        return _array_parser(inner)
+    return None
+
+
+def _each(values: Any, run: Callable[[pa.Array], pa.Array]) -> Any:
+    """A scalar as a column of one row."""
+    return run(pa.repeat(values, 1))[0] if isinstance(values, pa.Scalar) else run(values)
+
+
+def _parse_labels(texts: pa.Array, type_: PgType) -> pa.Array:
+    # looked up now and not when the expression was compiled: values may have been added since
+    known = {label: key + label for key, label in type_.labels or ()}
+    coded = texts.dictionary_encode()
+    values = []
+    for text in coded.dictionary.to_pylist():
+        if text not in known:
+            name = USER_TYPES[type_.oid].name
+            raise PgError("22P02", f'invalid input value for enum {name}: "{text}"')
+        values.append(known[text])
+    return pa.array(values, pa.string()).take(coded.indices)
+
+
+def _row_parser(type_: PgType) -> Format:
+    from laminar.sql.evaluator.conversions import through_text
+
+    fields = fields_of(type_)
+    convert = [through_text(PgType(TEXT), t) for _, t in fields]
+
+    def run(env: Any, texts: Any) -> Any:
+        return _each(texts, lambda column: parse(env, column))
+
+    def parse(env: Any, texts: pa.Array) -> pa.Array:
+        missing: list[str | None] = [None] * len(fields)
+        rows = [missing if text is None else split_row(text, len(fields)) for text in texts.to_pylist()]
+        columns = [
+            to_value(env, pa.array([row[i] for row in rows], pa.string()))
+            for i, to_value in enumerate(convert)
+        ]
+        values = pack(columns, fields, len(rows))
+        return pc.if_else(texts.is_valid(), values, None) if texts.null_count else values
+
+    return run
+
+
+def split_row(text: str, count: int) -> list[str | None]:
+    """The fields' texts in a row's text, null for nothing (record_in).
+
+    Raises:
+        PgError: 22P02 for what is no such text.
+    """
+
+    def malformed(detail: str) -> PgError:
+        return PgError("22P02", f'malformed record literal: "{text}"', detail=detail)
+
+    at, end = len(text) - len(text.lstrip()), len(text)
+    if text[at : at + 1] != "(":
+        raise malformed("Missing left parenthesis.")
+    at += 1
+    fields: list[str | None] = []
+    closed = count == 0 and text[at : at + 1] == ")"
+    while not closed:
+        if at >= end:
+            raise malformed("Unexpected end of input.")
+        if text[at] in ",)":
+            fields.append(None)
+        else:
+            value, at = _split_field(text, at, malformed)
+            fields.append(value)
+        closed = text[at] == ")"
+        at += 1
+        if not closed and len(fields) == count:
+            raise malformed("Too many columns.")
+    if len(fields) < count:
+        raise malformed("Too few columns.")
+    if closed and count == 0:
+        at += 1
+    if text[at:].strip():
+        raise malformed("Junk after right parenthesis.")
+    return fields
+
+
+def _split_field(text: str, at: int, malformed: Callable[[str], PgError]) -> tuple[str, int]:
+    """A field that is not null, and where it ends: at a comma or parenthesis outside quotes."""
+    out: list[str] = []
+    quoting = False
+    while True:
+        if at >= len(text):
+            raise malformed("Unexpected end of input.")
+        c = text[at]
+        at += 1
+        if c == "\\":
+            if at >= len(text):
+                raise malformed("Unexpected end of input.")
+            out.append(text[at])
+            at += 1
+        elif c == '"':
+            if quoting and text[at : at + 1] == '"':
+                out.append('"')
+                at += 1
+            else:
+                quoting = not quoting
+        elif c in ",)" and not quoting:
+            return "".join(out), at - 1
+        else:
+            out.append(c)
+
+
+def _array_parser(inner: Format) -> Format:
+    def parse(env: Any, texts: pa.Array) -> pa.Array:
+        lists = textio.parse_text(texts, PgType(ARRAY_OF[TEXT]))
+        return _with_elements(lists, inner(env, lists.flatten()))
+
+    return lambda env, texts: _each(texts, lambda column: parse(env, column))
+
+
+def receive(value: bytes, type_: PgType) -> pa.Scalar[Any]:
+    """A parameter's binary form: an enum's is its label.
+
+    Raises:
+        PgError: 0A000 for rows and arrays of users' types.
+    """
+    if type_.labels is None:
+        raise PgError("0A000", "binary parameters of this type are not supported", hint="Send them as text.")
+    text = textio.decode_binary(pa.array([value], pa.binary()), PgType(TEXT))
+    return _parse_labels(text, type_)[0]

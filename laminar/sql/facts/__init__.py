@@ -13,9 +13,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from laminar.types import UserType, register
+
 if TYPE_CHECKING:
     from laminar.sql.plan import Routine
 
+#: PostgreSQL gives user objects oids from here on
+FIRST_USER_OID = 16384
 _HERE = Path(__file__).parent
 
 
@@ -108,7 +112,19 @@ def types() -> dict[int, TypeFact]:
 
 @cache
 def types_by_name() -> dict[str, TypeFact]:
-    return {fact.name: fact for fact in types().values()}
+    return {fact.name: fact for fact in types().values() if fact.oid < FIRST_USER_OID}
+
+
+def register_type(made: UserType) -> None:
+    """Make a user's type known to overload resolution; names of types are the catalog's to look up."""
+    kind, category = ("e", "E") if made.labels is not None else ("c", "C")
+    length = 4 if kind == "e" else -1
+    name = made.name
+    types()[made.oid] = TypeFact(
+        made.oid, name, length, kind == "e", kind, category, False, ",", 0, made.array
+    )
+    types()[made.array] = TypeFact(made.array, f"_{name}"[:63], -1, False, "b", "A", False, ",", made.oid, 0)
+    register(made)
 
 
 @cache

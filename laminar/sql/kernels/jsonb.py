@@ -13,6 +13,7 @@ from laminar.errors import PgError
 from laminar.sql.kernels import jsontext
 from laminar.sql.kernels.arrays import spread
 from laminar.sql.kernels.jsontext import Number, as_text, dump, elements, kind, load, members, quote
+from laminar.sql.kernels.records import fields_of, unpack
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, builder
 from laminar.sql.kernels.rowwise import apply, python
 from laminar.sql.kernels.sortkeys import sort_key
@@ -450,6 +451,8 @@ def to_json(type_: PgType) -> Callable[[Any, pa.Array], list[str]]:
 
     if type_.is_array:
         return _array_to_json(type_)
+    if type_.row is not None:
+        return _row_to_json(type_)
     convert = to_text(type_)
 
     def run(env: Any, column: pa.Array) -> list[str]:
@@ -480,6 +483,20 @@ def _array_to_json(type_: PgType) -> Callable[[Any, pa.Array], list[str]]:
         items = iter(inner(env, column.flatten()))
         counts = pc.list_value_length(column).to_pylist()
         return ["null" if n is None else "[" + ",".join(next(items) for _ in range(n)) + "]" for n in counts]
+
+    return run
+
+
+def _row_to_json(type_: PgType) -> Callable[[Any, pa.Array], list[str]]:
+    fields = fields_of(type_)
+    convert = [to_json(t) for _, t in fields]
+    names = [quote(name) for name, _ in fields]
+
+    def run(env: Any, column: pa.Array) -> list[str]:
+        parts = [c(env, x) for c, x in zip(convert, unpack(column, fields), strict=True)]
+        rows = zip(*parts, strict=True) if parts else [()] * len(column)
+        texts = ("{" + ",".join(map(":".join, zip(names, row, strict=True))) + "}" for row in rows)
+        return [t if v else "null" for t, v in zip(texts, column.is_valid().to_pylist(), strict=True)]
 
     return run
 

@@ -25,9 +25,10 @@ Fields = tuple[tuple[str, PgType], ...]
 
 def fields_of(type_: PgType) -> Fields:
     """Names and types of a row type's fields."""
-    if type_.fields is None:
+    fields = type_.row
+    if fields is None:
         raise PgError("0A000", "rows whose fields are not known are not supported")
-    return type_.fields
+    return fields
 
 
 @lru_cache(maxsize=256)

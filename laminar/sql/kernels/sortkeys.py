@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar.sql.kernels import records
-from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, RECORD, PgType
+from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, PgType
 
 _DAY: Final = 86_400_000_000
 
@@ -46,7 +46,7 @@ def sort_key(array: pa.Array, type_: PgType) -> pa.Array:
         return _interval_key(array)
     if type_.oid == JSONB:
         return _distinct_keys(array, jsonb_key)
-    if type_.oid == RECORD:
+    if type_.is_row:
         return records.sort_key(array, type_)
     encode = _element_encoder(type_.element)
     keys = sort_key(array.flatten(), type_.element)

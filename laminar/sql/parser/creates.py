@@ -7,20 +7,20 @@ from typing import Literal
 from laminar.errors import not_supported
 from laminar.sql import ast
 from laminar.sql import statements as s
-from laminar.sql.parser.functions import FunctionParser
+from laminar.sql.parser.usertypes import UserTypeParser
 
 _REFUSED = frozenset((
-    "trigger", "rule", "extension", "language", "operator", "cast", "collation", "conversion", "domain",
+    "trigger", "rule", "extension", "language", "operator", "cast", "collation", "conversion",
     "event",
     "foreign", "procedure", "publication", "server", "statistics", "subscription", "tablespace", "text",
     "transform",
-    "type", "database", "aggregate", "policy", "access", "unlogged", "recursive",
+    "database", "aggregate", "policy", "access", "unlogged", "recursive",
     "secret",
     "connection",
 ))  # fmt: skip
 
 
-class CreateParser(FunctionParser):
+class CreateParser(UserTypeParser):
     """CREATE …"""
 
     def create(self) -> s.Statement:
@@ -61,6 +61,10 @@ class CreateParser(FunctionParser):
             return self._index()
         if word in ("role", "user", "group"):
             return self.role(alter=False)
+        if word == "type":
+            return self.create_type()
+        if word == "domain":
+            return self.create_domain()
         if word in _REFUSED:
             hint = "A server has one database; schemas keep things apart." if word == "database" else None
             raise not_supported(f"CREATE {word.upper()} is not supported", hint=hint, position=pos)

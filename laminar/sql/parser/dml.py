@@ -92,7 +92,8 @@ class DmlParser(CreateParser):
         return items
 
     def _assignment(self) -> s.Assignment:
-        if self.kind == "(":
+        listed = self.kind == "("
+        if listed:
             columns = self.positioned_names()
         else:
             pos = self.pos
@@ -100,7 +101,8 @@ class DmlParser(CreateParser):
             if self.kind in (".", "["):
                 raise not_supported("assignment to a part of a column is not supported", position=pos)
         self.expect("=")
-        return s.Assignment(columns, self.expr_or_default() if len(columns) == 1 else self._row_source())
+        source = self.expr_or_default() if len(columns) == 1 else self._row_source()
+        return s.Assignment(columns, source, listed)
 
     def _row_source(self) -> ast.Expr:
         """What follows ``(a, b) =``: ROW(…), (…) with DEFAULT allowed, or a subquery."""

@@ -15,7 +15,7 @@ _KINDS: Final = (
     ("materialized", "view"), ("lookup", "table"), ("table",), ("source",), ("view",), ("stream",), ("sink",),
     ("index",), ("schema",), ("function",), ("aggregate",), ("secret",), ("connection",), ("role",),
     ("user",),
-    ("column",), ("database",), ("type",), ("sequence",), ("policy",),
+    ("column",), ("database",), ("type",), ("domain",), ("sequence",), ("policy",),
 )  # fmt: skip
 _PLURALS: Final = {
     "sources", "tables", "views", "streams", "sinks", "indexes", "functions", "secrets", "cluster",
@@ -53,7 +53,6 @@ class SessionParser(DmlParser):
             "trigger",
             "rule",
             "extension",
-            "domain",
             "operator",
             "owned",
             "procedure",
@@ -83,9 +82,11 @@ class SessionParser(DmlParser):
         pos = self.pos
         if self.word() in ("role", "user", "group") and self.word(2) != "rename":
             return self.role(alter=True)
-        if self.word() in ("system", "default", "domain", "extension", "trigger", "operator", "text"):
+        if self.word() in ("system", "default", "extension", "trigger", "operator", "text"):
             raise not_supported(f"ALTER {self.word().upper()} is not supported", position=pos)
         kind = self.object_kind()
+        if kind in ("type", "domain"):
+            return self.alter_type(kind)
         exists = self.if_exists()
         self.accept("only")
         name = self.qname()

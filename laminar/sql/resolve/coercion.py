@@ -8,17 +8,21 @@ from decimal import Context as DecimalContext
 from decimal import Decimal
 from typing import Final
 
+import pyarrow as pa
+
 from laminar.errors import CANNOT_COERCE, DATATYPE_MISMATCH, PgError, not_supported
 from laminar.sql import facts
 from laminar.sql.plan import Call, Cast, ColumnRef, Const, Expr, MakeArray, Param
 from laminar.sql.resolve import decimals, rules
 from laminar.sql.resolve.calls import as_function
 from laminar.sql.resolve.names import oid_name
+from laminar.sql.resolve.rowtypes import to_composite, to_record
 from laminar.sql.resolve.rules import Context
 from laminar.sql.resolve.session import literal_settings
 from laminar.types import (
     ARRAY_OF,
     BPCHAR,
+    ELEMENT_OF,
     INTERVAL,
     JSONPATH,
     NUMERIC,
@@ -84,6 +88,8 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
         return Const(text, PgType(JSONPATH))
     if not supported(target.oid):
         raise PgError("0A000", f"type {oid_name(target.oid)} is not supported", position=position)
+    if PgType(ELEMENT_OF.get(target.oid, target.oid)).user_made:
+        return _user_literal(text, target, position)
     from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]
 
     bare = PgType(target.oid, target.typmod if target.oid == INTERVAL else -1)
@@ -95,6 +101,20 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
         return numeric_literal(text, parsed)
     # arrays as tuples: expressions are compared and hashed
     return Const(tuple(parsed) if isinstance(parsed, list) else parsed, bare)
+
+
+def _user_literal(text: str, target: PgType, position: int | None) -> Const:
+    """A literal of a user's type, or of an array of one."""
+    from laminar.sql.evaluator import Env
+    from laminar.sql.evaluator.conversions import through_text
+    from laminar.sql.kernels.vectors import storage_value
+
+    try:
+        parsed = through_text(PgType(TEXT), target)(Env(settings=literal_settings.get()), pa.array([text]))
+    except PgError as error:
+        raise error.at(position) from None
+    value = storage_value(parsed[0])
+    return Const(tuple(value) if isinstance(value, list) else value, target)
 
 
 def numeric_literal(text: str, parsed: object) -> Const:
@@ -121,6 +141,8 @@ def _convert(expr: Expr, target: PgType, context: Context, position: int | None)
         return _call(expr, function, target, at)
     if method == "array":
         return _convert_array(expr, target, context, at)
+    if method == "row":
+        return to_record(expr, at) if target.oid == RECORD else to_composite(expr, target, context, at)
     return Cast(expr, PgType(target.oid), method, context == "explicit", position=at)
 
 

@@ -16,8 +16,8 @@ from laminar.sql.resolve.names import oid_name
 from laminar.types import ARRAY_OF, RECORD, TEXT, UNKNOWN
 
 Context = Literal["implicit", "assignment", "explicit"]
-#: how a conversion is made; ``array`` converts element by element
-Pathway = Literal["relabel", "function", "io", "array"]
+#: how a conversion is made; ``array`` converts element by element, ``row`` field by field
+Pathway = Literal["relabel", "function", "io", "array", "row"]
 
 ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, ANYENUM = 2276, 2277, 2283, 2776, 3500
 ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY = 5077, 5078, 5079
@@ -68,6 +68,8 @@ def pathway(source: int, target: int, context: Context) -> tuple[Pathway, int] |
         if cast.method == "f":
             return "function", cast.function
         return ("io", 0) if cast.method == "i" else ("relabel", 0)
+    if (source == RECORD and category(target) == "C") or (target == RECORD and category(source) == "C"):
+        return "row", 0
     source_element, target_element = element_type(source), element_type(target)
     if source_element and target_element and target not in _VECTORS:
         inner = pathway(source_element, target_element, context)
