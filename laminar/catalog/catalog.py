@@ -182,6 +182,8 @@ class Catalog:
             where.pop(at, None)
         else:
             where[at] = value
+            if isinstance(value, StoredType):
+                make_known(value)
 
     @staticmethod
     def note_of(value: str | Acl) -> object:

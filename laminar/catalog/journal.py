@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 #: argument of CatalogStore.write -> (what it is about, what gives its items' keys)
 _KINDS: Final = {
     "put": "relations", "remove": "relations", "put_functions": "functions", "drop_functions": "functions",
+    "put_types": "types", "drop_types": "types",
     "put_schemas": "schemas", "drop_schemas": "schemas", "put_roles": "roles", "drop_roles": "roles",
     "put_notes": "notes", "drop_notes": "notes",
 }  # fmt: skip
@@ -23,7 +24,7 @@ def _key(kind: str, item: Any) -> int | str:
     if kind == "notes":
         name: str = item[0]
         return name
-    key: int | str = item.oid if kind in ("relations", "functions") else item.name
+    key: int | str = item.oid if kind in ("relations", "functions", "types") else item.name
     return key
 
 

@@ -12,9 +12,9 @@ from laminar.catalog.catalog import Catalog, describe
 from laminar.catalog.objects import StoredColumn, StoredRelation, StoredType
 from laminar.errors import DUPLICATE_OBJECT, DUPLICATE_TABLE, INVALID_PARAMETER_VALUE, PgError, not_supported
 from laminar.pgwire.backend import Notice, Result
+from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
-from laminar.server.statements.drop import refuse_in_block
 from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_default, bind_type
@@ -94,8 +94,7 @@ class _CreateAction(Action):
         self.made = replace(made, schema=schema, name=own, owner=session.role.name)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        refuse_in_block(self.session, self.tag)
-        async with self.database.ddl:
+        async with defining(self.session, self.tag):
             _new_name(self.session, self.name)
             catalog = self.database.catalog
             catalog.put_type(_with_oids(catalog, self.made))
@@ -223,9 +222,8 @@ class AlterTypeAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         tag = f"ALTER {self.statement.kind.upper()}"
-        refuse_in_block(self.session, tag)
         result = Result(tag)
-        async with self.database.ddl:
+        async with defining(self.session, tag):
             made = find_type(self.session, self.statement.name)
             if self.statement.kind == "domain" and made.kind != "d":
                 raise PgError("42809", f'"{made.name}" is not a domain')
