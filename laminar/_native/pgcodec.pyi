@@ -14,6 +14,7 @@ class Encoder:
 
 class RowEncoder(Encoder):
     def __init__(self, types: Sequence[PgType], formats: Sequence[int], settings: FormatSettings) -> None: ...
+    def encode_row(self, row: int) -> bytes: ...
 
 class CopyEncoder(Encoder):
     def __init__(

@@ -129,6 +129,14 @@ cdef class RowEncoder(Encoder):
             position = data_rows(out, self.columns, self.settings, self.position, self.end(limit), enough)
         return self.chunk(out, position)
 
+    def encode_row(self, int64_t row):
+        """The message of one row of the batch; it stays loaded."""
+        cdef string out
+        if self.array.release == NULL or not 0 <= row < self.array.length:
+            raise IndexError(row)
+        data_rows(out, self.columns, self.settings, row, row + 1, 1)
+        return <bytes>out.data()[:out.size()]
+
 
 cdef class CopyEncoder(Encoder):
     """CopyData messages of COPY TO STDOUT, one per row."""

@@ -200,6 +200,42 @@ cdef class RowIndex:
         """int64 row ids of the keys, -1 where there is none."""
         return self._probe(keys, False)
 
+    def find_row(self, tuple values not None, tuple widths not None):
+        """Row id of one key, -1 where there is none.
+
+        Args:
+            values: an int for a column of fixed width, bytes for one of variable width; at most 8.
+            widths: bytes of each column's values (2, 4 or 8; the int must fit), or -1.
+        """
+        cdef int64_t numbers[8]
+        cdef int32_t offsets[8][2]
+        cdef KeyColumns columns
+        cdef KeyColumn column
+        cdef uint64_t hashed = self.seed
+        cdef int64_t found
+        cdef Py_ssize_t i
+        cdef bytes text
+        if not 0 < len(values) <= 8 or len(widths) != len(values):
+            raise ValueError("1 to 8 values with a width each")
+        for i in range(len(values)):
+            column.valid = NULL
+            column.start = 0
+            column.width = widths[i]
+            if column.width > 0:
+                numbers[i] = values[i]
+                column.data = <const uint8_t*>&numbers[i]
+                column.offsets = NULL
+            else:
+                text = values[i]
+                offsets[i][0] = 0
+                offsets[i][1] = <int32_t>len(text)
+                column.data = <const uint8_t*>text
+                column.offsets = &offsets[i][0]
+            columns.push_back(column)
+            hash_column(column, 1, &hashed)
+        self.index.find(columns, &hashed, 1, &found)
+        return found
+
     def take(self, list keys not None):
         """As ``find``, and takes the rows out: equal keys find different rows of a multiset."""
         return self._probe(keys, True)

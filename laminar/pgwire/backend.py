@@ -115,8 +115,33 @@ class Client(Protocol):
         """End the connection: at once when it is idle, else after the statement that runs is cancelled."""
 
 
+class Shortcut(Protocol):
+    """A query that is usually answered within a turn of the event loop: a look-up by key."""
+
+    @property
+    def fields(self) -> Sequence[Field]: ...
+
+    #: RowDescription messages that the protocol has made of ``fields``, by format
+    descriptions: dict[bytes, bytes]
+
+    def rows(
+        self, values: Sequence[bytes | None], formats: Sequence[int], result_formats: Sequence[int]
+    ) -> tuple[bytes, int] | None:
+        """DataRow messages and how many; None when the statement has to go the ordinary way: because of
+        its parameters, of what the session is doing, or because it would have to wait.
+
+        Args:
+            values, formats: the parameters as Bind has them, a format for each.
+            result_formats: a format for each column.
+        """
+
+
 class Prepared(Protocol):
     """A parsed and bound statement."""
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """None when there is none."""
 
     @property
     def param_types(self) -> Sequence[PgType]:
@@ -147,6 +172,9 @@ class Backend(Protocol):
 
     async def prepare(self, sql: str, param_types: Sequence[int]) -> Prepared:
         """Parse and bind one statement; oid 0 means: infer."""
+
+    def lifted(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
+        """A simple query as a shortcut and its constants in text form; None when it is none."""
 
     async def execute(self, prepared: Prepared, params: Sequence[pa.Scalar | None]) -> Result:
         """Run it; params have the storage types of ``param_types``."""

@@ -10,6 +10,7 @@ from laminar import errors, logging
 from laminar.errors import PgError
 from laminar.pgwire import constants as c
 from laminar.pgwire import messages as m
+from laminar.pgwire.atonce import AtOnce
 from laminar.pgwire.auth import authenticate
 from laminar.pgwire.extended import ExtendedQuery
 from laminar.pgwire.session import Session
@@ -133,8 +134,13 @@ async def _answer_messages(session: Session, extended: ExtendedQuery) -> None:
     An error in an extended-query message makes everything up to the next Sync go unanswered.
     """
     skipping = False
+    at_once = AtOnce(session, extended)
     while True:
-        code, body = await session.next_message()
+        session.wire.at_once = None if skipping or extended.in_pipeline else at_once.answer
+        try:
+            code, body = await session.next_message()
+        finally:
+            session.wire.at_once = None
         session.backend.busy()
         if code == c.TERMINATE:
             return

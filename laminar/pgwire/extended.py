@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from laminar import errors
 from laminar.errors import PgError
@@ -17,7 +17,10 @@ from laminar.pgwire.rows import expand_formats, tag_with_count
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from laminar.pgwire.backend import Prepared
     from laminar.pgwire.session import Session
+
+_MAX_SHORTCUTS: Final = 50
 
 
 class ExtendedQuery:
@@ -27,7 +30,10 @@ class ExtendedQuery:
         self._session = session
         self._statements = session.statements
         self._portals = session.portals
-        self._in_pipeline = False
+        #: an Execute has been answered, and no Sync since
+        self.in_pipeline = False
+        #: bodies of Parse messages without a name that made a statement with a shortcut, used last
+        self.shortcuts: dict[bytes, Prepared] = {}
         self._handlers = {
             c.PARSE: self._parse,
             c.BIND: self._bind,
@@ -47,8 +53,8 @@ class ExtendedQuery:
 
     async def sync(self) -> None:
         """End of the pipeline: its implicit transaction ends."""
-        if self._in_pipeline:
-            self._in_pipeline = False
+        if self.in_pipeline:
+            self.in_pipeline = False
             await self._session.sync()
         await self.forget_portals()
 
@@ -80,6 +86,10 @@ class ExtendedQuery:
         # the text as it came: positions in errors count from its start
         prepared = await backend.prepare(sql, oids) if texts else None
         self._statements[name] = Statement(prepared, sql, created=time.time_ns() // 1000)
+        if prepared is not None and not name and prepared.shortcut is not None:
+            if len(self.shortcuts) >= _MAX_SHORTCUTS:
+                self.shortcuts.clear()
+            self.shortcuts[body.data] = prepared
         self._session.wire.write(m.PARSE_COMPLETE)
 
     async def _bind(self, body: m.Body) -> None:
@@ -137,7 +147,7 @@ class ExtendedQuery:
         if portal.result is None:
             assert prepared is not None
             await backend.begin_implicit()
-            self._in_pipeline = True
+            self.in_pipeline = True
             self._portals.running = name
             try:
                 portal.result = await backend.execute(prepared, portal.params)

@@ -71,6 +71,11 @@ class Session:
             raise self._termination
         return await self.wire.read_message()
 
+    @property
+    def ending(self) -> bool:
+        """Whether somebody has ended the connection."""
+        return self._termination is not None
+
     async def next_copy_message(self) -> tuple[int, bytes]:
         """The same during COPY FROM STDIN, many small messages of data taken as one."""
         if self._termination is not None:

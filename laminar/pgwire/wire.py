@@ -42,6 +42,8 @@ class Wire(asyncio.Protocol):
     def __init__(self, limits: c.Limits, on_connect: Callable[[Wire], None]) -> None:
         self.limits = limits
         self.on_lost: Callable[[], None] | None = None
+        #: answers what has come in if it can, when nothing was waited for but a message
+        self.at_once: Callable[[], None] | None = None
         self.closed = False
         self._on_connect = on_connect
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
@@ -71,6 +73,10 @@ class Wire(asyncio.Protocol):
         if self._lingering:
             return
         self._input += data
+        if self.at_once is not None and self._reader is not None and len(self._input) == len(data):
+            self.at_once()
+            if not self._input:
+                return
         if len(self._input) >= max(self._needed, self.limits.read_buffer) and not self._reading_paused:
             self._reading_paused = True
             self._transport.pause_reading()
@@ -133,6 +139,14 @@ class Wire(asyncio.Protocol):
         self._consume(used)
         return data
 
+    def peek(self) -> bytes:
+        """What has been received and not consumed."""
+        return bytes(self._input)
+
+    def consume(self, count: int) -> None:
+        """Take bytes that were looked at."""
+        self._consume(count)
+
     def interrupt(self, error: PgError) -> bool:
         """Make whoever waits for the client raise the error; False when nobody does."""
         for waiting in (self._reader, self._drained):
@@ -140,6 +154,11 @@ class Wire(asyncio.Protocol):
                 waiting.set_exception(error)
                 return True
         return False
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client has not taken what was sent, or has left."""
+        return self._writing_paused or self.closed
 
     @property
     def buffered(self) -> int:

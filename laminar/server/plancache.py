@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -55,12 +55,18 @@ class PlanCache:
         text = key[0]
         if action is None or len(text) > _MAX_TEXT or _CLOCK.search(text):
             return
-        number = hash(key)
-        if number not in self._seen:
-            self._seen[number] = None
-            if len(self._seen) > _MAX_SEEN:
-                self._seen.popitem(last=False)
+        if not self.again(key):
             return
         self._plans[key] = SharedPlan(statement, action)
         if len(self._plans) > _MAX_PLANS:
             self._plans.popitem(last=False)
+
+    def again(self, key: Hashable) -> bool:
+        """Whether this was asked about the same key before, not too long ago."""
+        number = hash(key)
+        if number in self._seen:
+            return True
+        self._seen[number] = None
+        if len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
+        return False

@@ -21,7 +21,7 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Client, Field, Result
 from laminar.pgwire.settings import input_settings, output_settings
-from laminar.server import guc, privileges, temporary
+from laminar.server import guc, privileges, shortcuts, temporary
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
 from laminar.server.notifications import MAX_WAITING
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from laminar.engine.serving import EpochView
     from laminar.server.database import Database
     from laminar.server.plancache import PlanKey
+    from laminar.server.shortcuts import Shortcut
     from laminar.server.statements.base import Action
     from laminar.sql.catalog_view import Access
 
@@ -55,7 +56,24 @@ class PreparedStatement:
     version: int
     #: whose privileges have been checked
     role: str
+    #: where its names were found (SET search_path)
+    path: str
     asked_types: Sequence[int]
+    _shortcut: Shortcut | None = None
+    #: the action that the shortcut is for
+    _shortcut_action: Action | None = None
+
+    @property
+    def shortcut(self) -> Shortcut | None:
+        """The statement as a look-up by key, if it is one."""
+        known = self._shortcut
+        if self._shortcut_action is not self.action or (known is not None and known.stale):
+            session = self.action.session
+            if not session.is_current(self):
+                return None  # running it binds it again
+            known = self._shortcut = shortcuts.shortcut_of(session, self)
+            self._shortcut_action = self.action
+        return known
 
     @property
     def param_types(self) -> Sequence[PgType]:
@@ -84,6 +102,7 @@ class Session:
         self.catalog = SessionCatalog(database, self)
         self.sequences = SessionSequences(self)
         self.random = SessionRandom()
+        self._lifted = shortcuts.LiftedQueries(self)
         #: the schema of its temporary tables, once it has some
         self.temp_schema: str | None = None
         #: the epoch that holds this session's newest commit
@@ -169,6 +188,13 @@ class Session:
         return await self._guard(self._prepare(sql, param_types))
 
     async def _prepare(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:
+        return self.prepare_now(sql, param_types)
+
+    def lifted(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
+        return self._lifted.find(sql)
+
+    def prepare_now(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:
+        """Parse and bind, or take the plan that there is."""
         from laminar.server.statements import action_for
 
         cache, key = self.database.plans_cache, self._plan_key(sql, param_types)
@@ -185,7 +211,8 @@ class Session:
             with reading_literals(input_settings(self.settings)):
                 action = action_for(self, statement, sql, param_types)
             cache.offer(key, statement, action.shared())
-        return PreparedStatement(sql, statement, action, version, self.role.name, param_types)
+        path = self.settings["search_path"]
+        return PreparedStatement(sql, statement, action, version, self.role.name, path, param_types)
 
     def _plan_key(self, sql: str, param_types: Sequence[int]) -> PlanKey:
         """Everything that a statement's plan depends on."""
@@ -205,11 +232,20 @@ class Session:
 
     async def current(self, prepared: PreparedStatement) -> PreparedStatement:
         """The statement as the catalog is now."""
-        if prepared.version == self.database.catalog.version and prepared.role == self.role.name:
+        if self.is_current(prepared):
             return prepared
         again = await self.prepare(prepared.sql, prepared.asked_types)
-        prepared.action, prepared.version, prepared.role = again.action, again.version, again.role
+        prepared.action, prepared.version = again.action, again.version
+        prepared.role, prepared.path = again.role, again.path
         return prepared
+
+    def is_current(self, prepared: PreparedStatement) -> bool:
+        """Whether its names still mean what they meant when it was bound, to the same role."""
+        return (
+            prepared.version == self.database.catalog.version
+            and prepared.role == self.role.name
+            and prepared.path == self.settings["search_path"]
+        )
 
     async def execute(self, prepared: Any, params: Sequence[pa.Scalar | None]) -> Result:
         self._refuse_in_failed(prepared.statement)
@@ -381,6 +417,12 @@ class Session:
             backend_pid=self.client.process_id,
             catalog=self.catalog,
         )
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether a statement that comes now is the only one: no transaction, nothing that runs, no time-out
+        that it would have to stop."""
+        return self.transaction is None and self._running is None and self._idle_timer is None
 
     # --- between statements -----------------------------------------------------------
 

@@ -95,6 +95,7 @@ class FakePrepared:
     sql: str
     param_types: Sequence[PgType] = ()
     fields: Sequence[Field] | None = None
+    shortcut: None = None
 
 
 class FakeBackend:
@@ -116,6 +117,9 @@ class FakeBackend:
         if "syntax error" in script:
             raise PgError("42601", 'syntax error at or near "syntax"', position=script.index("syntax") + 1)
         return [part.strip() for part in script.split(";") if part.strip()]
+
+    def lifted(self, sql: bytes) -> None:
+        return None
 
     async def prepare(self, sql: str, param_types: Sequence[int]) -> FakePrepared:
         if self.status == "E" and not sql.upper().startswith(("ROLLBACK", "COMMIT")):

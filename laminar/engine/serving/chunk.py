@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +46,8 @@ class Chunk:
     arrived: tuple[int, int]
     home: tuple[int, int] | None = None
     _columns: dict[int, pa.Array] = field(default_factory=dict)
+    #: what readers on the event loop's thread have made of the rows and want to find again
+    notes: dict[Hashable, Any] = field(default_factory=dict)
 
     def column(self, position: int) -> pa.Array:
         """The live rows' values of a column (filtered once, then kept)."""

@@ -68,6 +68,14 @@ class RelationStore:
         found = self.find(keys)
         return self.take(found[found >= 0])
 
+    def find_row(self, values: tuple[int | bytes, ...], widths: tuple[int, ...]) -> tuple[Chunk, int] | None:
+        """The chunk and the offset of the row with a key, as ``RowIndex.find_row`` takes it.
+
+        Only for relations whose key columns are integers or text.
+        """
+        row = self._indexed().find_row(values, widths)
+        return None if row < 0 else (self.chunks[row >> 32], row & _OFFSET)
+
     def find(self, keys: Sequence[pa.Array]) -> RowIds:
         """Row id of each key, -1 where there is none."""
         if not self.layout.key:

@@ -33,8 +33,9 @@ class PrepareAction(Action):
         types = [bind_type(node, session.catalog).oid for node in statement.types]
         version = self.database.catalog.version
         action = action_for(session, statement.statement, statement.text, types)
+        path = session.settings["search_path"]
         self.prepared = PreparedStatement(
-            statement.text, statement.statement, action, version, session.role.name, types
+            statement.text, statement.statement, action, version, session.role.name, path, types
         )
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
