@@ -156,8 +156,18 @@ USER_TYPES: Final[dict[int, UserType]] = {}
 ENUM_KEY: Final = 8
 
 
-def register(made: UserType) -> None:
-    """Make a user's type known to this process; again when it has changed."""
+#: those that this process decides about: what others say of them is older
+_OWN: Final[set[int]] = set()
+
+
+def register(made: UserType, own: bool = False) -> None:
+    """Make a user's type known to this process; again when it has changed.
+
+    Args:
+        own: the catalog says so; what is read from files and messages does not change it.
+    """
+    if own:
+        _OWN.add(made.oid)
     USER_TYPES[made.oid] = made
     ARRAY_OF[made.oid] = made.array
     ELEMENT_OF[made.array] = made.oid
@@ -250,7 +260,7 @@ def _restored(
     decimal: tuple[int, int] | None,
     fields: tuple[tuple[str, PgType], ...] | None,
 ) -> PgType:
-    if made is not None:
+    if made is not None and made.oid not in _OWN:
         register(made)
     return PgType(oid, typmod, decimal, fields)
 

@@ -118,9 +118,9 @@ def _sequence(column: SourceColumn, field: dict[str, Any]) -> Generate:
 def _constant(column: SourceColumn, field: dict[str, Any]) -> Generate:
     if field["value"] is None:
         raise bad_option(f'option "fields.{column.name}.value" is missing')
-    from laminar._native.textio import parse_text
+    from laminar.sql.evaluator.rowtext import parse_values
 
-    one = parse_text(pa.array([field["value"]], pa.string()), column.type)[0]
+    one = parse_values(pa.array([field["value"]], pa.string()), column.type)[0]
     return lambda n: pa.repeat(one, len(n))
 
 

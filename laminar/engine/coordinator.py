@@ -45,6 +45,7 @@ from laminar.engine.state import EngineState, clock_time
 from laminar.engine.subscription import Subscription
 from laminar.engine.wal import Wal
 from laminar.errors import INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE, UNDEFINED_TABLE, PgError
+from laminar.types import PgType
 
 log = logging.get(__name__)
 
@@ -221,6 +222,10 @@ class Coordinator(EngineState):
         """Make a table, source or view known; stored ones begin empty."""
         self.add_relation(spec)
         self._group.announce(spec)
+
+    def announce_type(self, type_: PgType) -> None:
+        """A user's type has changed: running views are to know its new values before rows have them."""
+        self._group.announce_type(type_)
 
     def drop_relation(self, oid: int) -> None:
         """Forget a relation that no dataflow reads any more; its rows are gone."""

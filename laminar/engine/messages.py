@@ -34,6 +34,7 @@ class Kind(IntEnum):
     ROWS = 5  #: a: relation, b: dataflow that is being backfilled or 0, c: epoch; a change
     BARRIER = 6  #: extra: BarrierMessage
     STOP = 7
+    TYPE = 9  #: extra: a user's PgType, to be known from now on as the message has it
     LIVE = 8  #: connector sources are read as they come from now on
     # reactor to server
     READY = 20  #: a: dataflow (0: started), b: 1 on success, extra: None or PgError

@@ -16,6 +16,7 @@ from laminar.engine.rows import chunks
 from laminar.engine.serving import EpochView
 from laminar.engine.state import EngineState
 from laminar.errors import PgError
+from laminar.types import PgType
 
 log = logging.get(__name__)
 
@@ -69,6 +70,11 @@ class ReactorGroup:
         """Tell running reactors of a relation; new ones are told when they start."""
         if self.fleet is not None and self.feeding:
             self.fleet.broadcast(Kind.RELATION, extra=spec)
+
+    def announce_type(self, type_: PgType) -> None:
+        """Tell running reactors what a user's type is now; new ones read it with their dataflows."""
+        if self.fleet is not None and self.feeding:
+            self.fleet.broadcast(Kind.TYPE, extra=type_)
 
     def withdraw(self, oid: int) -> None:
         """Tell running reactors that a relation is gone."""

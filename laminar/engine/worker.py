@@ -266,6 +266,8 @@ class Reactor:
                 self.relations[spec.oid] = spec
             case Kind.DROP_RELATION:
                 self._drop_relation(message.a)
+            case Kind.TYPE:
+                message.object()  # reading it makes it known
             case Kind.START:
                 self._start(message.object())
             case Kind.LIVE:

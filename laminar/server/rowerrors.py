@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from laminar._native.textio import FormatSettings, format_text
+from laminar._native.textio import FormatSettings
 from laminar.engine.serving import Layout
 from laminar.errors import CHECK_VIOLATION, NOT_NULL_VIOLATION, UNIQUE_VIOLATION, PgError
+from laminar.sql.evaluator.rowtext import format_values
 from laminar.types import PgType
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def _text(array: pa.Array, type_: PgType, row: int, settings: FormatSettings | N
     value = array.slice(row, 1)
     if value.null_count:
         return "null"
-    text: str = format_text(value, type_, settings)[0].as_py()
+    text: str = format_values(value, type_, settings)[0].as_py()
     raw = text.encode()
     return raw[:MAX_VALUE].decode(errors="ignore") + "..." if len(raw) > MAX_VALUE else text
 

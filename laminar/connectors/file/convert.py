@@ -102,6 +102,8 @@ def _conversion(kind: pa.DataType, target: PgType) -> Convert | None:
         return _from_text(kind, target)
     if target.is_array:
         return _from_list(kind, target)
+    if target.special:
+        return None  # what is stored is not to be taken from outside
     if _same_storage(kind, storage) and target.oid not in _AS_TEXT - {pg.NUMERIC}:
         return _as_is
     if _widens(kind, target):
@@ -147,7 +149,7 @@ def _from_text(kind: pa.DataType, target: PgType) -> Convert | None:
         if at.is_string(kind):
             return _as_is
         return lambda a: pc.cast(a, pa.string())
-    if target.oid in _AS_TEXT:
+    if target.oid in _AS_TEXT or target.special:
         return lambda a: _parse(pc.cast(a, pa.string()), target)
     return None
 
@@ -173,9 +175,9 @@ def _as_is(a: pa.Array) -> pa.Array:
 
 
 def _parse(text: pa.Array, target: PgType) -> pa.Array:
-    from laminar._native.textio import parse_text
+    from laminar.sql.evaluator.rowtext import parse_values
 
-    return parse_text(text, target)
+    return parse_values(text, target)
 
 
 def text_converter(column: SourceColumn) -> ColumnConverter:

@@ -13,8 +13,9 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from laminar import types as pg
-from laminar._native.textio import FormatSettings, format_text
+from laminar._native.textio import FormatSettings
 from laminar.connectors.base import SourceColumn
+from laminar.sql.evaluator.rowtext import format_values
 from laminar.types import PgType
 
 _SETTINGS: Final = FormatSettings()
@@ -87,7 +88,7 @@ def _for_parquet(array: pa.Array, type_: PgType) -> pa.Array:
         return array
     if type_.oid == pg.TIMESTAMPTZ:
         return array.view(target)
-    return format_text(array, type_, _SETTINGS)
+    return format_values(array, type_, _SETTINGS)
 
 
 class CsvRows:
@@ -113,7 +114,7 @@ class CsvRows:
 def csv_bytes(batch: pa.RecordBatch, columns: Sequence[SourceColumn], options: pa_csv.WriteOptions) -> bytes:
     """A batch as CSV without a header; COPY … (FORMAT csv) reads it."""
     pairs = zip(batch.columns, columns, strict=True)
-    texts = [format_text(array, column.type, _SETTINGS) for array, column in pairs]
+    texts = [format_values(array, column.type, _SETTINGS) for array, column in pairs]
     sink = pa.BufferOutputStream()
     pa_csv.write_csv(pa.RecordBatch.from_arrays(texts, [str(i) for i in range(len(texts))]), sink, options)
     found: bytes = sink.getvalue().to_pybytes()
@@ -144,7 +145,7 @@ def _json(array: pa.Array, type_: PgType) -> pa.Array:
     if type_.oid == pg.BOOL:
         found = pc.if_else(array, "true", "false")
     else:
-        found = array if type_.oid in (pg.JSON, pg.JSONB) else format_text(array, type_, _SETTINGS)
+        found = array if type_.oid in (pg.JSON, pg.JSONB) else format_values(array, type_, _SETTINGS)
         if type_.oid in _NUMBERS:
             quoted = pc.binary_join_element_wise('"', found, '"', "")
             found = pc.if_else(pc.is_in(found, value_set=_NOT_FINITE), quoted, found)

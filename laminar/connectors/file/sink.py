@@ -21,12 +21,13 @@ import pyarrow.compute as pc
 
 from laminar import failpoints
 from laminar import types as pg
-from laminar._native.textio import FormatSettings, format_text
+from laminar._native.textio import FormatSettings
 from laminar.connectors.base import SinkBatch, SinkSpec, SinkTarget, SourceColumn, bad_option
 from laminar.connectors.file.csv import Dialect
 from laminar.connectors.file.output import CsvRows, JsonRows, ParquetRows, RowWriter
 from laminar.connectors.options import SINK_OPTIONS, Option, parse_options
 from laminar.errors import IO_ERROR, PgError, not_supported
+from laminar.sql.evaluator.rowtext import format_values
 from laminar.types import PgType
 
 _FORMATS: Final = ("parquet", "csv", "json")
@@ -248,7 +249,7 @@ class _Files:
 
 def _folder_names(values: pa.Array, column: SourceColumn) -> pa.Array:
     """``column=value`` for each value."""
-    texts = format_text(values, column.type, FormatSettings()).dictionary_encode()
+    texts = format_values(values, column.type, FormatSettings()).dictionary_encode()
     names = [quote(text, safe=" :+,@()") for text in texts.dictionary.to_pylist()]
     indices = texts.indices.fill_null(len(names))
     found = pa.array([*names, _NULL_PARTITION]).take(indices)

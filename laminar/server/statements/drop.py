@@ -65,7 +65,7 @@ class DropAction(Action):
     ) -> StoredFunction | None:
         found = named_function(self.session, name, arguments, missing_ok=self.statement.if_exists)
         if found is None:
-            message = f"function {signature(name, arguments)} does not exist"
+            message = f"function {signature(self.session, name, arguments)} does not exist"
             result.notices.append(Notice("NOTICE", "00000", f"{message}, skipping"))
             return None
         if not self.session.role.superuser and found.owner != self.session.role.name:

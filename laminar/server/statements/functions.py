@@ -8,7 +8,6 @@ from typing import ClassVar, Final, Literal
 
 import pyarrow as pa
 
-from laminar._native import textio
 from laminar.catalog.catalog import describe
 from laminar.catalog.objects import StoredFunction, StoredRelation
 from laminar.errors import INSUFFICIENT_PRIVILEGE, INVALID_PARAMETER_VALUE, PgError, not_supported
@@ -21,6 +20,7 @@ from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_default, bind_type, check_body
 from laminar.sql.evaluator import fold
+from laminar.sql.evaluator.rowtext import format_values
 from laminar.sql.kernels.vectors import make_scalar
 from laminar.sql.plan import Const
 from laminar.sql.resolve import oid_name, type_name
@@ -48,10 +48,10 @@ class CreateFunctionAction(Action):
             owner=session.role.name,
             language=language,
             parameters=tuple(parameter.name for parameter in statement.parameters),
-            types=tuple(_type(parameter.type).oid for parameter in statement.parameters),
-            result=_result(statement).oid,
+            types=tuple(_type(parameter.type, session).oid for parameter in statement.parameters),
+            result=_result(statement, session).oid,
             returns_set=_returns_set(statement),
-            columns=tuple((column.name, _type(column.type).oid) for column in statement.columns),
+            columns=tuple((column.name, _type(column.type, session).oid) for column in statement.columns),
             body=_body(statement),
             sql=sql,
             volatility=statement.volatility,
@@ -139,8 +139,8 @@ def _language(session: Session, statement: s.CreateFunction) -> Literal["sql", "
     return "sql" if language == "sql" else "python"
 
 
-def _type(node: ast.TypeName) -> PgType:
-    type_ = bind_type(node)
+def _type(node: ast.TypeName, session: Session) -> PgType:
+    type_ = bind_type(node, session.catalog)
     if not supported(type_.oid):
         raise not_supported(f"type {type_name(type_)} is not supported", position=node.pos)
     return PgType(type_.oid)
@@ -157,15 +157,15 @@ def _returns_set(statement: s.CreateFunction) -> bool:
     return True
 
 
-def _result(statement: s.CreateFunction) -> PgType:
+def _result(statement: s.CreateFunction, session: Session) -> PgType:
     if statement.columns:
         single = statement.columns[0] if len(statement.columns) == 1 else None
-        return PgType(RECORD) if single is None else _type(single.type)
+        return PgType(RECORD) if single is None else _type(single.type, session)
     if statement.result is not None and statement.result.setof:
-        return _type(replace(statement.result, setof=False))
+        return _type(replace(statement.result, setof=False), session)
     if statement.result is None:
         raise PgError(_INVALID, "function result type must be specified")
-    return _type(statement.result)
+    return _type(statement.result, session)
 
 
 def _body(statement: s.CreateFunction) -> str:
@@ -197,7 +197,7 @@ def _defaults(session: Session, statement: s.CreateFunction) -> tuple[str | None
     found: list[str | None] = []
     for parameter in statement.parameters:
         if parameter.default is not None:
-            found.append(_constant(parameter.default, _type(parameter.type), session))
+            found.append(_constant(parameter.default, _type(parameter.type, session), session))
         elif found:
             message = "input parameters after one with a default value must also have defaults"
             raise PgError(_INVALID, message, position=parameter.pos or None)
@@ -210,7 +210,7 @@ def _constant(node: ast.Expr, type_: PgType, session: Session) -> str | None:
     if not isinstance(folded, Const):
         raise not_supported("defaults of parameters must be constants", position=getattr(node, "pos", None))
     value = pa.array([make_scalar(folded.value, folded.type)], folded.type.storage)
-    text: str | None = textio.format_text(value, folded.type)[0].as_py()
+    text: str | None = format_values(value, folded.type)[0].as_py()
     return text
 
 

@@ -11,9 +11,10 @@ from laminar.sql.binder import bind_type
 from laminar.sql.resolve import oid_name
 
 
-def signature(name: s.QName, arguments: list[ast.TypeName] | None) -> str:
+def signature(session: Session, name: s.QName, arguments: list[ast.TypeName] | None) -> str:
     """``f(integer, text)``, or ``f()`` without parentheses."""
-    return f"{name}({', '.join(oid_name(bind_type(a).oid) for a in arguments or ())})"
+    types = [bind_type(a, session.catalog) for a in arguments or ()]
+    return f"{name}({', '.join(oid_name(type_.oid) for type_ in types)})"
 
 
 def named_function(
@@ -24,7 +25,7 @@ def named_function(
     Raises:
         PgError: 42883 there is none, 42725 several when no types are given, 2BP01 for PostgreSQL's own.
     """
-    types = None if arguments is None else tuple(bind_type(a).oid for a in arguments)
+    types = None if arguments is None else tuple(bind_type(a, session.catalog).oid for a in arguments)
     schemas = (name.schema,) if name.schema is not None else session.catalog.search_path
     catalog = session.database.catalog
     if name.schema is not None and name.schema not in catalog.schemas and name.schema != "pg_catalog":
@@ -50,4 +51,4 @@ def named_function(
         return None
     if types is None:
         raise PgError(UNDEFINED_FUNCTION, f'could not find a function named "{name}"', position=None)
-    raise PgError(UNDEFINED_FUNCTION, f"function {signature(name, arguments)} does not exist")
+    raise PgError(UNDEFINED_FUNCTION, f"function {signature(session, name, arguments)} does not exist")

@@ -230,6 +230,8 @@ class AlterTypeAction(Action):
             changed = self._changed(made, result)
             if changed != made:
                 self.database.catalog.put_type(changed)
+                if changed.kind == "e":
+                    self.database.coordinator.announce_type(PgType(changed.oid))
         return result
 
     def _changed(self, made: StoredType, result: Result) -> StoredType:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from laminar._native import textio
 from laminar.errors import PgError
+from laminar.sql.evaluator.environment import Env
 from laminar.sql.kernels.records import fields_of, pack, unpack
 from laminar.types import ARRAY_OF, ENUM_KEY, RECORD, TEXT, USER_TYPES, PgType
 
@@ -270,3 +271,24 @@ def receive(value: bytes, type_: PgType) -> pa.Scalar[Any]:
         raise PgError("0A000", "binary parameters of this type are not supported", hint="Send them as text.")
     text = textio.decode_binary(pa.array([value], pa.binary()), PgType(TEXT))
     return _parse_labels(text, type_)[0]
+
+
+# --- any type, outside of expressions -------------------------------------------------
+
+
+def format_values(column: pa.Array, type_: PgType, settings: Any = None) -> pa.Array:
+    """:func:`laminar._native.textio.format_text` of any type, rows and users' types included."""
+    if not type_.special:
+        return textio.format_text(column, type_, settings)
+    write = formatter(type_)
+    assert write is not None
+    return write(Env(settings=settings), column)
+
+
+def parse_values(texts: pa.Array, type_: PgType, settings: Any = None) -> pa.Array:
+    """:func:`laminar._native.textio.parse_text` of any type."""
+    if not type_.special:
+        return textio.parse_text(texts, type_, settings)
+    read = parser(type_)
+    assert read is not None
+    return read(Env(settings=settings), texts)

@@ -124,7 +124,7 @@ def register_type(made: UserType) -> None:
         made.oid, name, length, kind == "e", kind, category, False, ",", 0, made.array
     )
     types()[made.array] = TypeFact(made.array, f"_{name}"[:63], -1, False, "b", "A", False, ",", made.oid, 0)
-    register(made)
+    register(made, own=True)
 
 
 @cache

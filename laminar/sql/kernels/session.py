@@ -143,7 +143,8 @@ def _format_type(env: Any, oids: Any, typmods: Any) -> Any:
             return None
         if oid == 0:
             return "-"
-        if oid not in facts.types() and env.catalog is not None:
+        own = oid < facts.FIRST_USER_OID and oid in facts.types()
+        if not own and env.catalog is not None:
             named: str = env.catalog.answer("format_type", oid, -1)
             return named
         return oid_name(oid) if typmod is None else type_name(PgType(oid, typmod))

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from laminar._native import textio
 from laminar.errors import DATATYPE_MISMATCH, DATETIME_FIELD_OVERFLOW, PgError
+from laminar.sql.evaluator.rowtext import format_values, parse_values
 from laminar.types import (
     BOOL,
     BYTEA,
@@ -49,9 +50,7 @@ _JSONS: Final = frozenset({JSON, JSONB})
 
 
 def _texts(column: pa.Array, type_: PgType, settings: Any) -> list[str | None]:
-    texts: list[str | None] = textio.format_text(
-        column, type_, settings or textio.FormatSettings()
-    ).to_pylist()
+    texts: list[str | None] = format_values(column, type_, settings or textio.FormatSettings()).to_pylist()
     return texts
 
 
@@ -72,6 +71,8 @@ def to_python(column: pa.Array, type_: PgType, settings: Any) -> list[Any]:
         return [None if raw is None else _timedelta(raw) for raw in column.to_pylist()]
     if type_.oid == UUID:
         return [None if raw is None else uuid.UUID(bytes=raw) for raw in column.to_pylist()]
+    if type_.special:
+        return list(_texts(column, type_, settings))
     if type_.oid in _JSONS:
         return [None if text is None else json.loads(text) for text in column.to_pylist()]
     return column.to_pylist()
@@ -95,7 +96,7 @@ def _parsed(texts: Sequence[str | None], type_: PgType, settings: Any) -> pa.Arr
     except UnicodeEncodeError:
         raise PgError("22021", 'invalid byte sequence for encoding "UTF8"') from None
     bare = PgType(type_.oid)
-    return textio.parse_text(column, bare, settings) if settings else textio.parse_text(column, bare)
+    return parse_values(column, bare, settings)
 
 
 def from_python(values: Sequence[Any], type_: PgType, settings: Any, name: str) -> pa.Array:
