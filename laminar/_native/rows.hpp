@@ -85,6 +85,39 @@ class RowCodec {
         }
     }
 
+    // The same for row i alone.
+    uint32_t measure_row(const std::vector<Column>& columns, int64_t i) const {
+        uint32_t length = fixed_;
+        for (size_t c = 0; variable_ && c < layouts_.size(); ++c) {
+            if (layouts_[c].shape != Shape::Var && layouts_[c].shape != Shape::List) continue;
+            const uint32_t size = columns[c].is_null(i) ? 0 : blob_size(columns[c], i);
+            if (uint64_t(length) + size + 5 > 1u << 30) fail("54000", "row is larger than 1 GB");
+            length += size + uint32_t(varint_size(size));
+        }
+        return length;
+    }
+    void encode_row(const std::vector<Column>& columns, int64_t i, uint8_t* row) const {
+        std::memset(row, 0, fixed_);
+        uint8_t* p = row + fixed_;
+        for (size_t c = 0; c < layouts_.size(); ++c) {
+            const Column& column = columns[c];
+            const bool variable = column.shape == Shape::Var || column.shape == Shape::List;
+            if (column.is_null(i)) {
+                set_null(row, c);
+                if (variable) *p++ = 0;
+            } else if (variable) {
+                p = put_varint(p, blob_size(column, i));
+                p = put_blob(column, i, p);
+            } else if (column.shape == Shape::Bool) {
+                row[at_[c]] = column.truth(i);
+            } else if (column.width == 8) {
+                std::memcpy(row + at_[c], column.at(i), 8);
+            } else {
+                std::memcpy(row + at_[c], column.at(i), size_t(column.width));
+            }
+        }
+    }
+
     // Appends n rows to out's builders [first, first + columns).
     void decode(const uint8_t* const* rows, const uint32_t* lengths, int64_t n, Builder* out) const {
         for (int64_t i = 0; i < n; ++i)

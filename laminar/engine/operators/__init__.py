@@ -44,6 +44,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.constant import ConstantOperator
     from laminar.engine.operators.emit_every import EmitEveryOperator
     from laminar.engine.operators.emit_gate import EmitGateOperator
+    from laminar.engine.operators.first_rows import FirstRowsOperator, applies
     from laminar.engine.operators.flat_map import FlatMapOperator
     from laminar.engine.operators.group_aggregate import GroupAggregateOperator
     from laminar.engine.operators.group_reduce import GroupReduceOperator
@@ -78,7 +79,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
         case GroupAggregate():
             return GroupAggregateOperator(node, context)
         case TopN():
-            return TopNOperator(node, context)
+            return FirstRowsOperator(node, context) if applies(node) else TopNOperator(node, context)
         case OverWindow():
             return OverWindowOperator(node, context)
         case GroupReduce():
