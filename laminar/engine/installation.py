@@ -92,7 +92,9 @@ class Installer:
         state.clock.urge()
         _, view = await attached
         past = [(oid, view.snapshot(oid)) for oid in stored]
-        await send_past(fleet, spec, past, lambda: state.open, progress)
+        await send_past(
+            fleet, spec, past, lambda: state.open, lambda epoch: self.publisher.wait(epoch, None), progress
+        )
         while True:
             epoch = state.open
             await self.publisher.wait(epoch, None)

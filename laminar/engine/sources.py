@@ -21,6 +21,7 @@ from laminar._native.timewindow import row_watermarks
 from laminar.connectors.base import ScanRequest, SourceReader, source_connector
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.engine.inputs import InputOperator
+from laminar.engine.pace import Pace
 from laminar.engine.protocol import Cut, Partitions, PartitionState
 from laminar.engine.relations import ROW_WATERMARK, RelationSpec
 from laminar.errors import DATA_CORRUPTED, PgError
@@ -116,6 +117,9 @@ class Reading:
         self.now = 0
         self.watermark = NO_WATERMARK
         self.refused = 0
+        #: of a dataflow that is behind: rows read in this epoch, and how many should be
+        self.in_epoch = 0
+        self.pace = Pace()
         #: where the event time is; None: nobody looks at it, the reader tells how far it has come
         self._time = position.get(spec.watermark[0]) if spec.watermark else None
         if spec.watermark:
@@ -185,7 +189,9 @@ class Reading:
             return False
         reader = self.reader
         before = reader.bytes_read
-        batch = reader.read(partition, BATCH_ROWS, until)
+        batch = reader.read(
+            partition, BATCH_ROWS if until is None else min(BATCH_ROWS, self.pace.rows), until
+        )
         if state.idle and batch is not None:
             # The source has gone on without it; its rows are judged by that.
             state.idle = False
@@ -199,6 +205,7 @@ class Reading:
             return False
         state.position = reader.position(partition)
         state.rows += batch.num_rows
+        self.in_epoch += batch.num_rows
         state.bytes += reader.bytes_read - before
         if self._time is not None:
             batch = self._refuse(batch, self._time)
@@ -325,6 +332,10 @@ class SourceHub:
 
     def tick(self, now: int, watermark: int) -> None:
         """An epoch has ended."""
+        for reading in self.private:
+            if reading.in_epoch >= reading.pace.rows:
+                reading.pace.took((now - self.now) / 1e6)
+            reading.in_epoch = 0
         self.now, self.mark = now, watermark
         for reading in [*self.private, *([self.shared] if self.shared else [])]:
             reading.now, reading.watermark = now, watermark
@@ -341,7 +352,8 @@ class SourceHub:
         worked = False
         try:
             for reading in self.private:
-                worked |= reading.step(self.states)
+                if reading.in_epoch < reading.pace.rows:
+                    worked |= reading.step(self.states)
             if self.shared is not None and (not worked or self._turns % 8 == 0):
                 worked |= self.shared.step()
         except PgError as error:

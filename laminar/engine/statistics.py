@@ -166,6 +166,16 @@ def dropped_rows(engine: Coordinator) -> list[DroppedRows]:
     return [DroppedRows(*key, count) for key, count in counts.items()]
 
 
+def rows_read(engine: Coordinator, dataflow: int) -> int:
+    """Rows that a dataflow has taken in, over all its inputs and reactors, as of the newest epoch."""
+    return sum(
+        o.counters.get("rows_in", 0)
+        for report in engine.reports.values()
+        for o in report.operators
+        if o.dataflow == dataflow and o.kind == "Input"
+    )
+
+
 def sink_counters(engine: Coordinator, dataflow: int) -> dict[str, int]:
     """What a sink's writers have counted, over all reactors."""
     spec = engine.dataflows.get(dataflow)

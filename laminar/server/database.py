@@ -21,6 +21,7 @@ from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.engine.serving.ordered import ColumnIndex
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import guc, sources, temporary
+from laminar.server.building import Building
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.conflicts import WriteGuard
 from laminar.server.definitions import Definitions, remove
@@ -64,6 +65,8 @@ class Database:
         self.channels = Channels()
         #: tables that sinks which are being created will fill
         self.filling: set[int] = set()
+        #: views and sinks that are being created
+        self.building: dict[int, Building] = {}
         self.ready = False
         self.guard = WriteGuard(coordinator.store)
         self.uniques = Uniques(coordinator.store)

@@ -110,6 +110,17 @@ def _subscriptions(database: Database) -> Iterator[Row]:
         yield _name(database, s.relation), s.epoch, s.buffered
 
 
+def _ddl_progress(database: Database) -> Iterator[Row]:
+    engine = database.coordinator
+    for oid, b in database.building.items():
+        spec = engine.installing.get(oid)
+        if spec is not None and any(engine.relations[i].kind == "connector" for i in spec.inputs):
+            done, total = statistics.rows_read(engine, oid), None  # nobody knows how many there will be
+        else:
+            done, total = b.done, b.total
+        yield b.statement, b.relation.schema, b.relation.name, done, total, b.started
+
+
 RELATIONS = (
     (15001, "sources", "schema text, name text, connector text, state text, partitions int8, rows_read int8,"
         "bytes_read int8, watermark timestamptz, error text", _sources),
@@ -126,4 +137,6 @@ RELATIONS = (
     (15009, "reactors", "reactor int4, process_id int4, busy_us int8, bytes_in int8, bytes_out int8,"
         "backlog_bytes int8", _reactors),
     (15010, "subscriptions", "relation text, epoch int8, buffered_bytes int8", _subscriptions),
+    (15011, "ddl_progress", "statement text, schema text, name text, rows_done int8, rows_total int8,"
+        "started timestamptz", _ddl_progress),
 )  # fmt: skip

@@ -25,6 +25,7 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Result
 from laminar.server import sinks, sources
+from laminar.server.building import Building
 from laminar.server.definitions import defining, in_block, refuse_in_block, remove
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
@@ -53,6 +54,8 @@ class CreateDataflowAction(Action):
         database = self.database
         if isinstance(self.statement, s.CreateSink):
             refuse_in_block(self.session, self.tag)
+        elif self.statement.emit.late_table is not None:
+            refuse_in_block(self.session, f"{self.tag} … LATE DATA TO")
         if self.relation is None:
             return already_exists(self.tag, self.statement.name.name)
         async with defining(self.session, self.tag):
@@ -69,10 +72,13 @@ class CreateDataflowAction(Action):
                 database.coordinator.register_relation(sources.view_spec(relation, root))
             try:
                 async with self._prepared(relation, root):
-                    epoch = await database.coordinator.install(spec)
+                    building = database.building[relation.oid] = Building(relation, self.tag)
+                    epoch = await database.coordinator.install(spec, building.sent)
             except BaseException:
                 database.forget(relation)
                 raise
+            finally:
+                database.building.pop(relation.oid, None)
             database.made(relation)
             try:
                 database.catalog.create(relation)
