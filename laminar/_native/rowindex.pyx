@@ -97,6 +97,21 @@ def hash_rows(list arrays not None, uint64_t seed=0):
     return np.asarray(_hash(arrays, len(arrays[0]) if arrays else 0, seed))
 
 
+def row_digests(list arrays not None, uint64_t first, uint64_t second):
+    """16 bytes for each row, of two hashes with these seeds."""
+    cdef int64_t rows = len(arrays[0]) if arrays else 0
+    cdef int64_t i
+    cdef uint64_t halves[2]
+    cdef uint64_t[::1] left = _hash(arrays, rows, first)
+    cdef uint64_t[::1] right = _hash(arrays, rows, second)
+    found = []
+    for i in range(rows):
+        halves[0] = left[i]
+        halves[1] = right[i]
+        found.append((<char*>halves)[:16])
+    return found
+
+
 def group_rows(list arrays not None):
     """Number the distinct rows: (group of each row, first row of each group), int64 both.
 

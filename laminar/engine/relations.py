@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import pyarrow as pa
@@ -82,8 +83,13 @@ class RelationSpec:
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema of the stored columns, named by attribute number."""
-        pairs = zip(self.stored_attnums, self.stored_types, strict=True)
-        return pa.schema([pa.field(str(attnum), type_.storage) for attnum, type_ in pairs])
+        return _schema(self.stored_attnums, self.stored_types)
+
+
+@lru_cache(maxsize=1000)
+def _schema(attnums: tuple[int, ...], types: tuple[PgType, ...]) -> pa.Schema:
+    pairs = zip(attnums, types, strict=True)
+    return pa.schema([pa.field(str(attnum), type_.storage) for attnum, type_ in pairs])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from dataclasses import replace
 
 import uvloop
@@ -23,12 +24,16 @@ from laminar.server.tls import load_tls
 
 #: seconds that sessions have to tell their clients of a failure
 _LAST_WORDS = 0.3
+#: seconds that a thread runs while others wait
+_SWITCH = 0.0005
 
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; raises PgError when the start fails."""
     logging.configure(settings.log_level, settings.log_format)
     check_listen(settings)
+    # Python's threads wait less for each other: the one that writes the log must not wait for the event loop.
+    sys.setswitchinterval(_SWITCH)
     lock = DirectoryLock(settings.data_dir)
     try:
         uvloop.run(_serve(settings))

@@ -37,6 +37,8 @@ class PendingCommit:
         for oid, change in transaction.changes:
             by_relation.setdefault(oid, []).append(change)
         self.changes: list[tuple[int, Change]] = []
+        #: how much had been accepted and published when it passed the check
+        self._checked: tuple[int, int] | None = None
         #: what can meet others' changes: all of a table with a primary key, deletions of other tables
         self._guarded: list[tuple[int, Change]] = []
         for oid, made in by_relation.items():
@@ -55,12 +57,16 @@ class PendingCommit:
         """See :class:`laminar.engine.coordinator.CommitGate`."""
         for oid, _ in self.changes:
             self._check_there(oid)
+        state = (self._database.guard.accepts, self._database.coordinator.store.epoch)
+        if state == self._checked:
+            return  # nobody has changed anything since
         for oid, change in self.changes:
             uniques = self._database.catalog.uniques_of(oid)
             if uniques:
                 self._database.uniques.check(self._database.relation(oid), uniques, change)
         for oid, change in self._guarded:
             self._database.guard.check(self._database.relation(oid), change, self.seen)
+        self._checked = state
 
     def _check_there(self, oid: int) -> None:
         if oid not in self._database.catalog.relations or oid in self._database.frozen:
@@ -76,6 +82,7 @@ class PendingCommit:
             uniques = self._database.catalog.uniques_of(oid)
             if uniques:
                 self._database.uniques.accepted(oid, uniques, change)
+        self._database.guard.accepts += 1
         for oid, change in self._guarded:
             self._database.guard.accepted(oid, change, epoch)
         self._transaction.release_turn()

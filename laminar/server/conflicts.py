@@ -19,7 +19,7 @@ from laminar._native.rowindex import RowIndex, group_rows
 from laminar.engine.change import Change
 from laminar.engine.serving import Layout, ServingStore
 from laminar.engine.serving.consolidate import split
-from laminar.engine.serving.layout import digest
+from laminar.engine.serving.layout import digests
 from laminar.errors import SERIALIZATION_FAILURE, PgError
 from laminar.server.rowerrors import duplicate_key
 
@@ -43,14 +43,14 @@ class _Few:
 
     def note(self, keys: list[pa.Array], present: bool) -> None:
         """The keys are now there, or not."""
-        self._present.update(dict.fromkeys(digest(*keys).to_pylist(), present))
+        self._present.update(dict.fromkeys(digests(*keys), present))
         self._keys.append(keys)
         self._index = None
 
     def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
         """Which of the (comparable) keys are known here, and which of those are there."""
         if len(keys[0]) <= _SMALL:
-            found = [self._present.get(key) for key in digest(*keys).to_pylist()]
+            found = [self._present.get(key) for key in digests(*keys)]
             return np.array([f is not None for f in found]), np.array([f is True for f in found])
         if self._index is None:
             self._index = self._indexed()
@@ -67,7 +67,7 @@ class _Few:
         index = RowIndex()
         index.set_chunk(0, kept)
         index.insert(0)
-        return index, np.array([self._present[key] for key in digest(*kept).to_pylist()])
+        return index, np.array([self._present[key] for key in digests(*kept)])
 
 
 class _Many:
@@ -137,6 +137,8 @@ class WriteGuard:
     def __init__(self, store: ServingStore) -> None:
         self._store = store
         self._touched: dict[int, dict[int, _Touched]] = {}
+        #: transactions that the coordinator has taken
+        self.accepts = 0
         self._turns: weakref.WeakValueDictionary[int, asyncio.Lock] = weakref.WeakValueDictionary()
 
     def turn(self, oid: int) -> asyncio.Lock:

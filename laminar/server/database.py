@@ -71,6 +71,8 @@ class Database:
         self.guard = WriteGuard(coordinator.store)
         self.uniques = Uniques(coordinator.store)
         self._indexes: dict[int, ColumnIndex] = {}
+        #: the catalog's version, and what ``relation`` has told of it
+        self._described: tuple[int, dict[int, Relation]] = (-1, {})
 
     async def start(self) -> None:
         """Recover: register stored relations, plan the views again, start the engine."""
@@ -153,7 +155,13 @@ class Database:
 
     def relation(self, oid: int) -> Relation:
         """A stored relation as binder and writers see it."""
-        return StoredCatalog.describe(self.catalog.relations[oid], self.catalog)
+        version, described = self._described
+        if version != self.catalog.version:
+            version, described = self._described = self.catalog.version, {}
+        found = described.get(oid)
+        if found is None:
+            found = described[oid] = StoredCatalog.describe(self.catalog.relations[oid], self.catalog)
+        return found
 
     def indexes(self, oid: int) -> list[ColumnIndex]:
         """What finds a stored relation's rows by their values."""

@@ -235,10 +235,14 @@ def insert(
     env: Env,
     on_conflict: Literal["error", "nothing"] | Resolve = "error",
     arbiter: tuple[int, ...] = (),
+    compared: bool = False,
 ) -> Effect:
     """INSERT these visible rows.
 
-    ``arbiter``: attribute numbers of the unique key that ON CONFLICT is about; () for any.
+    Args:
+        arbiter: attribute numbers of the unique key that ON CONFLICT is about; () for any.
+        compared: no key is there twice in ``rows`` or in what the transaction wrote, so that comparing them
+            with what others wrote, which the commit does, is enough.
 
     Raises:
         PgError: 23502, 23514, 23505; 21000 when DO UPDATE would touch a row twice.
@@ -247,7 +251,7 @@ def insert(
     stored = table.stored(rows)
     by_key = bool(table.relation.primary_key) and arbiter in ((), table.relation.primary_key)
     others = [] if on_conflict == "error" else [a for _, a in table.relation.uniques if arbiter in ((), a)]
-    if not rows.num_rows or not (by_key or others):
+    if not rows.num_rows or not (by_key or others) or (compared and on_conflict == "error"):
         change = Change(stored) if rows.num_rows else None
         return Effect(change, rows, rows.num_rows)
     there, existing, repeated = _conflicts(table, stored, by_key, others)

@@ -12,6 +12,8 @@ import time
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.harness.server import LaminarServer
 from tests.pgwire import raw
@@ -214,3 +216,41 @@ def test_two_statements_in_one_write(laminar, tables):
         client.send(one * 100 + raw.query("SELECT note FROM looked.small WHERE a = 1"))
         answers = ["".join(code for code, _ in client.until_ready()) for _ in range(101)]
         assert answers == ["12DCZ"] * 100 + ["TDCZ"]
+
+
+def _answers(laminar: LaminarServer, warm: bytes, *pieces: bytes) -> bytes:
+    """All that the server sends after some statements that make the shortcuts known."""
+    with RawClient(laminar.port, user="laminar", database="laminar") as client:
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(3):
+            client.ask(warm)
+        for piece in pieces:
+            client.send(piece)
+            time.sleep(0.01)
+        client.socket.shutdown(socket.SHUT_WR)
+        taken = b""
+        while received := client.receive():
+            taken += received[0].encode() + received[1]
+        return taken
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(["simple", "parsed", "named"]),
+    changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2),
+    cut=st.one_of(st.just(0), st.integers(1, 40)),
+)
+def test_damaged_messages_are_answered_alike(laminar, tables, kind, changes, cut):
+    sql = "SELECT a, note FROM looked.small WHERE a = $1"
+    tail = raw.describe(b"P") + raw.execute() + raw.SYNC
+    named = raw.parse(sql, "n") + raw.bind((b"1",), statement="n") + tail
+    data, warm = {
+        "simple": (raw.query("SELECT a, note FROM looked.small WHERE a = 1"),) * 2,
+        "parsed": (raw.parse(sql) + raw.bind((b"1",)) + tail,) * 2,
+        "named": (raw.bind((b"1",), statement="n") + tail, raw.close(b"S", "n") + named),
+    }[kind]
+    damaged = bytearray(data)
+    for at, value in changes:
+        damaged[at % len(damaged)] = value
+    sent = bytes(damaged[: len(damaged) - cut % len(damaged)])
+    assert _answers(laminar, warm, sent) == _answers(laminar, warm, sent[:2], sent[2:])

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from laminar._native.rowindex import hash_rows
+from laminar._native.rowindex import hash_rows, row_digests
 from laminar.types import PgType
 
 #: attribute number of the hidden row watermark
@@ -24,6 +24,11 @@ def digest(*columns: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(
         pa.binary(16), len(halves), [None, pa.py_buffer(np.ascontiguousarray(halves))]
     )
+
+
+def digests(*columns: pa.Array) -> list[bytes]:
+    """The same, one by one, for few rows."""
+    return row_digests(list(columns), *_SEEDS)
 
 
 @dataclass(frozen=True)

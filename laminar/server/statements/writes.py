@@ -21,10 +21,12 @@ from laminar.server.statements.base import Action, batches
 from laminar.server.writing import open_table
 from laminar.sql import adhoc
 from laminar.sql import statements as s
+from laminar.sql.adhoc.batches import make
+from laminar.sql.adhoc.calls import compiled
 from laminar.sql.binder import BoundDelete, BoundInsert, BoundUpdate, bind_delete, bind_insert, bind_update
 from laminar.sql.binder.merge import BoundMerge
 from laminar.sql.evaluator import compile as compile_exprs
-from laminar.sql.plan import Column, ColumnRef, Expr, Plan
+from laminar.sql.plan import Column, ColumnRef, Const, Expr, Plan, Project, Values
 from laminar.sql.rewrite import rewrite
 from laminar.sql.unnest import unnest
 
@@ -51,6 +53,9 @@ class WriteAction(Action):
         self.bound = bound
         self.plan = plan
         self.verb = type(statement).__name__.upper()
+        #: a plain INSERT of values reads nothing, so that it need not wait for what was committed before
+        self._plain = isinstance(bound, BoundInsert) and bound.on_conflict is None and not scans(plan)
+        self._row = None if plan is None else _one_row(plan)
         self.param_types = bound.param_types
         if bound.returning_columns:
             self.fields = [Field(c.name, c.type, *c.origin) for c in bound.returning_columns]
@@ -137,9 +142,7 @@ class WriteAction(Action):
 
     async def _write(self, params: Sequence[pa.Scalar | None]) -> tuple[dml.Effect, pa.RecordBatch | None]:
         bound = self.bound
-        # a plain INSERT of values reads nothing, so that it need not wait for what was committed before
-        plain = isinstance(bound, BoundInsert) and bound.on_conflict is None and not scans(self.plan)
-        table = await open_table(self.session, bound.relation.oid, wait=not plain)
+        table = await open_table(self.session, bound.relation.oid, wait=not self._plain)
         if isinstance(bound, BoundInsert):
             return await self._insert(bound, table, params)
         found = await self._rows(params)
@@ -167,7 +170,11 @@ class WriteAction(Action):
                 "nothing" if bound.on_conflict.action == "nothing" else self._resolver(bound, table, params)
             )
         arbiter = bound.on_conflict.arbiter if bound.on_conflict is not None else ()
-        effect = dml.insert(table, rows, env, conflict, arbiter)
+        # the commit compares the key of a row that comes alone with all keys there are
+        transaction = self.session.transaction
+        alone = transaction is not None and not transaction.block and not transaction.changes
+        compared = alone and rows.num_rows == 1
+        effect = dml.insert(table, rows, env, conflict, arbiter, compared=compared)
         return effect, self._returning(effect.rows, bound.columns, params)
 
     def _resolver(
@@ -200,6 +207,9 @@ class WriteAction(Action):
     async def _rows(self, params: Sequence[pa.Scalar | None]) -> pa.RecordBatch:
         """All rows of the statement's plan."""
         assert self.plan is not None
+        if self._row is not None:
+            values = compiled(self._row, ())(make([], 1), self.session.env(params))
+            return pa.RecordBatch.from_arrays(values, [str(i) for i in range(len(values))])
         snapshots = await take_snapshots(self.session, self.plan)
         limits = adhoc.Limits(memory=guc.work_mem(self.session.settings))
         rows = adhoc.run(
@@ -262,6 +272,21 @@ class TruncateAction(Action):
 def without_subqueries(plan: Plan | None) -> Plan | None:
     """The rows' plan as it runs."""
     return None if plan is None else rewrite(unnest(plan), plan.columns)
+
+
+def _one_row(plan: Plan) -> Sequence[Expr] | None:
+    """What gives the row of INSERT … VALUES (…); None for any other plan."""
+    exprs: Sequence[Expr] | None = None
+    if isinstance(plan, Project):
+        exprs, plan = plan.exprs, plan.input
+    if not isinstance(plan, Values) or len(plan.rows) != 1:
+        return None
+    given = {c.id: e for c, e in zip(plan.columns, plan.rows[0], strict=True)}
+    if exprs is None:
+        exprs = plan.rows[0]
+    elif not all(isinstance(e, ColumnRef | Const) for e in exprs):
+        return None
+    return tuple(given[e.id] if isinstance(e, ColumnRef) else e for e in exprs)
 
 
 def place(plan: Plan | None, column: Column) -> int:
