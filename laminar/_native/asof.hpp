@@ -17,7 +17,8 @@ namespace laminar::engine {
 struct AsofSideConfig {
     std::vector<Layout> columns;
     std::vector<int> keys, ties;    // positions in columns
-    int time = 0;
+    int time = 0;                   // -1: there is none
+    int mark = -1;                  // of versions: behind the columns, up to when the row's history is settled
 };
 
 struct AsofConfig {
@@ -25,6 +26,8 @@ struct AsofConfig {
     bool forward = false;           // the next one, else the last one
     bool inclusive = true;          // one of the same time counts
     bool padded = false;            // left rows without a match come out with nulls
+    bool once = false;              // left rows are forgotten when they have been matched
+    bool versions = false;          // the right side's rows are versions of what their keys say
 };
 
 class AsofState {
@@ -36,6 +39,7 @@ class AsofState {
     }
 
     void process(int port, const Batch& b, const int64_t* weights) {
+        if (port && config_.versions) return take_versions(b, weights);
         Side& side = port ? right_ : left_;
         side.encode(b, [&](int64_t i, bool matchable, const std::string& entry) {
             const int64_t weight = weights ? weights[i] : 1;
@@ -46,6 +50,14 @@ class AsofState {
 
     // The epoch's changes are complete.
     void end_epoch() {
+        if (config_.once) {
+            if (config_.versions) settle_versions();
+            else right_.apply();
+            for (const auto& [entry, weight] : left_.changed)
+                if (weight) emit(entry, match(entry), weight);
+            left_.changed.clear();
+            return;
+        }
         std::vector<Affected> affected;
         for (const auto& [low, high] : spans())
             left_.rows.from(low, [&, &high = high](const std::string& entry, int64_t weight) {
@@ -64,6 +76,11 @@ class AsofState {
             if (weight) emit(entry, match(entry), weight);
         left_.apply();
     }
+
+    // No left row before ``time`` (in comparable form) will come.
+    void set_bound(std::string time) { bound_ = std::move(time); }
+
+    uint64_t late = 0;
 
     // Rows of the epoch, until it returns false.
     bool next_rows(Joined& out) {
@@ -142,7 +159,7 @@ class AsofState {
             std::string entry;
             for (int64_t i = 0; i < b.rows; ++i) {
                 const auto* row = reinterpret_cast<const char*>(start[size_t(i)]);
-                bool matchable = !columns[size_t(config.time)]->is_null(i);
+                bool matchable = config.time < 0 || !columns[size_t(config.time)]->is_null(i);
                 for (int k : config.keys) matchable &= !columns[size_t(k)]->is_null(i);
                 entry.clear();
                 if (!matchable) {
@@ -154,7 +171,7 @@ class AsofState {
                 Parts parts;
                 for (int k : config.keys) put_comparable(*columns[size_t(k)], i, prefix);
                 parts.key = uint32_t(prefix.size);
-                put_comparable(*columns[size_t(config.time)], i, prefix);
+                if (config.time >= 0) put_comparable(*columns[size_t(config.time)], i, prefix);
                 parts.time = uint32_t(prefix.size);
                 for (int k : config.ties) put_comparable(*columns[size_t(k)], i, prefix);
                 parts.ties = uint32_t(prefix.size);
@@ -197,7 +214,111 @@ class AsofState {
         };
         if (config_.forward) right_.rows.from(config_.inclusive ? time : above(time), first);
         else right_.rows.below(config_.inclusive ? above(time) : time, first);
-        return found;
+        return !found.empty() && ends(found) ? std::string() : found;
+    }
+
+    // --- versions: per key and time one entry, of weight 2 while the row is there, 1 when it has been ---
+    //
+    // A row that is taken back leaves its version, which counts until the next one. When none takes its
+    // place, an entry without a row says from when on there is nothing.
+
+    struct Versions {
+        std::map<std::string, int64_t> net;  // entries by what their changes add up to
+        std::string gone;                    // time from which on the key has no row, if it has none
+        bool late_row = false;
+    };
+    static bool ends(const std::string& entry) { return parts(entry).ties + kFooter == entry.size(); }
+    static constexpr int64_t kWas = 1, kIs = 2;
+
+    void take_versions(const Batch& b, const int64_t* weights) {
+        const Column& marks = b.columns[size_t(config_.right.mark)];
+        Bytes mark;
+        right_.encode(b, [&](int64_t i, bool matchable, const std::string& entry) {
+            if (!matchable) return;
+            const int64_t weight = weights ? weights[i] : 1;
+            const Parts p = parts(entry);
+            Versions& key = touched_[entry.substr(0, p.key)];
+            mark.size = 0;
+            put_comparable(marks, i, mark);
+            const std::string at(reinterpret_cast<const char*>(mark.p), mark.size);
+            const std::string time = entry.substr(p.key, p.time - p.key);
+            if (weight < 0) {
+                key.gone = std::max(key.gone, at);
+            } else if (time < at) {
+                late += uint64_t(weight);
+                key.late_row = true;  // it is there, though its version is not
+                return;
+            }
+            key.net[entry] += weight;
+        });
+    }
+    void settle_versions() {
+        for (auto& [key, v] : touched_) {
+            bool there = v.late_row;
+            for (int64_t sign : {-1, 0, 1})
+                for (const auto& [entry, net] : v.net) {
+                    if ((net > 0) - (net < 0) != sign) continue;
+                    const int64_t held = weight_of(entry);
+                    if (sign < 0) {
+                        if (held == kIs) set(entry, kWas);
+                    } else if (sign == 0) {
+                        if (held == kIs) there = true;
+                        else replace(entry, kWas);
+                    } else {
+                        replace(entry, kIs);
+                        there = true;
+                    }
+                }
+            if (!there) end(key, v.gone);
+            prune(key);
+        }
+        touched_.clear();
+    }
+    int64_t weight_of(const std::string& entry) const {
+        return right_.rows.get(reinterpret_cast<const uint8_t*>(entry.data()), entry.size());
+    }
+    void set(const std::string& entry, int64_t weight) {
+        right_.rows.add(reinterpret_cast<const uint8_t*>(entry.data()), entry.size(), weight - weight_of(entry));
+    }
+    // The only entry of its key and time.
+    void replace(const std::string& entry, int64_t weight) {
+        const Parts p = parts(entry);
+        std::vector<std::string> others;
+        right_.rows.from(entry.substr(0, p.time), [&](const std::string& other, int64_t) {
+            if (other.compare(0, p.time, entry, 0, p.time) != 0) return false;
+            if (other != entry) others.push_back(other);
+            return true;
+        });
+        for (const std::string& other : others) set(other, 0);
+        set(entry, weight);
+    }
+    // From ``time`` on the key has no row.
+    void end(const std::string& key, const std::string& time) {
+        std::vector<std::string> later;
+        right_.rows.from(key + time, [&](const std::string& entry, int64_t) {
+            if (entry.compare(0, key.size(), key) != 0) return false;
+            later.push_back(entry);
+            return true;
+        });
+        for (const std::string& entry : later) set(entry, 0);
+        Parts p;
+        p.key = uint32_t(key.size()), p.time = p.ties = uint32_t(key.size() + time.size());
+        std::string entry = key + time;
+        entry.append(reinterpret_cast<const char*>(&p), kFooter);
+        set(entry, kWas);
+    }
+    // Forget versions that no left row to come can find.
+    void prune(const std::string& key) {
+        if (bound_.empty()) return;
+        std::vector<std::string> old;
+        bool found = false;
+        right_.rows.below(above(key + bound_), [&](const std::string& entry, int64_t weight) {
+            if (entry.compare(0, key.size(), key) != 0) return false;
+            if (found ? weight == kWas : weight && ends(entry)) old.push_back(entry);
+            found = true;
+            return true;
+        });
+        for (const std::string& entry : old) set(entry, 0);
     }
 
     // The spans of left entries whose match the epoch's changes of the right side can have changed.
@@ -269,6 +390,8 @@ class AsofState {
 
     AsofConfig config_;
     Side left_, right_;
+    std::map<std::string, Versions> touched_;
+    std::string bound_;
     std::vector<Layout> layouts_;
     std::vector<Out> out_[2];  // with a match, without
     size_t at_[2] = {};

@@ -8,7 +8,7 @@ import pyarrow as pa
 from laminar._native.checkpointed import Checkpointed
 
 #: schema, positions of the keys, of the time, and of what settles ties
-Side = tuple[pa.Schema, Sequence[int], int, Sequence[int]]
+Side = tuple[pa.Schema, Sequence[int], int | None, Sequence[int]]
 
 class AsofJoiner(Checkpointed):
     """Both sides of one ASOF join in one reactor.
@@ -20,6 +20,10 @@ class AsofJoiner(Checkpointed):
         inclusive: a right row of the same time counts. Of several at one time the last by ties is meant,
             or the first when looking forward.
         padded: left rows without a match come out with nulls.
+        once: left rows are matched with the right side as it is at the epoch's end, and forgotten.
+        versions: with ``once``. Right rows are versions: one that is taken back counts until its key's next
+            one, or, without one, until the time in the column that right batches have behind the others
+            (of the type of ``time``). Versions from before that time are late.
     """
 
     def __init__(
@@ -31,13 +35,21 @@ class AsofJoiner(Checkpointed):
         forward: bool,
         inclusive: bool,
         padded: bool,
+        once: bool = False,
+        versions: bool = False,
     ) -> None: ...
     def process(self, port: int, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None) -> None:
         """Take changes of the left (0) or right (1) input."""
-    def end_epoch(self) -> None:
-        """The epoch's changes are complete; what comes of them is fetched next."""
+    def end_epoch(self, bound: bytes | None = None) -> None:
+        """The epoch's changes are complete; what comes of them is fetched next.
+
+        With ``bound`` no further left rows will come from before that time (in comparable form).
+        """
     def next_rows(self) -> tuple[pa.RecordBatch, npt.NDArray[np.int64] | None] | None:
         """Some of the epoch's rows with weights; None when there are no more."""
+    @property
+    def late(self) -> int:
+        """How many versions were late."""
     @property
     def entries(self) -> int: ...
     @property

@@ -6,7 +6,8 @@ from libcpp.string cimport string
 
 from laminar._native.checkpointed cimport Checkpointed, take_rows
 from laminar._native.columns cimport (
-    ArrowArray, Batch, BatchBuilder, Layout, cbool, int64_t, raise_pg_error, read_batch, read_layouts, vector,
+    ArrowArray, Batch, BatchBuilder, Layout, cbool, int64_t, raise_pg_error, read_batch, read_layouts, uint64_t,
+    vector,
 )
 
 
@@ -24,6 +25,7 @@ cdef extern from "asof.hpp" namespace "laminar::engine" nogil:
         vector[int] keys
         vector[int] ties
         int time
+        int mark
 
     cdef cppclass AsofConfig:
         AsofConfig()
@@ -32,11 +34,15 @@ cdef extern from "asof.hpp" namespace "laminar::engine" nogil:
         cbool forward
         cbool inclusive
         cbool padded
+        cbool once
+        cbool versions
 
     cdef cppclass AsofState:
         AsofState(const AsofConfig&, const string&) except +raise_pg_error
         void process(int, const Batch&, const int64_t*) except +raise_pg_error
         void end_epoch() except +raise_pg_error
+        void set_bound(string)
+        uint64_t late
         cbool next_rows(Joined&) except +raise_pg_error
         cbool checkpoint(BatchBuilder&) except +raise_pg_error
         void restore(const Batch&) except +raise_pg_error
@@ -51,7 +57,7 @@ cdef void describe(AsofSideConfig& config, side) except *:
         config.keys.push_back(k)
     for k in ties:
         config.ties.push_back(k)
-    config.time = time
+    config.time = -1 if time is None else time
 
 
 cdef class AsofJoiner(Checkpointed):
@@ -60,13 +66,16 @@ cdef class AsofJoiner(Checkpointed):
     cdef AsofState* state
     cdef object schema
 
-    def __cinit__(self, left, right, directory, *, forward, inclusive, padded):
+    def __cinit__(self, left, right, directory, *, forward, inclusive, padded, once=False, versions=False):
         cdef AsofConfig config
         describe(config.left, left)
         describe(config.right, right)
         config.forward = forward
         config.inclusive = inclusive
         config.padded = padded
+        config.once = once
+        config.versions = versions
+        config.right.mark = len(right[0])
         self.schema = pa.schema(list(left[0]) + list(right[0]))
         self.state = new AsofState(config, str(directory or "").encode())
 
@@ -84,9 +93,11 @@ cdef class AsofJoiner(Checkpointed):
         with nogil:
             self.state.process(port, view, weight)
 
-    def end_epoch(self):
+    def end_epoch(self, bytes bound=None):
         with nogil:
             self.state.end_epoch()
+        if bound is not None:
+            self.state.set_bound(bound)
 
     def next_rows(self):
         cdef Joined done
@@ -103,6 +114,10 @@ cdef class AsofJoiner(Checkpointed):
         with nogil:
             self.state.restore(entries)
         return 0
+
+    @property
+    def late(self):
+        return self.state.late
 
     @property
     def entries(self):

@@ -354,6 +354,41 @@ class AsofJoin:
 
 
 @dataclass(frozen=True, slots=True)
+class Versions:
+    """When a temporal join's left rows are matched, and with which versions (spans in microseconds).
+
+    Left rows wait until the watermark of both sides has reached ``left_end``, just past ``left_time``, plus
+    ``lateness``; those that come later are late, and so are versions from before their watermark less it.
+    """
+
+    left_time: int
+    left_end: int
+    right_time: int
+    lateness: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TemporalJoin:
+    """Joins each left row once with the right row of its key, which is the right side's stream key.
+
+    With ``versions`` the right row is that of the left row's time, else that of the epoch (PROCTIME()).
+    Output columns: left's, without what only ``versions`` needs, then ``right_columns``; ``padded`` (LEFT)
+    with nulls where there is none. Results are not corrected. ``held``: properties of waiting left rows.
+    """
+
+    id: int
+    left: Node
+    right: Node
+    left_keys: tuple[int, ...]
+    right_keys: tuple[int, ...]
+    right_columns: tuple[Column, ...]
+    padded: bool
+    properties: Properties
+    versions: Versions | None = None
+    held: Properties = Properties(())
+
+
+@dataclass(frozen=True, slots=True)
 class EmitGate:
     """Holds rows back until W >= end + lateness; in mode watermark until W >= end (EMIT where not fused)."""
 
@@ -456,6 +491,7 @@ Node = Union[
     GroupReduce,
     HashJoin,
     AsofJoin,
+    TemporalJoin,
     EmitGate,
     EmitEvery,
     LateRows,

@@ -46,8 +46,8 @@ class LaminarServer:
     def alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
-    def start(self) -> LaminarServer:
-        """Start and wait until it answers a query."""
+    def launch(self) -> None:
+        """Start without waiting."""
         address = f"127.0.0.1:{self.port}"
         command = [sys.executable, "-m", "laminar", "server"]
         command += ["--data-dir", str(self.data_dir), "--listen", address]
@@ -57,6 +57,11 @@ class LaminarServer:
                 cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
                 preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509
             )  # fmt: skip
+
+    def start(self) -> LaminarServer:
+        """Start and wait until it answers a query."""
+        self.launch()
+        assert self.process is not None
         wait_until(self._answers, process=self.process, log=self.log, what="Laminar")
         return self
 

@@ -23,6 +23,7 @@ from laminar.engine.nodes import (
     Repeat,
     SessionWindow,
     TemporalFilter,
+    TemporalJoin,
     TopN,
     UnionAll,
 )
@@ -56,6 +57,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.repeat import RepeatOperator
     from laminar.engine.operators.session import SessionOperator
     from laminar.engine.operators.temporal_filter import TemporalFilterOperator
+    from laminar.engine.operators.temporal_join import TemporalJoinOperator
     from laminar.engine.operators.top_n import TopNOperator
     from laminar.engine.operators.union_all import UnionAllOperator
 
@@ -86,6 +88,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return GroupReduceOperator(node, context)
         case AsofJoin():
             return AsofJoinOperator(node, context)
+        case TemporalJoin():
+            return TemporalJoinOperator(node, context)
         case HashJoin():
             return HashJoinOperator(node, context)
         case EmitGate():

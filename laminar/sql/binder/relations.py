@@ -411,6 +411,8 @@ class RelationBinder(FunctionBinder):
             if kind == "inner" and condition is None:
                 kind = "cross"
             temporal, asof, condition = self._special_join(node, as_of, condition, inner)
+            if temporal is not None and temporal != "proctime":
+                temporal = self._versioned(node, temporal, right)  # type: ignore[arg-type]
             plan = p.Join(kind, left[0], right[0], condition, temporal, asof)  # type: ignore[arg-type]
         return self._visible(node, plan, items, merged)
 
@@ -434,6 +436,19 @@ class RelationBinder(FunctionBinder):
             else:
                 asof, condition = self._split_asof(condition, node)
         return temporal, asof, condition
+
+    @staticmethod
+    def _versioned(node: ast.JoinRef, time: p.Expr, right: tuple[p.Plan, list[Item]]) -> p.Expr:
+        """``time >= `` the time of the right side's versions, the column that it has a watermark for."""
+        plan, relation = right[0], right[1][0].relation
+        if not isinstance(plan, p.Scan) or relation is None or relation.watermark is None:
+            raise not_supported(
+                "FOR SYSTEM_TIME AS OF an event time needs a table or source with a watermark",
+                hint="Declare WATERMARK FOR the time from which on a row holds, or join AS OF PROCTIME().",
+                position=node.pos,
+            )
+        column = dict(zip(plan.attnums, plan.columns, strict=True))[relation.watermark.attnum]
+        return make_operator(">=", time, p.ColumnRef(column.id, column.type), node.pos)
 
     def _split_asof(self, condition: p.Expr | None, node: ast.JoinRef) -> tuple[p.Expr, p.Expr | None]:
         """The one inequality inside ON is the match condition."""

@@ -104,10 +104,7 @@ class Regex:
         found = self._compiled.search(text, start)
         if found is None or not self._ambiguous:
             return found
-        if self._mixed:
-            raise not_supported("mixing greedy and non-greedy quantifiers is not supported")
-        if captures and self._captures_alternatives and not self._disjoint():
-            raise not_supported("capturing from a regular expression with alternatives is not supported")
+        self.check(captures)
         at = found.start()
         ends = range(len(text), at - 1, -1) if self._greedy else range(at, len(text) + 1)
         for end in ends:
@@ -115,6 +112,13 @@ class Regex:
             if exact is not None:
                 return exact
         return found
+
+    def check(self, captures: bool) -> None:
+        """Raise 0A000 when searching (with captures) may not find what PostgreSQL does."""
+        if self._mixed:
+            raise not_supported("mixing greedy and non-greedy quantifiers is not supported")
+        if captures and self._captures_alternatives and not self._disjoint():
+            raise not_supported("capturing from a regular expression with alternatives is not supported")
 
     def _disjoint(self) -> bool:
         """Whether alternatives are single characters or begin with different literal ones."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -74,6 +74,54 @@ def _matches(
             yield found
         previous = found.end()
         start = found.end() + (found.start() == found.end())
+
+
+# --- constant patterns --------------------------------------------------------------------
+
+#: by the beginning of the symbol: which argument has the flags, and which says whether groups are read
+_ARGUMENTS: Final[dict[str, tuple[int, int | bool]]] = {
+    "regexp_matches": (2, True),
+    "regexp_match": (2, True),
+    "regexp_like": (2, False),
+    "regexp_count": (3, False),
+    "regexp_split": (2, False),
+    "regexp_instr": (5, 6),
+    "regexp_substr": (4, 5),
+    "textregexsubstr": (2, True),
+    "textregexreplace_extended": (5, 2),
+    "textregexreplace": (3, 2),
+}
+
+
+def check_constant(symbol: str, arguments: Sequence[object]) -> None:
+    """Refuse a constant pattern that would fail for every row.
+
+    Args:
+        symbol: the function's.
+        arguments: the values of those that are constants, None for others.
+
+    Raises:
+        PgError: 2201B for what is no pattern, 22023 for its flags, 0A000 for what Laminar cannot run.
+    """
+    name = next((name for name in _ARGUMENTS if symbol.startswith(name)), None)
+    pattern = arguments[1] if len(arguments) > 1 else None
+    if not isinstance(pattern, str) or (name is None and "regex" not in symbol):
+        return
+    if name is None:
+        compile_are(pattern, "icregex" in symbol)
+        return
+    at, groups = _ARGUMENTS[name]
+    flags = arguments[at] if at < len(arguments) else None
+    # whether there is a match does not depend on which one it is
+    everywhere = name == "regexp_matches" or name.startswith("textregexreplace")
+    regex, _ = _compiled(pattern, flags if isinstance(flags, str) else "", name, allow_global=everywhere)
+    if name == "regexp_like":
+        return
+    captures = groups
+    if not isinstance(groups, bool):
+        value = arguments[groups] if groups < len(arguments) else None
+        captures = "\\" in value if isinstance(value, str) else bool(value)
+    regex.check(bool(captures))
 
 
 # --- replacing ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from laminar.engine.nodes import (
     Node,
     OverWindow,
     SessionWindow,
+    TemporalJoin,
     TopN,
 )
 from laminar.engine.relations import children
@@ -146,6 +147,8 @@ def _window_end(planner: Planner, node: Node) -> int | None:
 def judged(node: Node) -> bool:
     """Whether rows have passed an operator that refuses late ones: its output is the lateness behind."""
     if isinstance(node, Keyed) and node.window_end is not None and not getattr(node, "partial", False):
+        return True
+    if isinstance(node, TemporalJoin) and node.versions is not None:
         return True
     return any(judged(below) for below in children(node))
 

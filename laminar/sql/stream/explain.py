@@ -26,6 +26,7 @@ from laminar.engine.nodes import (
     SessionWindow,
     Sink,
     TemporalFilter,
+    TemporalJoin,
     TopN,
     UnionAll,
 )
@@ -91,6 +92,10 @@ def _head(node: Node, names: dict[int, str]) -> str:
             pairs = [f"#{a} = #{b}" for a, b in zip(node.left_keys, node.right_keys, strict=True)]
             nearest = f"nearest #{node.left_time} {node.comparison} #{node.right_time}"
             return f"AsofJoin{' left' if node.padded else ''} on {' and '.join([*pairs, nearest])}"
+        case TemporalJoin():
+            pairs = [f"#{a} = #{b}" for a, b in zip(node.left_keys, node.right_keys, strict=True)]
+            at = "proctime" if node.versions is None else f"#{node.versions.left_time}"
+            return f"TemporalJoin{' left' if node.padded else ''} on {' and '.join(pairs)} as of {at}"
         case HashJoin():
             return _join(node)
         case EmitGate():

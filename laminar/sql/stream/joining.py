@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import HashJoin, Node, Properties, TimeBound
-from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of, conjunction, conjuncts
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Distinct, Expr
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
 def join(planner: Planner, node: logical.Join) -> Node:
     """A HashJoin with both inputs exchanged by the join's keys."""
     if node.temporal is not None:
-        raise not_supported("temporal joins are not supported in materialized views yet")
+        from laminar.sql.stream.temporal import temporal_join
+
+        return temporal_join(planner, node)
     if node.asof is not None:
         from laminar.sql.stream.asof import asof_join
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from laminar.errors import PgError, not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import position_of, uses_now, volatile_call, walk
+from laminar.sql.kernels.regex import check_constant
 
 
 def position(expr: object | None) -> int | None:
@@ -22,6 +23,18 @@ def check_expression(expr: object) -> None:
             position=clock.position or None,
         )
     check_volatile(expr)
+    check_patterns(expr)
+
+
+def check_patterns(expr: object) -> None:
+    """Refuse constant regular expressions that would fail for every row."""
+    for part in walk(expr):
+        if isinstance(part, logical.Call) and "reg" in part.function.symbol:
+            values = [arg.value if isinstance(arg, logical.Const) else None for arg in part.args]
+            try:
+                check_constant(part.function.symbol, values)
+            except PgError as error:
+                raise error.at(part.position or None) from None
 
 
 def check_volatile(expr: object) -> None:
