@@ -8,7 +8,7 @@ from typing import Any, Literal
 from laminar.catalog.acl import Acl, AclItem
 from laminar.types import PgType
 
-Kind = Literal["table", "source", "mview", "view", "sink", "sequence", "index"]
+Kind = Literal["table", "source", "mview", "view", "stream", "sink", "sequence", "index"]
 
 #: how each kind is called in messages
 KIND_NAMES: dict[str, str] = {
@@ -16,6 +16,7 @@ KIND_NAMES: dict[str, str] = {
     "source": "source",
     "mview": "materialized view",
     "view": "view",
+    "stream": "stream",
     "sink": "sink",
     "sequence": "sequence",
     "index": "index",
@@ -125,7 +126,7 @@ def part_names(relation: StoredRelation) -> list[str]:
     for attnum, column in enumerate(relation.columns, 1):
         if column.default is not None or column.generated is not None:
             names.append(f"default {attnum}")
-    if relation.kind in ("view", "mview"):
+    if relation.kind in ("view", "mview", "stream"):
         names.append("rule")
     return names
 

@@ -103,7 +103,7 @@ class Publisher:
         for relation in {s.relation for s in self.subscriptions}:
             found = changes.get(relation, [])
             if found:
-                found = consolidated(found, self.state.store.relation(relation).layout)
+                found = consolidated(found, self.state.relations[relation].layout)
             for subscription in self.subscriptions:
                 if subscription.relation == relation:
                     subscription.feed(epoch, found)

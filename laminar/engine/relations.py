@@ -38,6 +38,7 @@ class RelationSpec:
             its watermark back; None: never.
         max_future: microseconds that an event time may be ahead of the clock; None: the engine's.
         source: what reads a connector source.
+        kept: the rows are stored; of a stream only the changes go out.
         retention, retention_bytes: seconds and bytes that a push source keeps; None for all.
     """
 
@@ -54,6 +55,7 @@ class RelationSpec:
     source: SourceSpec | None = None
     retention: float | None = None
     retention_bytes: int | None = None
+    kept: bool = True
 
     @property
     def stored_attnums(self) -> tuple[int, ...]:

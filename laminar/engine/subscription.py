@@ -29,14 +29,15 @@ def consolidated(changes: list[Change], layout: Layout) -> list[Change]:
 class Subscription:
     """An async iterator of (epoch, changes) of one relation.
 
-    ``snapshot`` is the relation at ``snapshot_epoch``; the iterator goes on with the epoch after.
+    ``snapshot`` is the relation at ``snapshot_epoch``, None when its rows are not stored; the iterator goes
+    on with the epoch after.
     A subscriber that falls behind by more than ``buffer_limit`` bytes is ended with 53400.
     """
 
     def __init__(self, relation: int, view: EpochView, buffer_limit: int) -> None:
         self.relation = relation
         self.snapshot_epoch = view.epoch
-        self.snapshot: Snapshot = view.snapshot(relation)
+        self.snapshot: Snapshot | None = view.snapshots.get(relation)
         self.buffer_limit = buffer_limit
         self.buffered_bytes = 0
         #: the newest epoch that the subscriber could know of (for progress rows)

@@ -82,10 +82,10 @@ class Database:
         relations: list[RelationSpec] = []
         dataflows: list[DataflowSpec] = []
         for relation in self.catalog.in_creation_order():
-            if relation.kind in ("mview", "sink"):
+            if relation.kind in ("mview", "stream", "sink"):
                 root = replan(self, relation)
                 dataflows.append(self.add_plan(relation, root))
-            if relation.kind == "mview":
+            if relation.kind in ("mview", "stream"):
                 relations.append(sources.view_spec(relation, root))
             elif relation.kind in ("table", "source"):
                 relations.append(sources.relation_spec(relation))
@@ -122,7 +122,7 @@ class Database:
             relation.oid,
             root,
             tuple(sorted({node.relation for node in inputs_of(root)})),
-            "view" if relation.kind == "mview" else "sink",
+            "sink" if relation.kind == "sink" else "view",
             fingerprint,
             timezone=relation.settings.get("TimeZone", "UTC"),
         )
@@ -132,7 +132,7 @@ class Database:
         self.plans.pop(relation.oid, None)
         self._indexes.pop(relation.oid, None)
         self.uniques.forget(relation.oid)
-        if relation.kind in ("table", "source", "mview"):
+        if relation.kind in ("table", "source", "mview", "stream"):
             self.coordinator.drop_relation(relation.oid)
 
     async def retire(self, relations: Iterable[StoredRelation]) -> None:

@@ -89,7 +89,7 @@ async def remove(database: Database, relations: Iterable[StoredRelation]) -> Non
     """Relations that the catalog does not have any more: their dataflows stop, their rows go."""
     relations = list(relations)
     try:
-        await database.coordinator.remove([r.oid for r in relations if r.kind in ("mview", "sink")])
+        await database.coordinator.remove([r.oid for r in relations if r.kind in ("mview", "stream", "sink")])
     finally:
         for relation in relations:
             database.forget(relation)

@@ -44,7 +44,7 @@ def _expr(_session: Session, text: str, _relation: int, _pretty: bool = False) -
 
 def _view(session: Session, oid: int) -> str | None:
     stored = session.database.catalog.relations.get(oid)
-    if stored is None or stored.kind not in ("view", "mview"):
+    if stored is None or stored.kind not in ("view", "mview", "stream"):
         return None if oid not in session.database.system.by_oid else "Not a view"
     return f" {(stored.query or '').strip()};"
 

@@ -18,6 +18,7 @@ from laminar.errors import (
     INTERNAL_ERROR,
     QUERY_CANCELED,
     PgError,
+    not_supported,
 )
 from laminar.pgwire.backend import Client, Field, Result
 from laminar.pgwire.settings import input_settings, output_settings
@@ -175,9 +176,19 @@ class Session:
         if not privileges.owns(catalog, self.role.name, catalog.schemas[schema].owner):
             raise PgError(INSUFFICIENT_PRIVILEGE, f"must be owner of schema {schema}")
 
-    def check_accesses(self, accesses: Iterable[Access]) -> None:
-        """Raise 42501 unless the role may do all that; what a view reads, its owner must be allowed to."""
+    def check_accesses(self, accesses: Iterable[Access], *, streaming: bool = False) -> None:
+        """Raise 42501 unless the role may do all that; what a view reads, its owner must be allowed to.
+
+        Unless it is for changes (``streaming``), 0A000 for streams, which keep no rows.
+        """
+        relations = self.database.catalog.relations
         privileges.check_accesses(self.database.catalog, self.role.name, accesses)
+        for access in accesses if not streaming else ():
+            if access.relation in relations and relations[access.relation].kind == "stream":
+                raise not_supported(
+                    f'stream "{relations[access.relation].name}" keeps no rows to read',
+                    hint="SUBSCRIBE to it, or create a materialized view or a sink of it.",
+                )
 
     def split(self, script: str) -> list[str]:
         return split(script)

@@ -129,4 +129,5 @@ def view_spec(relation: StoredRelation, root: Materialize | Sink) -> RelationSpe
         tuple(column.type for column in columns),
         tuple(position[i] for i in root.properties.key),
         append_only=root.properties.append_only,
+        kept=relation.kind != "stream",
     )

@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 Made = Iterator[Mapping[str, Any]]
 
 #: materialized views are left out, as PostgreSQL does
-_TYPES: Final = {"table": "BASE TABLE", "source": "BASE TABLE", "view": "VIEW", "sink": "FOREIGN"}
+_TYPES: Final = {
+    "table": "BASE TABLE",
+    "source": "BASE TABLE",
+    "view": "VIEW",
+    "stream": "VIEW",
+    "sink": "FOREIGN",
+}
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64, FLOAT4: 24, FLOAT8: 53}
 _TIMES: Final = frozenset({TIME, TIMESTAMP, TIMESTAMPTZ})
 #: pg_column octets of a character at most

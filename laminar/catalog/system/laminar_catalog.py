@@ -54,11 +54,11 @@ def _sinks(database: Database) -> Iterator[Row]:
 def _views(database: Database) -> Iterator[Row]:
     epoch = database.coordinator.read().epoch
     for r in database.catalog.relations.values():
-        if r.kind == "mview":
+        if r.kind in ("mview", "stream"):
             mode = r.emit.get("mode", "update")
             error = database.coordinator.failed.get(r.oid)
             state = "running" if error is None else "failed"
-            rows = int(database.row_count(r.oid))
+            rows = int(database.row_count(r.oid)) if r.kind == "mview" else None
             yield r.schema, r.name, r.kind, state, rows, epoch, mode, r.query, error
         elif r.kind == "view":
             yield r.schema, r.name, r.kind, None, None, None, None, r.query, None

@@ -36,7 +36,8 @@ NAMESPACES: Final = {
 DATABASE_OID, PYTHON = 5, 15100
 #: pg_class.relkind; a source has a comment that says so
 RELKINDS: Final = {
-    "table": "r", "source": "r", "mview": "m", "view": "v", "sink": "f", "sequence": "S", "index": "i",
+    "table": "r", "source": "r", "mview": "m", "view": "v", "stream": "v", "sink": "f", "sequence": "S",
+    "index": "i",
 }  # fmt: skip
 #: oids of catalogs that pg_depend, pg_description and the like name
 PG_CLASS, PG_TYPE, PG_PROC, PG_NAMESPACE, PG_CONSTRAINT, PG_ATTRDEF, PG_REWRITE = (

@@ -75,7 +75,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return comments.CommentAction(session, statement)
         case s.CreateTable() | s.CreateSource():
             return create.CreateRelationAction(session, statement, sql)
-        case s.CreateMaterializedView():
+        case s.CreateMaterializedView() | s.CreateStream():
             return views.CreateMaterializedViewAction(session, statement, sql)
         case s.CreateView():
             return plainviews.CreateViewAction(session, statement, sql)

@@ -93,7 +93,9 @@ class CreateFunctionAction(Action):
     def _check_unused(self, old: StoredFunction) -> None:
         """What is stored and was computed by the old body would not equal its query any more."""
         kept: list[StoredRelation] = [
-            r for r in self.database.catalog.dependents(old.oid) if r.kind in ("mview", "sink", "table")
+            r
+            for r in self.database.catalog.dependents(old.oid)
+            if r.kind in ("mview", "stream", "sink", "table")
         ]
         if kept:
             path = self.session.search_path

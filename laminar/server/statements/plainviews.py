@@ -31,7 +31,7 @@ class CreateViewAction(Action):
         super().__init__(session)
         self.statement = statement
         planned = plan_query(statement.query, session.catalog)
-        session.check_accesses(planned.accesses)
+        session.check_accesses(planned.accesses, streaming=True)
         self.old = self._replaced()
         if statement.temporary:
             temporary.make_schema(session)
@@ -89,7 +89,7 @@ class CreateViewAction(Action):
                     "42P16", f'cannot change data type of view column "{before.name}" from {was} to {will}'
                 )
         for dependent in self.database.catalog.dependents(old.oid):
-            if isinstance(dependent, StoredRelation) and dependent.kind in ("mview", "sink"):
+            if isinstance(dependent, StoredRelation) and dependent.kind in ("mview", "stream", "sink"):
                 raise PgError(
                     FEATURE_NOT_SUPPORTED,
                     f"cannot replace view {old.name} because {describe(dependent)} is made of it",

@@ -25,10 +25,11 @@ _LISTS = {
     "tables": "table",
     "materialized views": "mview",
     "views": "view",
+    "streams": "stream",
     "sinks": "sink",
 }
 #: lists of things that are known words but not there yet
-_EMPTY = ("streams", "indexes", "secrets", "jobs")
+_EMPTY = ("indexes", "secrets", "jobs")
 
 
 def is_object_list(name: str) -> bool:

@@ -38,14 +38,24 @@ class SubscribeAction(Action):
             )
         self.relation = session.catalog.stored(statement.target)
         session.check_access(self.relation)
-        if self.relation.kind not in ("mview", "table", "source") or self.relation.connector is not None:
+        if (
+            self.relation.kind not in ("mview", "stream", "table", "source")
+            or self.relation.connector is not None
+        ):
             raise PgError(
                 WRONG_OBJECT_TYPE,
                 f'cannot subscribe to "{self.relation.name}"',
-                hint="Tables, push sources and materialized views can be subscribed to.",
+                hint="Tables, push sources, materialized views and streams can be subscribed to.",
                 position=statement.target.pos or None,
             )
         self.snapshot, self.progress = _flags(statement.options)
+        asked = self.snapshot and any(option.name.lower() == "snapshot" for option in statement.options)
+        if self.relation.kind == "stream" and asked:
+            raise not_supported(
+                f'stream "{self.relation.name}" keeps no rows for a snapshot',
+                hint="Subscribe WITH (snapshot = false).",
+                position=statement.pos or None,
+            )
         self.fields = [
             Field("laminar_epoch", PgType(INT8)),
             Field("laminar_diff", PgType(INT8)),
@@ -69,7 +79,7 @@ class SubscribeAction(Action):
             raise coordinator.view_failure(self.relation.oid)
         subscription = coordinator.subscribe(self.relation.oid, limit)
         try:
-            if self.snapshot:
+            if self.snapshot and subscription.snapshot is not None:
                 attnums = tuple(range(1, len(self.relation.columns) + 1))
                 for batch in subscription.snapshot.batches(attnums):
                     yield self._batch(subscription.snapshot_epoch, batch, None)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from laminar.catalog.objects import StoredColumn, StoredRelation
+from laminar.catalog.objects import KIND_NAMES, Kind, StoredColumn, StoredRelation
 from laminar.connectors.base import DeliveringSink, sink_connector
 from laminar.engine.deliveries import as_pg_error, open_target
 from laminar.engine.nodes import Materialize, Sink
@@ -31,7 +31,7 @@ from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.temporary import is_temporary
-from laminar.server.views import stream_plan
+from laminar.server.views import emit_from, stream_plan
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_emit
 from laminar.sql.parse import parse_query
@@ -44,8 +44,8 @@ class CreateDataflowAction(Action):
     """What materialized views and sinks have in common: planned, installed, then in the catalog."""
 
     transactional: ClassVar[bool] = False
-    tag: ClassVar[str]
-    statement: s.CreateMaterializedView | s.CreateSink
+    tag: str
+    statement: s.CreateMaterializedView | s.CreateStream | s.CreateSink
     #: None: IF NOT EXISTS found one
     relation: StoredRelation | None = None
     planned: PlannedQuery
@@ -68,7 +68,7 @@ class CreateDataflowAction(Action):
             relation = replace(self.relation, oid=database.catalog.new_oid())
             root = stream_plan(database, relation, self.planned)
             spec = database.add_plan(relation, root)
-            if relation.kind == "mview":
+            if relation.kind in ("mview", "stream"):
                 database.coordinator.register_relation(sources.view_spec(relation, root))
             try:
                 async with self._prepared(relation, root):
@@ -114,18 +114,20 @@ class CreateDataflowAction(Action):
 
 
 class CreateMaterializedViewAction(CreateDataflowAction):
-    """CREATE MATERIALIZED VIEW."""
+    """CREATE MATERIALIZED VIEW; CREATE STREAM, which is the same but for keeping no rows."""
 
-    tag = "CREATE MATERIALIZED VIEW"
-
-    def __init__(self, session: Session, statement: s.CreateMaterializedView, sql: str) -> None:
+    def __init__(
+        self, session: Session, statement: s.CreateMaterializedView | s.CreateStream, sql: str
+    ) -> None:
         super().__init__(session)
         self.statement = statement
+        kind: Kind = "stream" if isinstance(statement, s.CreateStream) else "mview"
+        self.tag = f"CREATE {KIND_NAMES[kind].upper()}"
         if session.catalog.taken(statement.name, statement.if_not_exists):
             return
         if statement.or_replace:
-            raise not_supported("CREATE OR REPLACE MATERIALIZED VIEW is not supported yet")
-        _no_options(statement.options, "materialized views")
+            raise not_supported(f"CREATE OR REPLACE {KIND_NAMES[kind].upper()} is not supported yet")
+        _no_options(statement.options, f"{KIND_NAMES[kind]}s")
         schema, name = session.catalog.creation_name(statement.name)
         self.planned = plan_query(statement.query, session.catalog)
         columns = output_columns(self.planned.columns, statement.columns)
@@ -142,7 +144,7 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             oid=0,
             schema=schema,
             name=name,
-            kind="mview",
+            kind=kind,
             owner=session.role.name,
             columns=columns,
             sql=sql,
@@ -153,8 +155,9 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             emit=asdict(replace(emit, position=0)),
             depends_on=dependencies,
         )
-        session.check_accesses(self.planned.accesses)
+        session.check_accesses(self.planned.accesses, streaming=True)
         refuse_temporary(session, self.planned)
+        refuse_emitting_streams(session, self.planned)
         positioned = replace(self.relation, emit=asdict(emit))
         stream_plan(self.database, positioned, self.planned)
 
@@ -197,6 +200,11 @@ class CreateSinkAction(CreateDataflowAction):
             _check_server_files(session, connector, statement.name)
             options[sinks.ID] = uuid4().hex
         emit = bind_emit(statement.emit, session.catalog)
+        source = None if statement.from_ is None else session.catalog.stored(statement.from_)
+        if source is not None and source.kind == "stream" and statement.emit.mode is None:
+            emit = replace(emit_from(source.emit), late_table=None)
+        else:
+            refuse_emitting_streams(session, self.planned)
         self.relation = StoredRelation(
             oid=0,
             schema=schema,
@@ -214,7 +222,7 @@ class CreateSinkAction(CreateDataflowAction):
             emit=asdict(replace(emit, position=0)),
             depends_on=dependencies,
         )
-        session.check_accesses(self.planned.accesses)
+        session.check_accesses(self.planned.accesses, streaming=True)
         refuse_temporary(session, self.planned)
         try:
             stream_plan(self.database, replace(self.relation, emit=asdict(emit)), self.planned)
@@ -250,6 +258,23 @@ def refuse_temporary(session: Session, planned: PlannedQuery) -> None:
                 f'a view or sink cannot read the temporary table "{relation.name}"',
                 hint="Create the table without TEMPORARY.",
             )
+
+
+def refuse_emitting_streams(session: Session, planned: PlannedQuery) -> None:
+    """A stream is put in the place of its name, which EMIT cannot be."""
+    for oid in planned.dependencies:
+        relation = session.database.catalog.relations.get(oid)
+        if relation is not None and relation.kind == "stream" and _emits(relation):
+            raise not_supported(
+                f'stream "{relation.name}" has an EMIT clause, so only CREATE SINK … FROM can read it',
+                hint="Make a materialized view with this EMIT and read that.",
+            )
+
+
+def _emits(stream: StoredRelation) -> bool:
+    """Whether its changes are not those of its query."""
+    emit = emit_from(stream.emit)
+    return emit.mode != "update" or emit.lateness is not None
 
 
 def quoted(name: s.QName) -> str:

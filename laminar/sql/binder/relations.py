@@ -112,7 +112,7 @@ class RelationBinder(FunctionBinder):
         if relation.kind == "index":
             raise PgError(WRONG_OBJECT_TYPE, f'"{relation.name}" is an index', position=node.pos)
         self.access(relation.oid)
-        if relation.kind == "view":
+        if relation.kind in ("view", "stream"):
             plan = self._view(relation, node.pos)
             labels = [a.name for a in relation.columns]
             columns = list(zip(labels, plan.columns, strict=True))
