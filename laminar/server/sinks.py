@@ -120,6 +120,7 @@ def check_into(
             hint="Leave them out, or put the conditions into the query.",
             position=position,
         )
+    _refuse_generated(table, position)
     if len(columns) != len(table.columns):
         what = "more" if len(columns) > len(table.columns) else "fewer"
         raise PgError(
@@ -135,6 +136,13 @@ def check_into(
                 position=position,
             )
     _check_only_filler(database, table, dependencies, "sink", position)
+
+
+def _refuse_generated(table: StoredRelation, position: int | None) -> None:
+    if any(column.generated is not None for column in table.columns):
+        raise not_supported(
+            f'table "{table.name}" has generated columns, so nothing else can fill it', position=position
+        )
 
 
 def _check_only_filler(
@@ -161,6 +169,7 @@ def check_late_table(
     database: Database, table: StoredRelation, dependencies: tuple[int, ...], position: int | None
 ) -> None:
     """Whether a view's late rows can be a table's rows; raises what is in the way."""
+    _refuse_generated(table, position)
     strict = any(column.not_null or column.default is not None for column in table.columns)
     if table.primary_key or table.watermark is not None or table.checks or strict:
         raise not_supported(

@@ -13,10 +13,11 @@ from laminar.server import dml
 from laminar.server.catalog_view import StoredCatalog
 from laminar.server.rewriting import check_exprs
 from laminar.sql.adhoc import batches
-from laminar.sql.binder import bind_default
+from laminar.sql.binder import bind_default, bind_generated
 from laminar.sql.binder.domains import checked
 from laminar.sql.evaluator import compile as compile_exprs
 from laminar.sql.evaluator.conversions import through_text
+from laminar.sql.expressions import substitute
 from laminar.sql.parse import parse_expression
 from laminar.sql.plan import ColumnRef, Const, Expr
 from laminar.types import TEXT, PgType
@@ -89,6 +90,7 @@ class CopyWriter:
         self.types: Sequence[PgType] = [PgType(TEXT) if t.special else t for t in own]
         self._inputs = {i: through_text(PgType(TEXT), t) for i, t in enumerate(own) if t.special}
         self._defaults = self._missing()
+        self._generated = self._computed()
 
     def _missing(self) -> dict[int, Expr]:
         """Defaults of the columns that the data does not have."""
@@ -102,6 +104,22 @@ class CopyWriter:
             if column.default is not None:
                 node = parse_expression(column.default)
                 found[attnum] = bind_default(node, column.type, column.name, catalog)
+        return found
+
+    def _computed(self) -> dict[int, Expr]:
+        """Computed columns over columns whose ids are attribute numbers."""
+        stored = self._stored
+        catalog = StoredCatalog(self._session.database, stored.search_path, stored.owner)
+        described = catalog.describe(stored)
+        found: dict[int, Expr] = {}
+        for attribute in described.columns:
+            if attribute.generated is not None:
+                node = parse_expression(attribute.generated)
+                expr, numbers = bind_generated(node, attribute, described, catalog)
+                refs: dict[int, Expr] = {
+                    i: ColumnRef(a, stored.columns[a - 1].type) for i, a in numbers.items()
+                }
+                found[attribute.attnum] = substitute(expr, refs)
         return found
 
     async def write(self, batch: pa.RecordBatch) -> None:
@@ -128,7 +146,13 @@ class CopyWriter:
             values = program(batches.make([], batch.num_rows), self._session.env())
             by_attnum |= dict(zip(self._defaults, values, strict=True))
         attnums = range(1, len(self._stored.columns) + 1)
-        return pa.RecordBatch.from_arrays([by_attnum[a] for a in attnums], [str(a) for a in attnums])
+        rows = pa.RecordBatch.from_arrays([by_attnum[a] for a in attnums], [str(a) for a in attnums])
+        if self._generated:
+            program = compile_exprs(list(self._generated.values()), list(attnums))
+            values = program(rows, self._session.env())
+            for attnum, value in zip(self._generated, values, strict=True):
+                rows = rows.set_column(attnum - 1, str(attnum), value)
+        return rows
 
     async def finish(self) -> str:
         await self._session.finish_statement()

@@ -143,6 +143,14 @@ class AlterAction(Action):
     # --- one action
 
     def _apply(self, form: _Form, action: s.Alter) -> None:
+        columns = ("rename column", "add column", "drop column", "type")
+        added = action.column is not None and action.column.generated is not None
+        if action.action in columns and (added or any(c.generated for c in form.relation.columns)):
+            raise not_supported(
+                "changing the columns of tables with generated columns is not supported yet",
+                hint="Create another table, and INSERT INTO … SELECT.",
+                position=action.pos or None,
+            )
         match action.action:
             case "rename":
                 self._rename(form, action.arguments[0])
@@ -490,6 +498,8 @@ def table_sql(relation: StoredRelation) -> str:
         line = f"{quoted(column.name)} {type_name(column.type)}"
         if column.identity:
             line += f" GENERATED {'ALWAYS' if column.identity == 'a' else 'BY DEFAULT'} AS IDENTITY"
+        elif column.generated is not None:
+            line += f" GENERATED ALWAYS AS ({column.generated}) STORED"
         elif column.default is not None:
             line += f" DEFAULT {column.default}"
         lines.append(line + (" NOT NULL" if column.not_null and not column.identity else ""))

@@ -55,6 +55,14 @@ class CopyFromAction(Action):
         if statement.where is not None:
             raise not_supported("COPY FROM … WHERE is not supported yet", position=statement.pos or None)
         self.attnums = _attnums(self.relation.columns, self.relation.name, statement.columns)
+        computed = [a for a in self.attnums if self.relation.columns[a - 1].generated is not None]
+        if computed and statement.columns:
+            raise PgError(
+                "42P10",
+                f'column "{self.relation.columns[computed[0] - 1].name}" is a generated column',
+                detail="Generated columns cannot be used in COPY.",
+            )
+        self.attnums = tuple(a for a in self.attnums if a not in computed)
         names = [self.relation.columns[a - 1].name for a in self.attnums]
         self.options = parse_options(statement.options, names, "from")
 

@@ -29,7 +29,7 @@ from laminar.server.statements.sequences import column_sequence, default_of
 from laminar.server.statements.usertypes import column_type, with_domain_default
 from laminar.server.statements.watermark import watermark_of
 from laminar.sql import statements as s
-from laminar.sql.binder import bind_check, bind_default, bind_expression
+from laminar.sql.binder import bind_check, bind_default, bind_expression, bind_generated
 from laminar.sql.expressions import walk
 from laminar.sql.plan import ColumnRef
 from laminar.sql.resolve import oid_name
@@ -78,6 +78,7 @@ class CreateRelationAction(Action):
             relation = sources.with_connector(relation, statement)
         self.uniques = _uniques(statement, relation)
         watermark = watermark_of(session, statement.elements.watermark, relation)
+        _check_generated(session, statement.elements, relation, uses)
         checks = _checks(session, statement.elements, relation, uses)
         self.relation = replace(relation, watermark=watermark, checks=checks, depends_on=tuple(sorted(uses)))
 
@@ -163,8 +164,6 @@ def new_columns(
                 DUPLICATE_COLUMN, f'column "{definition.name}" specified more than once', position=where
             )
         seen.add(definition.name)
-        if definition.generated is not None:
-            raise not_supported("computed columns are not supported yet", position=where)
         type_, domain = column_type(session, definition.type, uses)
         if type_.oid in (RECORD, ARRAY_OF[RECORD]):
             raise PgError("42P16", f'column "{definition.name}" has pseudo-type {oid_name(type_.oid)}')
@@ -175,7 +174,14 @@ def new_columns(
         column = StoredColumn(
             definition.name, type_, definition.not_null, definition.default_text, domain=domain
         )
-        column = with_domain_default(session, column)
+        column = replace(with_domain_default(session, column), generated=definition.generated_text)
+        if definition.generated is not None and (definition.default is not None or definition.identity):
+            raise PgError(
+                "42601",
+                f"both {'identity' if definition.identity else 'default'} and generation expression specified"
+                f' for column "{column.name}" of table "{relation}"',
+                position=where,
+            )
         if definition.serial or definition.identity is not None:
             if definition.default is not None:
                 what = "both default and identity" if definition.identity else "multiple default values"
@@ -288,6 +294,23 @@ def _checks(
         if constraint.check is not None:
             add(constraint.check, check_base(session, relation, constraint.check))
     return tuple(found)
+
+
+def _check_generated(
+    session: Session, elements: s.Elements, relation: StoredRelation, uses: set[int]
+) -> None:
+    """Computed columns, each bound once to see that it can be; ``uses`` as for columns."""
+    described = session.catalog.describe(relation)
+    for definition, column in zip(elements.columns, described.columns, strict=False):
+        if definition.generated is None:
+            continue
+        if relation.connector is not None:
+            raise not_supported(
+                "computed columns of sources with a connector are not supported yet",
+                hint="Compute them in a view of the source.",
+                position=definition.pos or None,
+            )
+        bind_generated(definition.generated, column, described, session.catalog, uses)
 
 
 def check_base(session: Session, relation: StoredRelation, check: s.Check) -> str:

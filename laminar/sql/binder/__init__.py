@@ -17,7 +17,7 @@ from laminar.sql.binder.dml import BoundConflict, BoundDelete, BoundInsert, Boun
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import bind_type, location
 from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
-from laminar.sql.expressions import substitute
+from laminar.sql.expressions import substitute, walk
 from laminar.sql.resolve import type_name
 from laminar.sql.trees import has_subquery
 from laminar.types import PgType
@@ -204,6 +204,42 @@ def bind_check(
         raise PgError("0A000", "cannot use subquery in check constraint", position=location(node) or None)
     _note_uses(binder, uses)
     return expr
+
+
+def bind_generated(
+    node: ast.Expr,
+    column: Attribute,
+    relation: Relation,
+    catalog: CatalogView,
+    uses: set[int] | None = None,
+) -> tuple[p.Expr, dict[int, int]]:
+    """A computed column's value over the relation's other columns, and column id -> attribute number.
+
+    Args:
+        uses: as for :func:`bind_check`.
+
+    Raises:
+        PgError: 42P17 when it reads a computed column, or does not give the same for ever.
+    """
+    binder = DmlBinder(catalog)
+    level, numbers = _relation_level(binder, relation, "column generation")
+    expr = binder.coerce(binder.expr(node, level), column.type, None, "assignment")
+    where = location(node) or None
+    if has_subquery(expr):
+        raise PgError("0A000", "cannot use subquery in column generation expression", position=where)
+    computed = {a.attnum: a.name for a in relation.columns if a.generated is not None}
+    for part in walk(expr):
+        if isinstance(part, p.ColumnRef) and numbers.get(part.id) in computed:
+            raise PgError(
+                "42P17",
+                f'cannot use generated column "{computed[numbers[part.id]]}" in column generation expression',
+                detail="A generated column cannot reference another generated column.",
+                position=where,
+            )
+        if isinstance(part, p.Call) and part.function.volatility != "i":
+            raise PgError("42P17", "generation expression is not immutable", position=where)
+    _note_uses(binder, uses)
+    return expr, numbers
 
 
 def bind_expression(

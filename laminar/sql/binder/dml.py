@@ -24,7 +24,7 @@ from laminar.sql.binder.queries import QueryBinder
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import location
 from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
-from laminar.sql.expressions import walk
+from laminar.sql.expressions import substitute, walk
 from laminar.sql.parse import parse_expression
 from laminar.sql.resolve import type_name
 from laminar.sql.trees import has_subquery, ref, refs
@@ -395,6 +395,12 @@ class DmlBinder(QueryBinder):
         items[1].by_column = False
         level = Level(items=items, clause="UPDATE")
         assignments = self._assignments(relation, node.assignments, level)
+        if node.action == "update":
+            new = {c.id: assignments[a] for a, c in enumerate(existing, 1) if a in assignments}
+            for attribute in relation.columns:
+                if attribute.generated is not None:
+                    value = self.generated(relation, attribute, existing)
+                    assignments[attribute.attnum] = substitute(value, new)
         where = None
         if node.where is not None:
             level.clause = "WHERE"

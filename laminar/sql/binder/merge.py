@@ -100,6 +100,11 @@ class _MergeBinder(DmlBinder):
         source: list[Item],
         old: tuple[p.Column, ...],
     ) -> BoundMergeClause:
+        if any(a.generated is not None for a in relation.columns):
+            raise not_supported(
+                f'MERGE into "{relation.name}", which has generated columns, is not supported',
+                hint="Use INSERT … ON CONFLICT, UPDATE or DELETE.",
+            )
         level = Level(items=[target, *source] if node.matched else list(source), clause="MERGE WHEN")
         condition = None
         if node.condition is not None:
