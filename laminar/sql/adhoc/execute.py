@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,17 @@ import pyarrow as pa
 from laminar.engine.serving import Snapshot
 from laminar.errors import INTERNAL_ERROR, OUT_OF_MEMORY, QUERY_CANCELED, PgError, not_supported
 from laminar.sql import plan as logical
-from laminar.sql.adhoc import batches, calls, grouping, setops, sorting, tablefunctions, timewindows, windows
+from laminar.sql.adhoc import (
+    asof,
+    batches,
+    calls,
+    grouping,
+    setops,
+    sorting,
+    tablefunctions,
+    timewindows,
+    windows,
+)
 from laminar.sql.adhoc.relational import Relational
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import walk
@@ -193,8 +203,15 @@ def _rows_at_once(run: Execution, plan: logical.Project, batch: pa.RecordBatch) 
 
 
 def _join(run: Execution, plan: logical.Join) -> Batches:
-    if plan.temporal is not None or plan.asof is not None:
-        raise not_supported("temporal and ASOF joins in ad-hoc queries are not supported yet")
+    if plan.asof is not None:
+        return iter([asof.asof_join(run, plan)])
+    if plan.temporal == "proctime":
+        plan = replace(plan, temporal=None)
+    if plan.temporal is not None:
+        raise not_supported(
+            "FOR SYSTEM_TIME AS OF an event time is supported in materialized views only",
+            hint="Only they keep the versions that have been; AS OF PROCTIME() joins the current ones.",
+        )
 
     def stream(part: Plan) -> Batches:
         return iter(run.collect(part))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from laminar.engine.nodes import AsofJoin, Node, Properties
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of
-from laminar.sql.plan import Call, Expr
+from laminar.sql.plan import Call, Column, Expr
 from laminar.sql.stream import joining, legality
 
 if TYPE_CHECKING:
@@ -28,14 +29,7 @@ def asof_join(planner: Planner, node: logical.Join) -> Node:
     for expr in (node.condition, node.asof):
         legality.check_expression(expr)
     left, right = planner.build_below(node.left, False), planner.build_below(node.right, False)
-    pairs, null_safe, rest = joining.split(node, left, right)
-    if rest or null_safe:
-        raise not_supported(
-            "an ASOF join's condition can only be equalities between its sides",
-            hint="Filter the inputs in subqueries.",
-            position=legality.position(rest[0] if rest else node.condition),
-        )
-    a, comparison, b = _match_condition(node, left, right)
+    pairs, (a, comparison, b) = conditions(node, left.properties.columns, right.properties.columns)
     left, left_ids = joining.with_keys(planner, left, [*(pair[0] for pair in pairs), a])
     right, right_ids = joining.with_keys(planner, right, [*(pair[1] for pair in pairs), b])
     left, right = planner.exchange_pair(left, left_ids[:-1], right, right_ids[:-1])
@@ -64,10 +58,29 @@ def asof_join(planner: Planner, node: logical.Join) -> Node:
     )
 
 
-def _match_condition(node: logical.Join, left: Node, right: Node) -> tuple[Expr, Comparison, Expr]:
-    """What is compared, the left side first."""
+def conditions(
+    node: logical.Join, left: Sequence[Column], right: Sequence[Column]
+) -> tuple[list[tuple[Expr, Expr]], tuple[Expr, Comparison, Expr]]:
+    """The equalities between the sides, and what is compared, the left side first.
+
+    Raises:
+        PgError: 0A000 for other conditions.
+    """
+    pairs, null_safe, rest = joining.split(node, left, right)
+    if rest or null_safe:
+        raise not_supported(
+            "an ASOF join's condition can only be equalities between its sides",
+            hint="Filter the inputs in subqueries.",
+            position=legality.position(rest[0] if rest else node.condition),
+        )
+    return pairs, _match_condition(node, left, right)
+
+
+def _match_condition(
+    node: logical.Join, left: Sequence[Column], right: Sequence[Column]
+) -> tuple[Expr, Comparison, Expr]:
     condition = node.asof
-    lefts, rights = ({c.id for c in side.properties.columns} for side in (left, right))
+    lefts, rights = ({c.id for c in side} for side in (left, right))
     if isinstance(condition, Call) and len(condition.args) == 2:
         comparison = _COMPARISONS.get(condition.function.symbol[-2:])
         sides = joining.same_type(*condition.args)

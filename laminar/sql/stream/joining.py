@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from laminar.engine.nodes import HashJoin, Node, Properties, TimeBound
@@ -33,7 +34,7 @@ def join(planner: Planner, node: logical.Join) -> Node:
     conditions = conjuncts(node.condition)
     judges = may_bound(node.left.columns, node.right.columns, conditions, equal=planner.judges)
     left, right = planner.build_below(node.left, judges), planner.build_below(node.right, judges)
-    pairs, null_safe, rest = split(node, left, right)
+    pairs, null_safe, rest = split(node, left.properties.columns, right.properties.columns)
     left, left_keys = with_keys(planner, left, [pair[0] for pair in pairs])
     right, right_keys = with_keys(planner, right, [pair[1] for pair in pairs])
     if kind in ("semi", "anti"):
@@ -122,11 +123,10 @@ def _key(
 
 
 def split(
-    node: logical.Join, left: Node, right: Node
+    node: logical.Join, left: Sequence[Column], right: Sequence[Column]
 ) -> tuple[list[tuple[Expr, Expr]], list[int], list[Expr]]:
     """Equalities between the sides, which of them match nulls, and the other conditions."""
-    lefts = {c.id for c in left.properties.columns}
-    rights = {c.id for c in right.properties.columns}
+    lefts, rights = {c.id for c in left}, {c.id for c in right}
     pairs: list[tuple[Expr, Expr]] = []
     null_safe: list[int] = []
     rest: list[Expr] = []

@@ -29,7 +29,7 @@ def temporal_join(planner: Planner, node: logical.Join) -> Node:
     by_time = node.temporal != "proctime"
     left = planner.build_below(node.left, row_watermark=by_time or planner.judges)
     right = planner.build_below(node.right, row_watermark=by_time)
-    pairs, null_safe, rest = joining.split(node, left, right)
+    pairs, null_safe, rest = joining.split(node, left.properties.columns, right.properties.columns)
     if rest or null_safe:
         raise not_supported(
             "a temporal join's condition can only be equalities between its sides",
