@@ -459,3 +459,5 @@ _TABLES: Final[dict[str, Rows]] = {
     "pg_sequence": _pg_sequence,
 }
 ROWS: Final[dict[tuple[str, str], Rows]] = {("pg_catalog", name): rows for name, rows in _TABLES.items()}
+#: those whose rows are the same for all sessions and change with the catalog, or pg_class with rows' numbers
+OF_CATALOG: Final = frozenset(_TABLES) - {"pg_authid"}

@@ -128,6 +128,9 @@ class SystemRelations:
         filled = pg_catalog.ROWS | views.ROWS | information_schema.ROWS
         self.by_oid: dict[int, SystemRelation] = {}
         self.by_name: dict[tuple[str, str], SystemRelation] = {}
+        #: snapshots of relations that tell of the catalog only, and what they were made of
+        self._kept: dict[int, tuple[tuple[int, ...], Snapshot]] = {}
+        self._of_catalog = {("pg_catalog", name) for name in pg_catalog.OF_CATALOG}
         for empty in postgres_relations():
             key = (empty.schema, empty.name)
             fixed = builtin.FIXED.get(empty.name) if empty.schema == "pg_catalog" else None
@@ -148,7 +151,19 @@ class SystemRelations:
     def snapshot(self, oid: int, session: Session) -> Snapshot | None:
         """Rows of a system relation; None when the oid is not one."""
         relation = self.by_oid.get(oid)
-        return None if relation is None else relation.snapshot(session)
+        if relation is None:
+            return None
+        if (relation.schema, relation.name) not in self._of_catalog:
+            return relation.snapshot(session)
+        database = session.database
+        state: tuple[int, ...] = (database.catalog.version,)
+        if relation.name == "pg_class":  # has numbers of rows
+            view = database.coordinator.read()
+            state += (view.epoch, len(view.snapshots))
+        kept = self._kept.get(oid)
+        if kept is None or kept[0] != state:
+            kept = self._kept[oid] = state, relation.snapshot(session)
+        return kept[1]
 
 
 def _named(shape: Sequence[SystemColumn], rows: Callable[..., Iterable[Row]]) -> Rows:
