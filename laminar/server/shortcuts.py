@@ -97,7 +97,8 @@ class LiftedQueries:
 
     def find(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
         """See :meth:`laminar.pgwire.backend.Backend.lifted`."""
-        lifted = lift(sql)
+        # calls and subqueries are no look-ups: not worth binding them a second time
+        lifted = None if b"(" in sql else lift(sql)
         if lifted is None:
             return None
         state = state_of(self._session)
