@@ -139,7 +139,9 @@ class Arena {
         while (code == EINTR);
         if (code) io_error("could not extend state file", code);
         void* p = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_, off_t(in_file_));
-        if (p != MAP_FAILED) in_file_ += size;
+        if (p == MAP_FAILED) return p;
+        madvise(p, size, MADV_RANDOM);  // keys are scattered: reading ahead would throw out what is used
+        in_file_ += size;
         return p;
     }
 

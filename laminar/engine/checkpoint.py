@@ -84,11 +84,11 @@ class Checkpoints:
             return None
         return max(0.0, self._last + interval - time.monotonic())
 
-    def wanted(self, wal_end: int, interval: float, config: EngineConfig) -> bool:
-        """Whether the epoch that begins now shall be a checkpoint."""
+    def wanted(self, wal_end: int, unsaved: int, interval: float, config: EngineConfig) -> bool:
+        """Whether the epoch that begins now shall be a checkpoint; ``unsaved`` are the stores' bytes."""
         if self.running:
             return False
-        grown = wal_end - self.manifest.lsn > config.checkpoint_wal_bytes
+        grown = wal_end - self.manifest.lsn > config.checkpoint_wal_bytes or unsaved > config.store_memory
         return grown or time.monotonic() - self._last > interval
 
     def result(self) -> asyncio.Future[None]:

@@ -30,6 +30,17 @@ def state_memory(limit: int, reactors: int) -> int:
     return max(_LEAST_STATE_BYTES, left * 2 // 3 // reactors)
 
 
+def store_memory(limit: int, reactors: int) -> int:
+    """Bytes of plain memory for new rows of tables and views until a checkpoint has them."""
+    left = limit - (reactors + 1) * _PROCESS_BYTES
+    return max(_LEAST_STATE_BYTES, left // 9)
+
+
+def handover_bytes(state_memory: int) -> int:
+    """Bytes of changed entries that a reactor holds at once on their way to a state file."""
+    return min(32 << 20, max(2 << 20, state_memory // 16))
+
+
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Settings of the engine.
@@ -45,6 +56,8 @@ class EngineConfig:
         max_undelivered_bytes: changes on disk for a sink whose target does not take them, beyond which
             sources rest and commits wait.
         state_memory: bytes of plain memory for each reactor's state, which goes into mapped files beyond.
+        store_memory: bytes of new rows of tables and views in the server's memory that ask for a checkpoint;
+            with twice as many sources rest and commits wait for it.
         early_entries: entries by which an operator's state may grow before it hands over what changed, so
             that a checkpoint does not find a big state to collect.
         max_state_files: files of one reactor's state, one per checkpoint, beyond which they are merged.
@@ -61,6 +74,7 @@ class EngineConfig:
     max_backlog_bytes: int = 64 << 20
     max_undelivered_bytes: int = 1 << 30
     state_memory: int = 1 << 30
+    store_memory: int = 256 << 20
     early_entries: int = 100_000
     max_state_files: int = 64
     max_future: int | None = None

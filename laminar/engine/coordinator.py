@@ -261,6 +261,9 @@ class Coordinator(EngineState):
         if self.fleet is not None:
             await self.fleet.room(self.config.max_backlog_bytes)
         await self.deliveries.room()
+        while self._crowded:
+            await self.checkpoints.idle()
+            await asyncio.sleep(0)
         while True:
             specs = [(self.relation(oid), change) for oid, change in changes]
             prepared = self.rows.prepare(specs, clock_time(), self.config.max_future)
@@ -352,7 +355,7 @@ class Coordinator(EngineState):
         self.open += 1
         self.start_lsn[self.open] = self.wal.end
         plan, self.plan = self.plan, Plan()
-        if self.checkpoints.wanted(self.wal.end, self.checkpoint_interval, self.config):
+        if self.checkpoints.wanted(self.wal.end, self.store.unsaved, self.checkpoint_interval, self.config):
             plan.checkpoint = True
         if plan.checkpoint and self.checkpoints.running:
             self.plan.checkpoint, plan.checkpoint = True, False
@@ -379,8 +382,10 @@ class Coordinator(EngineState):
             complete=tuple(plan.complete),
             detach=tuple(plan.detach),
             partitions=plan.partitions,
-            paused=self.deliveries.behind,
+            paused=self.deliveries.behind or self._crowded,
         )
+        if self._crowded:
+            self.checkpoints.when_done(self.clock.urge)
         gathering = self._group.barrier(message)
         # Rows committed from now on queue behind the barrier, where the new dataflows take changes.
         for new in plan.attach:
@@ -389,6 +394,11 @@ class Coordinator(EngineState):
         for gone in plan.detach:
             self.unread(gone)
         return gathering
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether a checkpoint is being written that memory waits for."""
+        return self.store.unsaved > 2 * self.config.store_memory and self.checkpoints.running
 
     async def _finish(self, gathering: Gathering, plan: Plan, watermarks: dict[int, int]) -> None:
         """Make the epoch durable, then visible."""

@@ -52,7 +52,9 @@ class Host(Protocol):
 class Vertex:
     """A node, its operator, and who takes its output."""
 
-    __slots__ = ("aside", "busy_ns", "inputs", "node", "operator", "settled", "successors", "watermarks")
+    __slots__ = (
+        "_entries", "_rows", "aside", "busy_ns", "inputs", "node", "operator", "successors", "watermarks",
+    )  # fmt: skip
 
     def __init__(self, node: Node, operator: Operator, inputs: list[Vertex]) -> None:
         self.node = node
@@ -61,8 +63,8 @@ class Vertex:
         self.successors: list[tuple[Vertex, int]] = []
         self.watermarks = Watermarks()
         self.busy_ns = 0
-        #: entries when the state was last handed over
-        self.settled = 0
+        #: entries, and rows that had come in, when the state was last handed over
+        self._entries = self._rows = 0
         #: who takes what the operator leaves out
         self.aside: Vertex | None = None
         if isinstance(node, LateRows):
@@ -73,6 +75,19 @@ class Vertex:
             return
         for port, vertex in enumerate(inputs):
             vertex.successors.append((self, port))
+
+    def changed_much(self, entries: int) -> bool:
+        """Whether more than ``entries`` were added to the state since ``settle``, or four times as many
+        rows have come that may have changed as many entries: those may change again, and are worth
+        waiting for a little longer."""
+        stats = self.operator.stats()
+        now, rows = stats.get("entries", 0), stats.get("rows_in", 0) - self._rows
+        return now - self._entries > entries or min(rows, max(now, self._entries)) > 4 * entries
+
+    def settle(self) -> None:
+        """The state is being handed over."""
+        stats = self.operator.stats()
+        self._entries, self._rows = stats.get("entries", 0), stats.get("rows_in", 0)
 
 
 class Dataflow:

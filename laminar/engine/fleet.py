@@ -16,7 +16,7 @@ from pathlib import Path
 
 from laminar._native.ring import RingReader, RingWriter, create_ring
 from laminar.engine.change import Change
-from laminar.engine.config import EngineConfig
+from laminar.engine.config import EngineConfig, handover_bytes
 from laminar.engine.messages import Inbox, Kind, Message, Outbox
 from laminar.engine.protocol import ReactorSettings
 
@@ -121,6 +121,7 @@ class Fleet:
             page=page,
             state_memory=self.config.state_memory,
             early_entries=self.config.early_entries,
+            handover_bytes=handover_bytes(self.config.state_memory),
         )
         inherited = {
             self._bell,

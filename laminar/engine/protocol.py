@@ -209,6 +209,7 @@ class ReactorSettings:
         spools: folder for what sinks have yet to deliver.
         state_memory: bytes of plain memory for its state, which goes into mapped files beyond.
         early_entries: entries by which a state may have grown before it hands some over.
+        handover_bytes: of changed entries that are in memory at once on their way to a file.
         page: shared memory of 8 bytes with the number of the dataflow that it works on.
     """
 
@@ -224,3 +225,4 @@ class ReactorSettings:
     page: int
     state_memory: int
     early_entries: int
+    handover_bytes: int

@@ -26,6 +26,11 @@ StateEntries = tuple[int, int, list[pa.RecordBatch]]
 Entries = list[StateEntries]
 
 
+def size_of(entries: Iterable[StateEntries]) -> int:
+    """Bytes of memory that entries take."""
+    return sum(batch.nbytes for _, _, batches in entries for batch in batches)
+
+
 def write_states(path: Path, entries: Iterable[StateEntries]) -> tuple[int, int]:
     """Write a file and make it durable; returns its size and the number of entries."""
     count = 0

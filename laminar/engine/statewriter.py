@@ -16,7 +16,7 @@ from typing import Protocol
 
 from laminar import failpoints
 from laminar.engine.protocol import CheckpointReport, SpoolReport
-from laminar.engine.statefile import Entries, write_states
+from laminar.engine.statefile import Entries, size_of, write_states
 from laminar.errors import DISK_FULL, IO_ERROR, PgError
 
 
@@ -31,6 +31,7 @@ class Spool(Protocol):
 class _Early:
     dataflow: int
     entries: Entries
+    size: int
 
 
 @dataclass(slots=True)
@@ -50,11 +51,15 @@ class StateWriter:
     Args:
         bell: eventfd of the reactor.
         scratch: folder for early files, on the file system of the state.
+        limit: bytes of early entries that may wait; who has more waits for the disk.
     """
 
-    def __init__(self, bell: int, scratch: Path) -> None:
+    def __init__(self, bell: int, scratch: Path, limit: int) -> None:
         self._bell = bell
         self._scratch = scratch
+        self._limit = limit
+        self._waiting = 0
+        self._room = threading.Condition()
         self._jobs: queue.SimpleQueue[_Early | _Checkpoint | int | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, CheckpointReport | PgError]] = queue.SimpleQueue()
         #: by dataflow: early files, and entries that could not be written
@@ -69,8 +74,12 @@ class StateWriter:
         self._thread.start()
 
     def early(self, dataflow: int, entries: Entries) -> None:
-        """Take entries of one dataflow that a later checkpoint will want."""
-        self._jobs.put(_Early(dataflow, entries))
+        """Take entries of one dataflow that a later checkpoint will want, once there is room for them."""
+        size = size_of(entries)
+        with self._room:
+            self._room.wait_for(lambda: self._waiting + size <= self._limit or not self._waiting)
+            self._waiting += size
+        self._jobs.put(_Early(dataflow, entries, size))
 
     def forget(self, dataflow: int) -> None:
         """The dataflow is gone: no checkpoint will want its early entries."""
@@ -105,6 +114,9 @@ class StateWriter:
             match job:
                 case _Early():
                     self._write_early(job)
+                    with self._room:
+                        self._waiting -= job.size
+                        self._room.notify()
                 case _Checkpoint():
                     self._done.put((job.epoch, self._write(job)))
                     os.eventfd_write(self._bell, 1)

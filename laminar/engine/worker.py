@@ -22,6 +22,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from laminar._native.ring import RingReader, RingWriter
 from laminar._native.statetable import memory_budget
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
@@ -41,7 +43,7 @@ from laminar.engine.protocol import (
 )
 from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
 from laminar.engine.sources import Consumer, SourceHub, check_readable
-from laminar.engine.statefile import StateEntries, read_states
+from laminar.engine.statefile import Entries, read_states, size_of
 from laminar.engine.statewriter import Spool, StateWriter
 from laminar.errors import INTERNAL_ERROR, PgError
 from laminar.sql.kernels.registry import registered
@@ -127,7 +129,7 @@ class Reactor:
         self.aside: deque[Message] = deque()
         self.marks: dict[tuple[int, int], list[Watermarks]] = {}
         self.cuts: list[dict[int, Cut]] = []
-        self.writer = StateWriter(settings.bell, Path(settings.scratch))
+        self.writer = StateWriter(settings.bell, Path(settings.scratch), 2 * settings.handover_bytes)
         self.busy_ns = 0
 
     # --- the loop ------------------------------------------------------------------
@@ -485,22 +487,43 @@ class Reactor:
         yield from self.hubs.values()
 
     def _hand_over(self) -> None:
-        """Collect from states that have grown much, ahead of the checkpoint that will want it."""
+        """Collect from states that have changed much, ahead of the checkpoint that will want it."""
         for dataflow_id, dataflow in self.dataflows.items():
             for vertex in dataflow.vertices.values():
-                grown = vertex.operator.stats().get("entries", 0) - vertex.settled
-                if grown > self.settings.early_entries:
-                    self.writer.early(dataflow_id, [_collected(dataflow_id, vertex)])
+                if vertex.changed_much(self.settings.early_entries):
+                    rest: Entries = []
+                    self._collect(dataflow_id, vertex, rest)
+                    if rest:
+                        self.writer.early(dataflow_id, rest)
+
+    def _collect(self, dataflow: int, vertex: Vertex, entries: Entries) -> None:
+        """Add what changed in an operator's state to ``entries``; a lot is handed over at once, so that
+        memory never holds all of it."""
+        vertex.settle()
+        limit = self.settings.handover_bytes
+        held: list[pa.RecordBatch] = []
+        size = 0
+        for batch in vertex.operator.checkpoint():
+            held.append(batch)
+            size += batch.nbytes
+            if size > limit:
+                self.writer.early(dataflow, [(dataflow, vertex.node.id, held)])
+                held, size = [], 0
+        if held:
+            entries.append((dataflow, vertex.node.id, held))
 
     def _checkpoint(self, message: BarrierMessage) -> None:
         """Collect what changed; writing it goes on beside the next epochs."""
         complete = self.dataflows.keys() - self.incomplete
-        entries = [
-            _collected(dataflow_id, vertex)
-            for dataflow_id, dataflow in self.dataflows.items()
-            if dataflow_id in complete
-            for vertex in dataflow.vertices.values()
-        ]
+        entries: Entries = []
+        for dataflow_id in complete:
+            mine: Entries = []
+            for vertex in self.dataflows[dataflow_id].vertices.values():
+                self._collect(dataflow_id, vertex, mine)
+                if size_of(mine) > self.settings.handover_bytes:
+                    self.writer.early(dataflow_id, mine)
+                    mine = []
+            entries += mine
         state = sum(
             vertex.operator.stats().get("state_bytes", 0)
             for dataflow in self.dataflows.values()
@@ -520,12 +543,6 @@ class Reactor:
             epoch, result = done
             report = _portable(result) if isinstance(result, PgError) else result
             self._post(Kind.CHECKPOINTED, epoch, extra=report)
-
-
-def _collected(dataflow: int, vertex: Vertex) -> StateEntries:
-    """What changed in an operator's state since it was last asked."""
-    vertex.settled = vertex.operator.stats().get("entries", 0)
-    return dataflow, vertex.node.id, list(vertex.operator.checkpoint())
 
 
 def _pusher(dataflow: Dataflow, vertex: Vertex) -> Any:

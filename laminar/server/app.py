@@ -12,7 +12,7 @@ import uvloop
 from laminar import __version__, logging
 from laminar.catalog.catalog import SUPERUSER, Catalog
 from laminar.config import Settings
-from laminar.engine.config import EngineConfig, state_memory
+from laminar.engine.config import EngineConfig, state_memory, store_memory
 from laminar.engine.coordinator import Coordinator
 from laminar.errors import INVALID_PARAMETER_VALUE, PgError
 from laminar.lockfile import DirectoryLock
@@ -56,6 +56,7 @@ async def _serve(settings: Settings) -> None:
         checkpoint_interval=settings.checkpoint_interval,
         max_state_files=settings.max_state_files,
         state_memory=state_memory(settings.memory_limit, settings.reactors),
+        store_memory=store_memory(settings.memory_limit, settings.reactors),
     )
     coordinator = Coordinator(settings.data_dir / "engine", engine)
     database = Database(catalog, coordinator, settings)

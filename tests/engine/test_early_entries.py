@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from laminar.engine import statewriter
 from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
+from laminar.engine.statefile import write_states
 from tests.engine.plans import grouped_view, rows, table
 from tests.engine.test_coordinator import content, expected_groups
 
@@ -52,6 +57,7 @@ def test_backfill_and_growth(tmp_path: Path, reactors: int) -> None:
                 await coordinator.flush()
                 if i == 2:
                     await coordinator.checkpoint()
+                    assert not list((tmp_path / "scratch").rglob("early-*.state"))
             assert content(coordinator, 200) == expected_groups(history)
         finally:
             for task in coordinator._tasks:
@@ -63,6 +69,31 @@ def test_backfill_and_growth(tmp_path: Path, reactors: int) -> None:
 
     asyncio.run(run(True))
     assert list((tmp_path / "state").glob("*.early*.state"))
-    assert not list((tmp_path / "scratch").rglob("early-*.state"))
     for _ in range(2):
         asyncio.run(run(False))
+
+
+def test_who_has_more_than_fits_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries on their way to files never take more than the limit, however slow the disk is."""
+    waiting: list[int] = []
+    most = 0
+
+    def slow(path: Path, entries: object) -> tuple[int, int]:
+        nonlocal most
+        most = max(most, len(waiting))
+        time.sleep(0.01)
+        waiting.pop()
+        return write_states(path, entries)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(statewriter, "write_states", slow)
+    bell = os.eventfd(0)
+    batch = pa.record_batch({"key": pa.array([b"k" * 1000]), "value": pa.array([b"v" * 1000])})
+    writer = statewriter.StateWriter(bell, tmp_path, 3 * batch.nbytes)
+    for _ in range(20):
+        writer.early(1, [(1, 1, [batch])])
+        waiting.append(1)
+    writer.close()
+    os.close(bell)
+    assert not waiting
+    assert 2 <= most <= 4  # three that may wait, and one that was counted before it was taken
+    assert len(list(tmp_path.glob("early-*.state"))) == 20

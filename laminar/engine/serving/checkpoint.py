@@ -20,6 +20,8 @@ from laminar.errors import DATA_CORRUPTED, PgError
 
 #: live files are folded into one when there are more
 MAX_LIVE_FILES = 8
+#: of rows that may be in memory for one checkpoint, so that it rewrites more of mostly dead files
+_COMPACTED_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
@@ -30,6 +32,7 @@ class Pending:
         chunks: (number, chunk) not in any file yet.
         bitmaps: what the next ``live`` file is to say.
         kept: files of earlier checkpoints that still count.
+        unsaved: bytes that are in memory only until it is finished.
     """
 
     store: RelationStore
@@ -37,6 +40,7 @@ class Pending:
     chunks: list[tuple[int, Chunk]]
     bitmaps: dict[tuple[int, int], Bits | None]
     kept: list[Segment]
+    unsaved: int
     written: list[Segment] = field(default_factory=list)
     mapped: list[pa.RecordBatch] = field(default_factory=list)
 
@@ -75,7 +79,7 @@ class Checkpointer:
                 bitmaps[self._number, i] = chunk.live
         store.gone = set()
         store.dirty = set()
-        return Pending(store, self._number, fresh, bitmaps, rows + live)
+        return Pending(store, self._number, fresh, bitmaps, rows + live, store.unsaved)
 
     def owns(self, pending: Pending) -> bool:
         """Whether this checkpointer began it (a relation may be dropped and another made under its oid)."""
@@ -105,6 +109,7 @@ class Checkpointer:
             self.store.rehome(number, pending.mapped[i], home)
             if current.live is not chunk.live:
                 self.store.dirty.add(number)
+        self.store.unsaved -= pending.unsaved
         self.segments = pending.kept + pending.written
         self._rewrite_bitmaps = False
         numbers = {s.number for s in self.segments if s.kind == "rows"}
@@ -169,3 +174,5 @@ class Checkpointer:
             if live * 2 < sum(self._batches[segment]):
                 for number in numbers:
                     self.store.compact(number)
+                if self.store.unsaved > _COMPACTED_BYTES:
+                    return  # the next checkpoint goes on

@@ -43,6 +43,8 @@ class RelationStore:
         self.gone: set[tuple[int, int]] = set()
         #: chunks of segment files whose bitmap changed since the last checkpoint
         self.dirty: set[int] = set()
+        #: bytes of rows that came since the last checkpoint and are in memory only
+        self.unsaved = 0
         self._free: list[int] = []
         self._next = 0
         self._index: RowIndex | None = None
@@ -126,6 +128,7 @@ class RelationStore:
         if deletes is not None:
             inserts = self._delete(deletes, inserts)
         if inserts is not None and inserts.num_rows:
+            self.unsaved += inserts.nbytes
             self._append(Chunk(inserts, None, inserts.num_rows, (now, now)))
         self._snapshot = None
 
@@ -153,6 +156,7 @@ class RelationStore:
     def compact(self, number: int) -> None:
         """Rewrite a chunk in memory without its dead rows."""
         self._merge([number])
+        self.unsaved += self.chunks[number].batch.nbytes
         self._snapshot = None
 
     def adopt(self, chunk: Chunk) -> None:

@@ -101,6 +101,11 @@ class ServingStore:
             )
         return self._view
 
+    @property
+    def unsaved(self) -> int:
+        """Bytes of rows that are in memory until the next checkpoint."""
+        return sum(store.unsaved for store in self._stores.values())
+
     # --- checkpoints ----------------------------------------------------------------
 
     def begin_checkpoint(self) -> dict[int, Pending]:
