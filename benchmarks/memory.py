@@ -3,13 +3,15 @@
     python -m benchmarks.memory [--limit MB] [--entries N] [--events M] [--record FILE]
 
 A grouped view is filled with every key once, then events follow with uniform or Zipf-distributed keys.
-Anonymous memory of the process tree is sampled all the while; where this process may make a memory
-cgroup, the server runs in one of the limit and a fifth.
+Anonymous memory of the process tree is sampled all the while. Where this process may make a memory
+cgroup, the server runs in one that is narrowed to the limit and a fifth once the view is filled, so that
+the page cache is part of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import shutil
 import subprocess
@@ -97,23 +99,16 @@ class Watch:
 
 
 @contextmanager
-def cgroup(limit: int | None) -> Iterator[Path | None]:
-    """What is started inside runs in a memory cgroup of ``limit`` bytes, if that can be made."""
+def cgroup(wanted: bool) -> Iterator[Path | None]:
+    """What is started inside runs in a memory cgroup of its own, if that can be made."""
     folder = CGROUPS / f"laminar-{os.getpid()}"
-    mine = next(
-        (
-            line.split(":", 2)
-            for line in Path("/proc/self/cgroup").read_text().splitlines()
-            if ":memory:" in line
-        ),
-        None,
-    )
-    if limit is None or mine is None:
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    mine = next((line.split(":", 2)[2] for line in lines if ":memory:" in line), None)
+    if not wanted or mine is None:
         yield None
         return
     try:
         folder.mkdir()
-        (folder / "memory.limit_in_bytes").write_text(str(limit))
         (folder / "cgroup.procs").write_text(str(os.getpid()))
     except OSError:
         with suppress(OSError):
@@ -123,7 +118,19 @@ def cgroup(limit: int | None) -> Iterator[Path | None]:
     try:
         yield folder
     finally:
-        (CGROUPS / mine[2].lstrip("/") / "cgroup.procs").write_text(str(os.getpid()))
+        (CGROUPS / mine.lstrip("/") / "cgroup.procs").write_text(str(os.getpid()))
+
+
+def narrow(group: Path, limit: int) -> None:
+    """Give a cgroup a limit; what it has beyond it goes first."""
+    while True:
+        try:
+            (group / "memory.limit_in_bytes").write_text(str(limit))
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            time.sleep(0.2)
 
 
 def write_fill(folder: Path, entries: int) -> None:
@@ -160,7 +167,7 @@ def measure(keys: Keys, limit: int | None, entries: int, events: int, confined: 
     server = LaminarServer(folder, "--reactors", "1")
     if limit is not None:
         server.environment["LAMINAR_MEMORY_LIMIT"] = str(limit)
-    with cgroup(limit * 6 // 5 if confined and limit else None) as group:
+    with cgroup(confined and limit is not None) as group:
         server.start()
     result.cgroup = group is not None
     watch = Watch(server)
@@ -175,6 +182,9 @@ def measure(keys: Keys, limit: int | None, entries: int, events: int, confined: 
             db.execute(VIEW)
             wait(db, entries)
             result.fill_rate = entries / (time.perf_counter() - started)
+            db.execute("CHECKPOINT")
+            if group is not None and limit is not None:
+                narrow(group, limit * 6 // 5)
             (folder / "in" / "more").rename(folder / "in" / "more.arrow")
             wait(db, entries + 1)
             started = time.perf_counter()
@@ -214,7 +224,8 @@ def report(runs: list[Measured]) -> str:
     """A table; rates in thousands of rows per second."""
     base = {run.keys: run for run in runs if run.limit is None}
     lines = [
-        "| keys | limit | state | anonymous memory, at most | server | reactor | filling | events | of in memory |",
+        "| keys | limit | state | anonymous memory, at most | server | reactor"
+        " | filling | events | of in memory |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for run in runs:
@@ -234,9 +245,9 @@ def report(runs: list[Measured]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__)
-    parser.add_argument("--limit", type=int, default=512, help="MB")
-    parser.add_argument("--entries", type=int, default=10_000_000)
-    parser.add_argument("--events", type=int, default=5_000_000)
+    parser.add_argument("--limit", type=int, default=400, help="MB")
+    parser.add_argument("--entries", type=int, default=8_000_000)
+    parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--keys", choices=("uniform", "zipf"), nargs="*", default=["zipf", "uniform"])
     parser.add_argument("--no-cgroup", action="store_true")
     parser.add_argument("--no-base", action="store_true", help="without the runs in memory")

@@ -261,6 +261,7 @@ class Coordinator(EngineState):
         if self.fleet is not None:
             await self.fleet.room(self.config.max_backlog_bytes)
         await self.deliveries.room()
+        await self._publisher.room()
         while self._crowded:
             await self.checkpoints.idle()
             await asyncio.sleep(0)
@@ -382,7 +383,7 @@ class Coordinator(EngineState):
             complete=tuple(plan.complete),
             detach=tuple(plan.detach),
             partitions=plan.partitions,
-            paused=self.deliveries.behind or self._crowded,
+            paused=self.deliveries.behind or self._publisher.crowded or self._crowded,
         )
         if self._crowded:
             self.checkpoints.when_done(self.clock.urge)

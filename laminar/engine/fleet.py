@@ -18,7 +18,7 @@ from laminar._native.ring import RingReader, RingWriter, create_ring
 from laminar.engine.change import Change
 from laminar.engine.config import EngineConfig, handover_bytes
 from laminar.engine.messages import Inbox, Kind, Message, Outbox
-from laminar.engine.protocol import ReactorSettings
+from laminar.engine.protocol import PAGE_BYTES, ReactorSettings
 
 #: messages handled before the event loop gets its turn
 _BURST = 256
@@ -107,7 +107,7 @@ class Fleet:
             if other != index
         }
         page = os.memfd_create(f"laminar-reactor-{index}", os.MFD_CLOEXEC)
-        os.ftruncate(page, 8)
+        os.ftruncate(page, PAGE_BYTES)
         settings = ReactorSettings(
             index=index,
             count=count,
@@ -138,7 +138,7 @@ class Fleet:
         bell = os.dup(bells[index])
         inbox = Inbox(RingReader(rings[index, -1], bell))
         outbox = Outbox(RingWriter(rings[-1, index], bell))
-        shared = mmap.mmap(page, 8)
+        shared = mmap.mmap(page, PAGE_BYTES)
         os.close(page)
         return Reactor(index, process, bell, inbox, outbox, shared)
 
@@ -220,6 +220,11 @@ class Fleet:
     def working_on(self, index: int) -> int:
         """The dataflow that a reactor, dead or alive, works on; 0 for none."""
         return int.from_bytes(self.reactors[index].page[:8], "little", signed=True)
+
+    @property
+    def restored_bytes(self) -> int:
+        """Bytes of state files that all reactors have read so far."""
+        return sum(int.from_bytes(reactor.page[8:16], "little") for reactor in self.reactors)
 
     # --- the end ------------------------------------------------------------------------
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from laminar.engine.relations import DataflowSpec
 
+#: shared with a reactor: the dataflow that it works on, and how many bytes of state files it has read
+PAGE_BYTES = 16
+
 
 @dataclass(slots=True)
 class PartitionState:
@@ -210,7 +213,7 @@ class ReactorSettings:
         state_memory: bytes of plain memory for its state, which goes into mapped files beyond.
         early_entries: entries by which a state may have grown before it hands some over.
         handover_bytes: of changed entries that are in memory at once on their way to a file.
-        page: shared memory of 8 bytes with the number of the dataflow that it works on.
+        page: shared memory, see ``PAGE_BYTES``.
     """
 
     index: int

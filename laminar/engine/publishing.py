@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 
 from laminar.engine.change import Change
 from laminar.engine.epochs import Commits, EpochEntry, Gathering
@@ -12,6 +13,9 @@ from laminar.engine.protocol import EpochReport
 from laminar.engine.state import EngineState
 from laminar.engine.subscription import Subscription, consolidated
 from laminar.errors import PgError
+
+#: seconds between looks at subscribers that are behind
+_LOOK_SECONDS = 0.5
 
 
 class Publisher:
@@ -25,6 +29,7 @@ class Publisher:
         self.log: deque[EpochEntry] = deque(maxlen=100)
         #: dataflows that still read the past of a connector source
         self.behind: set[int] = set()
+        self._room = asyncio.Event()
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
 
     def publish(self, epoch: int, now: int, commits: Commits, gathering: Gathering) -> None:
@@ -84,7 +89,7 @@ class Publisher:
     def subscribe(self, relation: int, buffer_limit: int) -> Subscription:
         """Changes of a stored relation from the epoch after the newest one."""
         self.state.check()
-        subscription = Subscription(relation, self.state.store.read(), buffer_limit)
+        subscription = Subscription(relation, self.state.store.read(), buffer_limit, self._room_again)
         self.subscriptions.append(subscription)
         return subscription
 
@@ -97,6 +102,22 @@ class Publisher:
     def subscribed(self) -> bool:
         """Whether anybody waits for changes."""
         return any(not s.closed for s in self.subscriptions)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a subscriber is behind: sources rest and commits wait for it."""
+        return any(s.behind for s in self.subscriptions)
+
+    async def room(self) -> None:
+        """Return when no subscriber that reads is behind."""
+        while self.crowded:
+            self._room.clear()
+            with suppress(TimeoutError):  # one that stops reading does not say so
+                await asyncio.wait_for(self._room.wait(), _LOOK_SECONDS)
+
+    def _room_again(self) -> None:
+        self._room.set()
+        self.state.clock.urge()  # sources may go on
 
     def _feed_subscriptions(self, epoch: int, changes: dict[int, list[Change]]) -> None:
         self.subscriptions = [s for s in self.subscriptions if not s.closed]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
 from laminar import logging
 from laminar.engine.epochs import Commits, Gathering, Plan
@@ -24,6 +25,8 @@ log = logging.get(__name__)
 
 #: barriers in flight while epochs are replayed
 _REPLAY_AHEAD = 4
+#: between log lines about the progress of a recovery
+_PROGRESS_SECONDS = 2.0
 #: reactor deaths without a published epoch in between that end the server
 _DEATHS_LIMIT = 5
 
@@ -88,7 +91,19 @@ class Revival:
                 self.state.partitions,
             )
             fleet.post(index, Kind.START, extra=start)
-        await asyncio.gather(*ready)
+        await self._restored(manifest, [*ready])
+
+    async def _restored(self, manifest: Manifest, ready: Sequence[asyncio.Future[None]]) -> None:
+        """Wait for the reactors' states; the log says how far they are."""
+        fleet = self.group.fleet
+        total = sum(file.size for files in manifest.states for file in files)
+        started = time.monotonic()
+        everything = asyncio.gather(*ready)
+        while not (await asyncio.wait([everything], timeout=_PROGRESS_SECONDS))[0]:
+            if fleet is not None:
+                log.info("reading state", bytes=fleet.restored_bytes, of=total)
+        everything.result()
+        log.info("state read", bytes=total, seconds=round(time.monotonic() - started, 2))
 
     # --- published epochs ---------------------------------------------------------------------
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from laminar.engine.change import Change
 from laminar.engine.serving import EpochView, Layout, Snapshot
 from laminar.engine.serving.consolidate import cancel, split
 from laminar.errors import CONFIGURATION_LIMIT_EXCEEDED, PgError
+
+#: seconds that others wait for a subscriber that reads nothing
+_PATIENCE = 5.0
 
 
 def consolidated(changes: list[Change], layout: Layout) -> list[Change]:
@@ -31,15 +36,23 @@ class Subscription:
 
     ``snapshot`` is the relation at ``snapshot_epoch``, None when its rows are not stored; the iterator goes
     on with the epoch after.
-    A subscriber that falls behind by more than ``buffer_limit`` bytes is ended with 53400.
+    Commits and sources wait for a subscriber that is behind but reads. One that falls behind by more than
+    ``buffer_limit`` bytes all the same, because it reads nothing, is ended with 53400.
+
+    Args:
+        on_room: called when it is no longer behind.
     """
 
-    def __init__(self, relation: int, view: EpochView, buffer_limit: int) -> None:
+    def __init__(
+        self, relation: int, view: EpochView, buffer_limit: int, on_room: Callable[[], None]
+    ) -> None:
         self.relation = relation
         self.snapshot_epoch = view.epoch
         self.snapshot: Snapshot | None = view.snapshots.get(relation)
         self.buffer_limit = buffer_limit
         self.buffered_bytes = 0
+        self._on_room = on_room
+        self._last_read = time.monotonic()
         #: the newest epoch that the subscriber could know of (for progress rows)
         self.published = view.epoch
         self._queue: deque[tuple[int, list[Change], int]] = deque()
@@ -59,8 +72,23 @@ class Subscription:
             self._ready.clear()
             await self._ready.wait()
         epoch, changes, size = self._queue.popleft()
-        self.buffered_bytes -= size
+        before, self.buffered_bytes = self.buffered_bytes, self.buffered_bytes - size
+        self._last_read = time.monotonic()
+        if before > self._crowded >= self.buffered_bytes:
+            self._on_room()
         return epoch, changes
+
+    @property
+    def _crowded(self) -> int:
+        """Bytes from which on others wait."""
+        return self.buffer_limit // 2
+
+    @property
+    def behind(self) -> bool:
+        """Whether much waits to be read by somebody who does read."""
+        if self.closed or self.buffered_bytes <= self._crowded:
+            return False
+        return time.monotonic() - self._last_read < _PATIENCE
 
     def feed(self, epoch: int, changes: list[Change]) -> None:
         """Called by the coordinator when an epoch is published."""
@@ -79,6 +107,8 @@ class Subscription:
                 )
             )
             return
+        if not self._queue:
+            self._last_read = time.monotonic()  # there was nothing to read before
         self._queue.append((epoch, changes, size))
         self.buffered_bytes += size
         self._ready.set()
@@ -93,6 +123,7 @@ class Subscription:
         self._closed = True
         self._queue.clear()
         self._ready.set()
+        self._on_room()
 
     @property
     def closed(self) -> bool:

@@ -34,6 +34,7 @@ from laminar.engine.nodes import Input, Node
 from laminar.engine.operators import OperatorContext, build
 from laminar.engine.operators.base import Operator
 from laminar.engine.protocol import (
+    PAGE_BYTES,
     BarrierMessage,
     Cut,
     EpochReport,
@@ -102,7 +103,7 @@ class Reactor:
         self.index, self.count = settings.index, settings.count
         self.spools = Path(settings.spools)
         memory_budget(settings.state_memory)
-        self.page = memoryview(mmap.mmap(settings.page, 8)).cast("q")
+        self.page = memoryview(mmap.mmap(settings.page, PAGE_BYTES)).cast("q")
         incoming, outgoing, bell = settings.server
         self.inbox = Inbox(RingReader(incoming, bell))
         self.outbox = Outbox(RingWriter(outgoing, bell))
@@ -397,6 +398,7 @@ class Reactor:
                 if dataflow is not None:
                     self.page[0] = dataflow_id
                     dataflow.vertices[node].operator.restore(entries)
+            self.page[1] += Path(path).stat().st_size
         self.page[0] = 0
         self._post(Kind.READY, 0, 1)
 

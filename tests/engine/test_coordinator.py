@@ -113,3 +113,36 @@ def test_grouping_with_updates_and_deletes(tmp_path: Path, reactors: int) -> Non
             assert content(coordinator, 201) == [row[:2] for row in expected_groups(history)]
 
     asyncio.run(run())
+
+
+def test_commits_wait_for_a_slow_subscriber(tmp_path: Path) -> None:
+    """Who reads slowly gets everything, and never are more than its buffer's bytes waiting for it."""
+
+    async def run() -> None:
+        coordinator = Coordinator(tmp_path, EngineConfig(reactors=1, epoch_interval=0.001))
+        await coordinator.start([table(key=(0,))], [])
+        subscription = coordinator.subscribe(100, 100_000)
+        most = 0
+
+        async def read() -> int:
+            nonlocal most
+            found = 0
+            async for _, changes in subscription:
+                most = max(most, subscription.buffered_bytes)
+                await asyncio.sleep(0.02)
+                found += sum(len(change) for change in changes)
+                if found == 600:
+                    break
+            return found
+
+        reader = asyncio.create_task(read())
+        for i in range(60):
+            keys = list(range(i * 10, i * 10 + 10))
+            await coordinator.commit([(100, rows(keys, ["x" * 1000] * 10))])
+            await coordinator.flush()
+        assert await asyncio.wait_for(reader, 30) == 600
+        assert 20_000 < most <= 70_000
+        subscription.close()
+        await coordinator.stop()
+
+    asyncio.run(run())
