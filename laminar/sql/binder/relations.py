@@ -87,7 +87,9 @@ class RelationBinder(FunctionBinder):
             return self._time_window(node, level)
         if isinstance(node, ast.JoinRef):
             return self._join(node, level)
-        raise not_supported("TEMPORAL PROBE JOIN is not supported yet", position=node.pos)
+        from laminar.sql.binder.probe import probe_join
+
+        return probe_join(self, node, level)
 
     # --- relations
 
@@ -476,13 +478,17 @@ class RelationBinder(FunctionBinder):
         return [(label, 0) for item in left if item.by_column for label, _ in item.columns if label in names]
 
     def _using(
-        self, using: list[tuple[str, int]], left: list[Item], right: list[Item], node: ast.JoinRef
+        self,
+        using: list[tuple[str, int]],
+        left: list[Item],
+        right: list[Item],
+        node: ast.JoinRef | ast.ProbeRef,
     ) -> tuple[p.Expr | None, list[tuple[str, p.Column, p.Column]]]:
         parts: list[p.Expr] = []
         merged: list[tuple[str, p.Column, p.Column]] = []
         seen: set[str] = set()
         for name, pos in using:
-            if name in seen and node.using:
+            if name in seen and (isinstance(node, ast.ProbeRef) or node.using):
                 raise PgError(
                     "42701", f'column name "{name}" appears more than once in USING clause', position=pos
                 )
