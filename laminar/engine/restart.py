@@ -75,7 +75,7 @@ def _refuse_loss(state: EngineState, manifest: Manifest) -> None:
         return
     for oid in {i for flow in manifest.dataflows for i in flow.inputs}:
         spec = state.relations.get(oid)
-        if spec is not None and spec.kind == "source" and _forgotten(state, spec):
+        if spec is not None and spec.kind == "source" and spec.key is None and _forgotten(state, spec):
             raise PgError(
                 OBJECT_NOT_IN_PREREQUISITE_STATE,
                 f"the number of reactors cannot change from {manifest.reactors} to {state.config.reactors}",

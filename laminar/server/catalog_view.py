@@ -149,6 +149,7 @@ class StoredCatalog:
             primary_key=stored.primary_key,
             watermark=Watermark(*stored.watermark) if stored.watermark else None,
             append_only=stored.append_only,
+            on_conflict=stored.on_conflict,
             definition=stored.query if stored.kind in ("view", "stream") else None,
             search_path=stored.search_path,
             scannable=stored.connector is None and stored.kind not in ("sink", "index"),

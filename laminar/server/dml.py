@@ -247,6 +247,10 @@ def insert(
     Raises:
         PgError: 23502, 23514, 23505; 21000 when DO UPDATE would touch a row twice.
     """
+    if on_conflict == "error" and table.relation.on_conflict != "error":
+        on_conflict, arbiter = _behaviour(table), table.relation.primary_key
+        if on_conflict != "nothing":
+            rows = _last_of_each_key(table, rows)
     table.check_rows(rows, env)
     stored = table.stored(rows)
     by_key = bool(table.relation.primary_key) and arbiter in ((), table.relation.primary_key)
@@ -273,6 +277,41 @@ def insert(
         )
     assert not isinstance(on_conflict, str)
     return _upsert(table, rows, stored, there, existing, env, on_conflict)
+
+
+def _behaviour(table: Table) -> Literal["nothing"] | Resolve:
+    """What the table does with rows whose primary key is there."""
+    behaviour = table.relation.on_conflict
+    if behaviour == "ignore":
+        return "nothing"
+
+    def resolve(existing: pa.RecordBatch, given: pa.RecordBatch) -> tuple[pa.RecordBatch, Bools]:
+        every = np.ones(given.num_rows, dtype=bool)
+        if behaviour == "overwrite":
+            return given, every
+        old = table.visible(existing).columns
+        columns = [pc.if_else(pc.is_valid(b), b, a) for a, b in zip(old, given.columns, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, given.schema.names), every
+
+    return resolve
+
+
+def _last_of_each_key(table: Table, rows: pa.RecordBatch) -> pa.RecordBatch:
+    """What remains of rows that come one after the other: by key the last, or every column's last value."""
+    group, firsts = group_rows(table.layout.key_arrays(table.stored(rows)))
+    if len(firsts) == rows.num_rows:
+        return rows
+    last = np.zeros(len(firsts), np.int64)
+    last[group] = np.arange(rows.num_rows)
+    if table.relation.on_conflict == "overwrite":
+        return rows.take(pa.array(np.sort(last)))
+    columns = []
+    for column in rows.columns:
+        known = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
+        taken = last.copy()
+        taken[group[known]] = known
+        columns.append(column.take(pa.array(taken)))
+    return pa.RecordBatch.from_arrays(columns, rows.schema.names)
 
 
 def _conflicts(

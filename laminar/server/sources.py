@@ -33,13 +33,15 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
     options = {option.name.lower(): option.value or "" for option in statement.options}
     if len(options) != len(statement.options):
         raise bad_option("an option is given twice").at(position)
-    if relation.primary_key:
+    connector = options.get("connector")
+    if relation.primary_key and connector is not None:
         raise not_supported(
-            "sources with a PRIMARY KEY are not supported yet",
-            hint="Use CREATE TABLE, whose rows can be updated and deleted.",
+            "a PRIMARY KEY of sources with a connector is not supported yet",
+            hint="Take the last row of each key in a view: SELECT DISTINCT ON.",
             position=position,
         )
-    connector = options.get("connector")
+    if relation.primary_key and options.keys() & {"retention", "retention_bytes"}:
+        raise bad_option("a source with a PRIMARY KEY keeps the last row of every key").at(position)
     if statement.format is not None:
         encoding = statement.format.encoding or ""
         extra = {option.name.lower(): option.value or "" for option in statement.format.options}
@@ -93,7 +95,7 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
         types,
         tuple(a - 1 for a in relation.primary_key) or None,
         relation.watermark,
-        append_only=relation.append_only or relation.kind == "source",
+        append_only=relation.append_only or (relation.kind == "source" and not relation.primary_key),
     )
     if relation.connector is not None:
         future, idle = _times(relation)
@@ -103,8 +105,8 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
         return replace(
             spec,
             max_future=values["watermark.max_future"],
-            retention=values["retention"] / 1_000_000,
-            retention_bytes=values["retention_bytes"],
+            retention=None if relation.primary_key else values["retention"] / 1_000_000,
+            retention_bytes=None if relation.primary_key else values["retention_bytes"],
         )
     return spec
 

@@ -123,7 +123,8 @@ class CopyWriter:
         return found
 
     async def write(self, batch: pa.RecordBatch) -> None:
-        table = await open_table(self._session, self._stored.oid, wait=False)
+        overwrites = self._stored.on_conflict != "error"
+        table = await open_table(self._session, self._stored.oid, wait=overwrites)
         rows = self._complete(self._read(batch))
         effect = dml.insert(table, rows, self._session.env())
         if effect.change is not None:

@@ -73,6 +73,8 @@ class Relation:
     definition: str | None = None
     search_path: tuple[str, ...] = ()
     scannable: bool = True
+    #: what a row does whose primary key is there: error, overwrite, ignore, update_if_not_null
+    on_conflict: str = "error"
     #: (name, attribute numbers) of the unique indexes beside the primary key
     uniques: tuple[tuple[str, tuple[int, ...]], ...] = ()
 

@@ -515,4 +515,7 @@ def table_sql(relation: StoredRelation) -> str:
         )
     body = ",\n    ".join(lines)
     tail = " APPEND ONLY" if relation.append_only else ""
+    behaviours = {"overwrite": "OVERWRITE", "ignore": "IGNORE", "update_if_not_null": "DO UPDATE IF NOT NULL"}
+    if relation.on_conflict in behaviours:
+        tail += f" ON CONFLICT {behaviours[relation.on_conflict]}"
     return f"CREATE TABLE {qualified(relation.schema, relation.name)} (\n    {body}\n){tail}"

@@ -76,6 +76,7 @@ class CreateRelationAction(Action):
         if isinstance(statement, s.CreateSource):
             _check_server_files(session, statement)
             relation = sources.with_connector(relation, statement)
+        relation = replace(relation, on_conflict=_on_conflict(statement, relation))
         self.uniques = _uniques(statement, relation)
         watermark = watermark_of(session, statement.elements.watermark, relation)
         _check_generated(session, statement.elements, relation, uses)
@@ -111,12 +112,6 @@ def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
     """What is understood but not there yet."""
     position = statement.name.pos or None
     if isinstance(statement, s.CreateTable):
-        if statement.conflict is not None:
-            raise not_supported(
-                "ON CONFLICT behaviours of tables are not supported yet",
-                hint="Use INSERT … ON CONFLICT.",
-                position=position,
-            )
         for option in statement.options:
             raise PgError(
                 INVALID_PARAMETER_VALUE,
@@ -132,6 +127,24 @@ def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
         raise not_supported(
             "INCLUDE columns are not supported yet", position=statement.elements.includes[0].pos or None
         )
+
+
+def _on_conflict(statement: s.CreateTable | s.CreateSource, relation: StoredRelation) -> str:
+    """What a row does whose key is there; in sources it takes the place of the one that is."""
+    position = statement.name.pos or None
+    if isinstance(statement, s.CreateSource):
+        return "overwrite" if relation.primary_key else "error"
+    if statement.conflict is None:
+        return "error"
+    if not relation.primary_key:
+        raise PgError("42P16", "ON CONFLICT needs a PRIMARY KEY", position=position)
+    if relation.append_only and statement.conflict != "ignore":
+        raise not_supported("rows of APPEND ONLY tables are not overwritten", position=position)
+    if statement.conflict == "update_if_not_null" and any(c.generated for c in relation.columns):
+        raise not_supported(
+            "DO UPDATE IF NOT NULL for tables with generated columns is not supported", position=position
+        )
+    return statement.conflict
 
 
 def _check_server_files(session: Session, statement: s.CreateSource) -> None:

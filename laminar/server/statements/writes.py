@@ -54,7 +54,7 @@ class WriteAction(Action):
         self.plan = plan
         self.verb = type(statement).__name__.upper()
         #: a plain INSERT of values reads nothing, so that it need not wait for what was committed before
-        self._plain = isinstance(bound, BoundInsert) and bound.on_conflict is None and not scans(plan)
+        self._plain = _adds(bound) and not scans(plan)
         self._row = None if plan is None else _one_row(plan)
         self.param_types = bound.param_types
         if bound.returning_columns:
@@ -292,3 +292,10 @@ def _one_row(plan: Plan) -> Sequence[Expr] | None:
 def place(plan: Plan | None, column: Column) -> int:
     assert plan is not None
     return [c.id for c in plan.columns].index(column.id)
+
+
+def _adds(bound: BoundInsert | BoundUpdate | BoundDelete | BoundMerge) -> bool:
+    """Whether the rows that are there need not be looked at."""
+    return (
+        isinstance(bound, BoundInsert) and bound.on_conflict is None and bound.relation.on_conflict == "error"
+    )
