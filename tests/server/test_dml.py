@@ -30,7 +30,13 @@ def relation(primary_key=(1,), not_null=()):
         for i, (n, t) in enumerate([("id", I4), ("name", T)], 1)
     )
     return SimpleNamespace(
-        oid=OID, schema="public", name="t", columns=columns, primary_key=primary_key, uniques=()
+        oid=OID,
+        schema="public",
+        name="t",
+        columns=columns,
+        primary_key=primary_key,
+        on_conflict="error",
+        uniques=(),
     )
 
 
