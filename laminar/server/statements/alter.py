@@ -26,7 +26,7 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges, rewriting
-from laminar.server.definitions import defining, refuse_changed
+from laminar.server.definitions import defining, refuse_changed, refuse_in_block
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.server.statements.create import check_base, new_columns, unique_indexes
@@ -80,6 +80,9 @@ class AlterAction(Action):
             self._check_kind(found)
             self.session.check_owner(found)
             refuse_changed(self.session, found, self.tag)
+            if self.statement.action == "swap":
+                self._swap(found)
+                return self.result
             # nobody may add rows that have not been looked at
             self.database.frozen.add(found.oid)
             try:
@@ -94,6 +97,36 @@ class AlterAction(Action):
         plain = self.statement.action in ("rename", "owner", "schema")
         if wanted != kind and not (wanted == "table" and plain and found.kind != "source"):
             raise PgError(WRONG_OBJECT_TYPE, f'"{found.name}" is not a {wanted}')
+
+    def _swap(self, found: StoredRelation) -> None:
+        """SWAP WITH: two relations of one kind exchange their names, in one step."""
+        refuse_in_block(self.session, f"{self.tag} SWAP WITH")
+        name = s.QName(self.statement.arguments)
+        other = self.session.catalog.find(name)
+        if other is None:
+            raise missing(self.session, name, "relation")
+        self._check_kind(other)
+        self.session.check_owner(other)
+        if (
+            found.kind not in ("table", "source", "mview", "view", "stream", "sink")
+            or other.kind != found.kind
+        ):
+            raise PgError(WRONG_OBJECT_TYPE, f'cannot swap "{found.name}" with "{other.name}"')
+        if found.schema != other.schema:
+            raise not_supported(
+                "SWAP WITH is supported for relations of one schema",
+                hint="ALTER … SET SCHEMA first.",
+            )
+        if found.oid == other.oid:
+            return
+        changed: list[StoredRelation] = []
+        for relation, called in ((found, other.name), (other, found.name)):
+            self._refuse_dependents(relation, "swap")
+            new = replace(relation, name=called)
+            if relation.kind == "table":
+                new = replace(new, sql=table_sql(new))
+            changed += [new, *self._moved_parts(relation, new)]
+        self.database.catalog.exchange((), changed)
 
     async def _alter(self, found: StoredRelation) -> None:
         refs: list[Expr] = [ColumnRef(a, c.type) for a, c in enumerate(found.columns, 1)]
