@@ -9,7 +9,7 @@ import pyarrow as pa
 from laminar._native.pgcodec import decode_value
 from laminar.errors import PgError
 from laminar.pgwire.settings import input_settings
-from laminar.types import PgType
+from laminar.types import REG_TYPES, PgType
 
 
 def decode_params(
@@ -35,7 +35,7 @@ def decode_params(
     for i, (pg_type, value) in enumerate(zip(types, values, strict=True)):
         code = 0 if not formats else formats[0] if len(formats) == 1 else formats[i]
         try:
-            if value is not None and pg_type.special:
+            if value is not None and (pg_type.special or (not code and pg_type.oid in REG_TYPES)):
                 params.append(special(pg_type, value, not code))
             else:
                 params.append(None if value is None else decode_value(value, pg_type, code, native))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,7 @@ from laminar.catalog.objects import StoredFunction, StoredRelation
 from laminar.catalog.system.pg_catalog import NAMESPACES, PG_CLASS, comments, key_name
 from laminar.errors import INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT, PgError
 from laminar.server import names, privileges
+from laminar.server.viewtext import shown_query
 from laminar.sql import facts
 from laminar.sql.resolve import oid_name
 from laminar.types import REGCLASS
@@ -37,16 +39,28 @@ def answers(*symbols: str) -> Callable[[Answer], Answer]:
 
 
 @answers("pg_get_expr", "pg_get_expr_ext")
-def _expr(_session: Session, text: str, _relation: int, _pretty: bool = False) -> str:
-    """Expressions are kept as SQL text."""
-    return text
+def _expr(session: Session, text: str, _relation: int, _pretty: bool = False) -> str:
+    """Expressions are kept as SQL text; relations are shown as the search path wants them."""
+    return _REGCLASS.sub(lambda found: _shown_relation(session, found), text)
+
+
+_REGCLASS: Final = re.compile(r"'((?:[^']|'')+)'::regclass")
+
+
+def _shown_relation(session: Session, found: re.Match[str]) -> str:
+    try:
+        oid = names.parse(session, found[1].replace("''", "'"), REGCLASS)
+    except PgError:
+        return found[0]
+    shown = names.display(session, oid, REGCLASS).replace("'", "''")
+    return f"'{shown}'::regclass"
 
 
 def _view(session: Session, oid: int) -> str | None:
     stored = session.database.catalog.relations.get(oid)
     if stored is None or stored.kind not in ("view", "mview", "stream"):
         return None if oid not in session.database.system.by_oid else "Not a view"
-    return f" {(stored.query or '').strip()};"
+    return f" {shown_query(session, stored)};"
 
 
 @answers("pg_get_viewdef", "pg_get_viewdef_ext", "pg_get_viewdef_wrap")

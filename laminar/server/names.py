@@ -34,11 +34,18 @@ _COLLATIONS: Final = {100: "default", 950: "C", 951: "POSIX"}
 
 
 def split_name(name: str) -> tuple[str, ...]:
-    """The parts of a qualified name, quotes taken off."""
-    return tuple(
-        quoted.replace('""', '"') if quoted else bare.strip().lower()
-        for quoted, bare in re.findall(r'"((?:[^"]|"")+)"|([^".]+)', name)
-    ) or (name,)
+    """The parts of a qualified name, quotes taken off; spaces may stand around each."""
+    parts: list[str] = []
+    at = 0
+    while (found := _PART.match(name, at)) is not None:
+        parts.append(found[1].replace('""', '"') if found[1] is not None else found[2].strip().lower())
+        if not found[3]:
+            return tuple(parts)
+        at = found.end()
+    return (name,)
+
+
+_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"\s*|([^".]+))(\.|$)')
 
 
 def quoted(name: str) -> str:

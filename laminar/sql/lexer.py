@@ -45,7 +45,8 @@ _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _SELF: Final = frozenset("+-*/%^<>=")
 _COMPARISONS: Final = frozenset(("<=", ">=", "<>", "!=", "=>"))
 _UNUSUAL: Final = re.compile(r"[~!@#^&|`?%]")
-_CONTINUES: Final = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]+|--[^\n\r]*[\n\r])*'")
+# possessive: what follows a literal must not be tried in all the ways that spaces can be cut
+_CONTINUES: Final = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*+[\n\r])*+'")
 _ESCAPE: Final = re.compile(
     r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
 )

@@ -86,7 +86,7 @@ def theirs(postgres: Postgres) -> int:
 @pytest.mark.parametrize(
     "language",
     [
-        pytest.param("java", marks=pytest.mark.xfail(strict=True, reason="pg_attrdef, pg_description")),
+        "java",
         "node",
         "go",
         "rust",

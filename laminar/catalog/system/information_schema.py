@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import StoredColumn, StoredRelation, StoredType
+from laminar.catalog.sequences import definition_of
 from laminar.catalog.system.pg_catalog import indexed_attnums, key_name, shown_default
 from laminar.sql import facts
 from laminar.sql.resolve import type_name
@@ -83,9 +84,12 @@ def _columns(session: Session) -> Made:
         for attnum, c in enumerate(r.columns, 1):
             yield _where(r) | _typed(c.type, attnum) | _declared(session, c) | {
                 "column_name": c.name, "ordinal_position": attnum,
-                "column_default": None if c.default is None else shown_default(c.default, c.type),
-                "is_nullable": _yes(not c.not_null), "is_self_referencing": "NO", "is_identity": "NO",
-                "identity_cycle": "NO", "is_generated": "NEVER" if c.generated is None else "ALWAYS",
+                "column_default": None if c.default is None or c.identity
+                else session.catalog.answer("pg_get_expr", shown_default(c.default, c.type), r.oid),
+                "is_nullable": _yes(not c.not_null), "is_self_referencing": "NO",
+                "is_identity": _yes(bool(c.identity)), "identity_cycle": "NO",
+                **(_identity(session, r.oid, attnum, c.identity) if c.identity else {}),
+                "is_generated": "NEVER" if c.generated is None else "ALWAYS",
                 "generation_expression": c.generated,
                 "is_updatable": _yes(r.kind in ("table", "source") and not r.connector),
             }  # fmt: skip
@@ -97,6 +101,17 @@ def _columns(session: Session) -> Made:
                 "is_nullable": _yes(not column.not_null), "is_self_referencing": "NO", "is_identity": "NO",
                 "identity_cycle": "NO", "is_generated": "NEVER", "is_updatable": "NO",
             }  # fmt: skip
+
+
+def _identity(session: Session, oid: int, attnum: int, how: str) -> dict[str, Any]:
+    """An identity column's sequence."""
+    owned = session.database.catalog.owned(oid)
+    d = next(definition_of(s) for s in owned if s.kind == "sequence" and s.owned_by == (oid, attnum))
+    return {
+        "identity_generation": "ALWAYS" if how == "a" else "BY DEFAULT", "identity_start": str(d.start),
+        "identity_increment": str(d.increment), "identity_maximum": str(d.maximum),
+        "identity_minimum": str(d.minimum), "identity_cycle": _yes(d.cycle),
+    }  # fmt: skip
 
 
 def _typed(type_: PgType, place: int) -> dict[str, Any]:
@@ -187,7 +202,7 @@ def _views(session: Session) -> Made:
     }  # fmt: skip
     for r in _relations(session):
         if r.kind == "view":
-            yield _where(r) | rest | {"view_definition": f" {r.query};"}
+            yield _where(r) | rest | {"view_definition": session.catalog.answer("pg_get_viewdef", r.oid)}
 
 
 def _keys(session: Session) -> Iterator[tuple[StoredRelation, str, str, list[int]]]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from laminar import __version__
 from laminar.catalog.catalog import DATABASE, PUBLIC_OID, SUPERUSER, SUPERUSER_OID
 from laminar.catalog.objects import StoredRelation, StoredType
 from laminar.catalog.sequences import definition_of
@@ -16,7 +17,7 @@ from laminar.catalog.system import usertypes
 from laminar.catalog.system.builtin import ARRAY_TYPE, INFORMATION_SCHEMA, PG_CATALOG, ROW_TYPE
 from laminar.sql import facts
 from laminar.sql.resolve import oid_name
-from laminar.types import NAME, PgType
+from laminar.types import INT4, NAME, NUMERIC, PgType
 
 if TYPE_CHECKING:
     from laminar.catalog.catalog import Catalog
@@ -179,7 +180,8 @@ def _pg_attribute(session: Session) -> Made:
             generated = c.generated is not None
             yield _attribute(r.oid, attnum, c.name, c.type.oid) | {
                 "atttypid": c.domain or c.type.oid, "atttypmod": c.type.typmod, "attnotnull": c.not_null,
-                "atthasdef": c.default is not None or generated, "attgenerated": "s" if generated else "",
+                "atthasdef": (c.default is not None and not c.identity) or generated,
+                "attgenerated": "s" if generated else "",
                 "attidentity": c.identity,
             }  # fmt: skip
         if "key index" in r.parts:
@@ -202,7 +204,7 @@ def _pg_attrdef(session: Session) -> Made:
     for r in session.database.catalog.relations.values():
         for attnum, c in enumerate(r.columns, 1):
             oid = r.parts.get(f"default {attnum}")
-            if oid is not None:
+            if oid is not None and not c.identity:
                 text = c.default if c.default is not None else c.generated
                 yield {
                     "oid": oid,
@@ -215,7 +217,12 @@ def _pg_attrdef(session: Session) -> Made:
 def shown_default(text: str, type_: PgType) -> str:
     """An expression as PostgreSQL shows it: a string literal with its type."""
     literal = re.fullmatch(r"'(?:[^']|'')*'", text)
-    return text if literal is None else f"{text}::{oid_name(type_.oid)}"
+    if literal is None:
+        return text
+    # those that the parser would take for their type without quotes
+    if type_.oid in (INT4, NUMERIC) and re.fullmatch(r"'\d+'" if type_.oid == INT4 else r"'\d*\.\d+'", text):
+        return text[1:-1]
+    return f"{text}::{oid_name(type_.oid)}"
 
 
 def _pg_type(session: Session) -> Made:
@@ -316,8 +323,49 @@ def _depend(of: tuple[int, int, int], on: tuple[int, int, int], how: str) -> Map
     }  # fmt: skip
 
 
+#: what comes with the server beside PostgreSQL's catalogs, as the extension that pg_dump leaves out
+EXTENSION, EXTENSION_OID, PG_EXTENSION = "laminar", 15001, 3079
+
+
+def _pg_extension(_session: Session) -> Made:
+    yield {
+        "oid": EXTENSION_OID, "extname": EXTENSION, "extowner": SUPERUSER_OID, "extversion": __version__,
+        "extnamespace": LAMINAR_CATALOG, "extrelocatable": False,
+    }  # fmt: skip
+
+
+def _members(session: Session) -> Iterator[tuple[int, int]]:
+    """(catalog, oid) of what the extension has."""
+    yield PG_NAMESPACE, LAMINAR_CATALOG
+    for s in session.database.system.by_oid.values():
+        if NAMESPACES[s.schema] == LAMINAR_CATALOG:
+            yield PG_CLASS, s.oid
+
+
+def _pg_init_privs(session: Session) -> Made:
+    """Privileges that nobody has granted."""
+    for name, oid in NAMESPACES.items():
+        if name != "public":
+            yield _initial(PG_NAMESPACE, oid, [f"{SUPERUSER}=UC/{SUPERUSER}", f"=U/{SUPERUSER}"])
+    for s in session.database.system.by_oid.values():
+        yield _initial(PG_CLASS, s.oid, [f"{SUPERUSER}=arwdDxt/{SUPERUSER}", f"=r/{SUPERUSER}"])
+
+
+def _initial(class_: int, oid: int, acl: list[str]) -> Mapping[str, Any]:
+    return {"objoid": oid, "classoid": class_, "objsubid": 0, "privtype": "i", "initprivs": acl}
+
+
 def _pg_depend(session: Session) -> Made:
     catalog = session.database.catalog
+    #: (relation, attribute) -> the sequence that its default takes values of
+    taken = {
+        (relation.oid, i + 1): sequence.oid
+        for sequence in catalog.relations.values()
+        if sequence.kind == "sequence"
+        for _, relation, i in catalog.defaults_of(sequence)
+    }
+    for class_, oid in _members(session):
+        yield _depend((class_, oid, 0), (PG_EXTENSION, EXTENSION_OID, 0), "e")
     for r in catalog.relations.values():
         table = (PG_CLASS, r.oid, 0)
         yield _depend(table, (PG_NAMESPACE, namespace_oid(catalog, r.schema), 0), "n")
@@ -331,17 +379,21 @@ def _pg_depend(session: Session) -> Made:
             yield _depend((PG_CLASS, r.parts["key index"], 0), key, "i")
         for name, _ in r.checks:
             yield _depend((PG_CONSTRAINT, r.parts[f"check {name}"], 0), table, "a")
-        for attnum in range(1, len(r.columns) + 1):
-            if f"default {attnum}" in r.parts:
+        for attnum, column in enumerate(r.columns, 1):
+            if f"default {attnum}" in r.parts and not column.identity:
                 default = (PG_ATTRDEF, r.parts[f"default {attnum}"], 0)
                 yield _depend(default, (PG_CLASS, r.oid, attnum), "a")
+                if (r.oid, attnum) in taken:
+                    yield _depend(default, (PG_CLASS, taken[r.oid, attnum], 0), "n")
         if "constraint" in r.parts and r.owned_by is not None:
             constraint = (PG_CONSTRAINT, r.parts["constraint"], 0)
             for attnum in indexed_attnums(r):
                 yield _depend(constraint, (PG_CLASS, r.owned_by[0], attnum), "a")
             yield _depend(table, constraint, "i")
         elif r.owned_by is not None:
-            yield _depend(table, (PG_CLASS, *r.owned_by), "a")
+            oid, attnum = r.owned_by
+            identity = attnum and catalog.relations[oid].columns[attnum - 1].identity
+            yield _depend(table, (PG_CLASS, oid, attnum), "i" if identity else "a")
         for oid in r.depends_on:
             if "rule" in r.parts:
                 yield _depend((PG_REWRITE, r.parts["rule"], 0), (PG_CLASS, oid, 0), "n")
@@ -450,6 +502,8 @@ _TABLES: Final[dict[str, Rows]] = {
     "pg_constraint": _pg_constraint,
     "pg_rewrite": _pg_rewrite,
     "pg_depend": _pg_depend,
+    "pg_extension": _pg_extension,
+    "pg_init_privs": _pg_init_privs,
     "pg_description": _pg_description,
     "pg_proc": _pg_proc,
     "pg_language": _pg_language,

@@ -34,6 +34,7 @@ from laminar.server.statements.drop import missing
 from laminar.server.statements.indexes import attnums_of, check_unique, new_index
 from laminar.server.statements.sequences import alter_sequence, default_of
 from laminar.server.statements.usertypes import column_type, without_type
+from laminar.server.viewtext import with_renamed
 from laminar.sql import statements as s
 from laminar.sql.binder import bind_assignment, bind_check, bind_default
 from laminar.sql.parse import parse_expression
@@ -53,6 +54,8 @@ class _Form:
     #: indexes that come and go
     added: list[StoredRelation] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+    #: views and sinks whose queries name it otherwise now
+    dependents: list[StoredRelation] = field(default_factory=list)
 
 
 class AlterAction(Action):
@@ -144,7 +147,9 @@ class AlterAction(Action):
             return
         moved = self._moved_parts(found, new)
         added = [replace(index, oid=catalog.new_oid()) for index in form.added]
-        catalog.exchange(form.gone, (new, *(p for p in moved if p.oid not in form.gone), *added))
+        catalog.exchange(
+            form.gone, (new, *(p for p in moved if p.oid not in form.gone), *added, *form.dependents)
+        )
 
     def _moved_parts(self, old: StoredRelation, new: StoredRelation) -> list[StoredRelation]:
         """Sequences and indexes go where their table goes, and belong to whom it belongs."""
@@ -231,9 +236,9 @@ class AlterAction(Action):
 
     def _rename(self, form: _Form, name: str) -> None:
         relation, catalog = form.relation, self.database.catalog
-        self._refuse_dependents(relation, "rename")
         catalog.check_free(relation.schema, name)
         form.relation = replace(relation, name=name)
+        self._rename_in_dependents(form, relation, form.relation)
         if relation.kind == "sequence":
             self._follow(relation, form.relation)
 
@@ -244,9 +249,9 @@ class AlterAction(Action):
         privileges.check_schema(catalog, self.session.role.name, schema, "CREATE")
         if schema == relation.schema:
             return
-        self._refuse_dependents(relation, "move")
         catalog.check_free(schema, relation.name)
         moved = replace(relation, schema=schema)
+        self._rename_in_dependents(form, relation, moved)
         if relation.kind == "sequence":
             self._follow(relation, moved)
         for part in catalog.owned(relation.oid):
@@ -255,6 +260,15 @@ class AlterAction(Action):
                 columns = tuple(replace(c, default=new) if c.default == old else c for c in moved.columns)
                 moved = replace(moved, columns=columns)
         form.relation = moved
+
+    def _rename_in_dependents(self, form: _Form, old: StoredRelation, new: StoredRelation) -> None:
+        """Queries go on naming what they named."""
+        known = {d.oid: d for d in form.dependents}
+        for dependent in self.database.catalog.dependents(old.oid):
+            if dependent.query is not None:
+                before = known.get(dependent.oid, dependent)
+                known[dependent.oid] = with_renamed(self.database, before, old, new)
+        form.dependents = list(known.values())
 
     def _follow(self, old: StoredRelation, new: StoredRelation) -> None:
         """Defaults that take a sequence's values, after it got another name."""

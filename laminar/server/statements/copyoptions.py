@@ -19,6 +19,7 @@ _KNOWN: Final = (
     "format",
     "delimiter",
     "null",
+    "freeze",
     "header",
     "quote",
     "escape",
@@ -55,6 +56,8 @@ def parse_options(options: list[s.Option], names: Sequence[str], direction: str)
         if name in given:
             setattr(result, name, given[name].value or "")
     result.escape = (given["escape"].value or "") if "escape" in given else result.quote
+    if "freeze" in given:
+        _check_freeze(given["freeze"], direction)
     if "header" in given:
         result.header = _header(given["header"], direction)
     if "encoding" in given and (given["encoding"].value or "").lower().replace("-", "") not in (
@@ -99,6 +102,15 @@ def _refuse_misplaced(given: dict[str, s.Option], form: str) -> None:
             if name in given:
                 words = name.replace("_", " ")
                 raise PgError(FEATURE_NOT_SUPPORTED, f"COPY {words} available only in CSV mode")
+
+
+def _check_freeze(option: s.Option, direction: str) -> None:
+    """FREEZE is about how PostgreSQL stores rows: of no meaning here."""
+    value = (option.value or "true").lower()
+    if value not in ("true", "on", "1", "false", "off", "0"):
+        raise PgError(SYNTAX_ERROR, "freeze requires a Boolean value")
+    if direction == "to" and value in ("true", "on", "1"):
+        raise PgError(FEATURE_NOT_SUPPORTED, "COPY freeze only available using COPY FROM")
 
 
 def _header(option: s.Option, direction: str) -> Literal["false", "true", "match"]:

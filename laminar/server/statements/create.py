@@ -35,6 +35,18 @@ from laminar.sql.plan import ColumnRef
 from laminar.sql.resolve import oid_name
 from laminar.types import ARRAY_OF, RECORD, supported
 
+#: PostgreSQL's parameters of how a table is stored (CREATE TABLE, "Storage Parameters"): of no meaning here
+_STORAGE = frozenset(
+    {"fillfactor", "toast_tuple_target", "parallel_workers", "vacuum_truncate", "vacuum_index_cleanup",
+     "log_autovacuum_min_duration"}
+    | {f"autovacuum_{name}" for name in (
+        "enabled", "vacuum_threshold", "vacuum_scale_factor", "vacuum_insert_threshold",
+        "vacuum_insert_scale_factor", "analyze_threshold", "analyze_scale_factor", "vacuum_cost_delay",
+        "vacuum_cost_limit", "freeze_min_age", "freeze_max_age", "freeze_table_age",
+        "multixact_freeze_min_age", "multixact_freeze_max_age", "multixact_freeze_table_age",
+    )}
+)  # fmt: skip
+
 
 class CreateRelationAction(Action):
     """CREATE TABLE and CREATE SOURCE."""
@@ -113,6 +125,8 @@ def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
     position = statement.name.pos or None
     if isinstance(statement, s.CreateTable):
         for option in statement.options:
+            if option.name.lower() in _STORAGE:
+                continue
             raise PgError(
                 INVALID_PARAMETER_VALUE,
                 f'unrecognized parameter "{option.name}"',

@@ -208,7 +208,7 @@ class CallBinder(ExpressionBinder):
 
     def _record(self, function: p.Function, args: tuple[p.Expr, ...], node: ast.FuncCall) -> p.Expr:
         """The row that a function with several result columns gives."""
-        outputs = output_columns(function)
+        outputs = output_columns(function, args)
         if not outputs or not returns_set(function):
             raise not_supported(
                 f"function {function.name}() returns rows and is supported in FROM only", position=node.pos

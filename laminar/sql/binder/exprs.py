@@ -32,7 +32,19 @@ from laminar.sql.resolve import (
     oid_name,
 )
 from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
-from laminar.types import BOOL, INT4, NUMERIC, OID, TIMESTAMP, TIMESTAMPTZ, UNKNOWN, VECTORS, PgType
+from laminar.types import (
+    BOOL,
+    CHAR,
+    INT4,
+    NAME,
+    NUMERIC,
+    OID,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    UNKNOWN,
+    VECTORS,
+    PgType,
+)
 
 #: functions that SQL writes without parentheses -> name in pg_proc
 _VALUE_FUNCTIONS: Final = {
@@ -51,6 +63,7 @@ _CLOCK: Final = {
     "localtime": ("sql_localtime", 1083),
 }
 #: array element and slice: (array, index), (array, lower, upper); PostgreSQL has no pg_proc entry for them
+LETTER: Final = p.Function(10032, "name_subscript", "laminar_name_letter", True, "i")
 SUBSCRIPT: Final = p.Function(10030, "array_subscript", "laminar_array_element", True, "i")
 SLICE: Final = p.Function(10031, "array_slice", "laminar_array_slice", True, "i")
 
@@ -479,6 +492,8 @@ class ExpressionBinder(State):
 
     def _subscript(self, node: ast.Subscript, level: Level) -> p.Expr:
         arg = self.expr(node.arg, level)
+        if arg.type.oid == NAME and not node.slice and node.index is not None:
+            return p.Call(LETTER, (arg, self._array_index(node.index, level)), PgType(CHAR), node.pos)
         if not element_type(arg.type.oid):
             raise PgError(
                 DATATYPE_MISMATCH,

@@ -16,6 +16,7 @@ from laminar.sql import plan as p
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.expressions import rewrite, volatile_call, walk
 from laminar.sql.resolve import oid_name
+from laminar.sql.resolve.rules import POLYMORPHIC, settle_generic
 from laminar.sql.trees import has_subquery, ref, rewrite_deep
 from laminar.types import INT8, PgType
 
@@ -234,8 +235,8 @@ def _placed(expr: p.Expr, position: int) -> p.Expr:
     return expr
 
 
-def output_columns(function: p.Function) -> list[tuple[str, int]]:
-    """OUT and TABLE columns of a function that has several."""
+def output_columns(function: p.Function, args: Sequence[p.Expr] = ()) -> list[tuple[str, int]]:
+    """OUT and TABLE columns of a function that has several; ``args`` settle polymorphic ones."""
     if function.routine is not None:
         return [(name, type_.oid) for name, type_ in function.routine.columns]
     fact = facts.function(function.oid)
@@ -244,4 +245,10 @@ def output_columns(function: p.Function) -> list[tuple[str, int]]:
         for name, mode, oid in zip(fact.all_names, fact.all_modes, fact.all_types, strict=False)
         if mode in "obt"
     ]
-    return outputs if len(outputs) > 1 else []
+    if len(outputs) < 2:
+        return []
+    actual, declared = [a.type.oid for a in args], list(fact.args)
+    return [
+        (name, settle_generic(actual, declared, oid, None)[1] if oid in POLYMORPHIC and args else oid)
+        for name, oid in outputs
+    ]

@@ -60,7 +60,9 @@ class FunctionBinder(CallBinder):
         bound = self.expr(call, inner)
         name = target_name(call)
         if isinstance(bound, p.Call) and isinstance(call, ast.FuncCall) and _is_set_returning(bound.function):
-            columns = [self.column(label, PgType(oid)) for label, oid in output_columns(bound.function)]
+            columns = [
+                self.column(label, PgType(oid)) for label, oid in output_columns(bound.function, bound.args)
+            ]
             columns = columns or [self.column(name, bound.type)]
             if ordinality:
                 columns.append(self.column("ordinality", _NUMBER))

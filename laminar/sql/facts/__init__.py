@@ -147,10 +147,12 @@ def _proc(row: list[Any]) -> ProcFact:
 
 
 @cache
-def functions_named(name: str) -> tuple[ProcFact, ...]:
+def functions_named(name: str, schema: str = "pg_catalog") -> tuple[ProcFact, ...]:
     """All overloads of a function, Laminar's own included."""
-    from laminar.sql.facts.own import OWN_FUNCTIONS
+    from laminar.sql.facts.own import OWN_FUNCTIONS, SCHEMA_FUNCTIONS
 
+    if schema != "pg_catalog":
+        return tuple(fact for fact in SCHEMA_FUNCTIONS.get(schema, ()) if fact.name == name)
     own = tuple(fact for fact in OWN_FUNCTIONS if fact.name == name)
     return tuple(_proc(row) for row in _function_rows()[1].get(name, ())) + own
 
@@ -158,12 +160,13 @@ def functions_named(name: str) -> tuple[ProcFact, ...]:
 @cache
 def function(oid: int) -> ProcFact:
     """The function with this oid (KeyError)."""
-    from laminar.sql.facts.own import OWN_FUNCTIONS
+    from laminar.sql.facts.own import OWN_FUNCTIONS, SCHEMA_FUNCTIONS
 
     row = _function_rows()[0].get(oid)
     if row is not None:
         return _proc(row)
-    return next(fact for fact in OWN_FUNCTIONS if fact.oid == oid)
+    others = (fact for facts in SCHEMA_FUNCTIONS.values() for fact in facts)
+    return next(fact for fact in (*OWN_FUNCTIONS, *others) if fact.oid == oid)
 
 
 @cache

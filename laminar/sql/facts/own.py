@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from laminar.sql.facts import ProcFact
-from laminar.types import DATE, INT4, JSON, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
+from laminar.types import DATE, INT4, JSON, RECORD, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
 
 _ANYARRAY, _ANYELEMENT = 2277, 2283
 
@@ -27,6 +27,17 @@ def _own(
 
 #: json made from a row of FROM or ROW(…): json_agg puts such values on lines of their own
 ROW_JSON: Final = PgType(JSON, 1)
+
+#: functions of information_schema that clients call
+SCHEMA_FUNCTIONS: Final = {
+    "information_schema": (
+        # an array's elements x with their places n, from 1
+        ProcFact(
+            10009, "_pg_expandarray", "laminar_expandarray", "f", True, True, "i", RECORD, (_ANYARRAY,), 0,
+            ("", "x", "n"), ("i", "o", "o"), (_ANYARRAY, _ANYELEMENT, INT4), (),
+        ),
+    ),
+}  # fmt: skip
 
 OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
     # PROCTIME(): the time at which a row's epoch runs (SQL.md)

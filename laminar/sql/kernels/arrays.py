@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from laminar.errors import PgError, not_supported
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, builder, kernel
+from laminar.sql.kernels.rowwise import apply
 from laminar.sql.kernels.sortkeys import sort_key
 from laminar.sql.kernels.vectors import numbers, with_nulls
 from laminar.types import VECTORS, PgType
@@ -129,6 +130,39 @@ def _element(_env: object, lists: Any, index: Any) -> Any:
         inside &= index.is_valid().to_numpy(zero_copy_only=False)
     where = pa.array(starts(counts) + at, mask=~inside)
     return lists.flatten().take(where)
+
+
+@kernel("laminar_expandarray", total=True, sets=True)
+def _expanded(_env: object, lists: Any) -> Any:
+    """(element, its place from 1) of every element: information_schema._pg_expandarray()."""
+    counts = lengths(lists)
+    values = lists.flatten()
+    places = pa.array((within(counts) + 1).astype(np.int32))
+    offsets = pa.array(np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([values, places], ["x", "n"]))
+
+
+@kernel("pg_options_to_table", sets=True)
+def _options(_env: object, lists: Any) -> Any:
+    """(name, value or null) of every ``name=value``."""
+    rows = [
+        None if options is None else [(name, value if mark else None) for name, mark, value in options]
+        for options in (
+            None if v is None else [o.partition("=") for o in v if o is not None] for v in lists.to_pylist()
+        )
+    ]
+    return pa.array(rows, pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())])))
+
+
+@kernel("laminar_name_letter", total=True)
+def _letter(_env: object, names: Any, index: Any) -> Any:
+    """name[i], from 0: a byte of its 64, null outside."""
+
+    def letter(name: str, at: int) -> str | None:
+        raw = name.encode()[:63].ljust(64, b"\0")
+        return None if not 0 <= at < 64 else raw[at : at + 1].decode("latin-1").rstrip("\0")
+
+    return apply(letter, (names, index), pa.string())
 
 
 @builder("laminar_array_slice", "trim_array")

@@ -77,7 +77,7 @@ def resolve_function(
     """
     oids = [t.oid for t in arg_types]
     names = list(arg_names) or [None] * len(oids)
-    found = facts.functions_named(name) if schema in (None, "pg_catalog") else ()
+    found = facts.functions_named(name, schema or "pg_catalog")
     found = (*found, *own)
     candidates = _candidates(found, len(oids), names, variadic)
     chosen = next((c for c in candidates if _given(c, oids) == oids), None)

@@ -7,9 +7,9 @@ would raise an error (which belongs to the row that reaches it).
 from __future__ import annotations
 
 from laminar.errors import PgError
-from laminar.sql import facts
 from laminar.sql import plan as p
 from laminar.sql.expressions import conjunction, conjuncts, volatile_call
+from laminar.sql.kernels.registry import returns_set
 from laminar.sql.trees import canonical, map_children
 
 
@@ -21,10 +21,10 @@ def fold(expr: p.Expr) -> p.Expr:
     if isinstance(expr, p.BoolOp):
         return _logic(expr)
     if isinstance(expr, p.Call) and expr.function.strict and any(map(_null, expr.args)):
-        return expr if _returns_set(expr.function) else p.Const(None, expr.type)
+        return expr if returns_set(expr.function) else p.Const(None, expr.type)
     if isinstance(expr, p.Subquery | p.SortKey) or not _constant(expr):
         return expr
-    if isinstance(expr, p.Call) and (expr.function.volatility != "i" or _returns_set(expr.function)):
+    if isinstance(expr, p.Call) and (expr.function.volatility != "i" or returns_set(expr.function)):
         return expr
     if isinstance(expr, p.Cast) and expr.method == "io" and not _timeless(expr):
         return expr
@@ -51,12 +51,6 @@ def _timeless(expr: p.Cast) -> bool:
     """Whether a conversion through text does not depend on session settings."""
     settings = {1082, 1083, 1114, 1184, 1186, 700, 701, 17, 2205, 2206, 24}
     return expr.arg.type.oid not in settings and expr.type.oid not in settings
-
-
-def _returns_set(function: p.Function) -> bool:
-    if function.routine is not None:
-        return function.routine.returns_set
-    return 0 < function.oid < 10_000 and facts.function(function.oid).retset
 
 
 def _evaluate(expr: p.Expr) -> p.Expr:
