@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow.compute as pc
 
 from laminar import logging
+from laminar.engine.deliveries import interval
 from laminar.engine.manifest import Manifest
 from laminar.engine.relations import ROW_ID, DataflowSpec, RelationSpec
 from laminar.engine.state import EngineState
@@ -21,6 +22,7 @@ def take_up(state: EngineState, wanted: dict[int, DataflowSpec], next_oid: int |
         next_oid: see ``Coordinator.start``.
     """
     manifest = state.checkpoints.manifest
+    _refuse_doubling(state, manifest, wanted)
     state.dataflows = _usable(state, manifest, wanted)
     for old in manifest.relations:
         state.known.setdefault(old.oid, old)
@@ -67,6 +69,25 @@ def _usable(
 def _is_whole(state: EngineState, spec: RelationSpec) -> bool:
     """Whether a relation's stored rows are worth anything: a view's only with its dataflow's state."""
     return spec.oid in state.store and (spec.kind != "view" or spec.oid in state.dataflows)
+
+
+def _refuse_doubling(state: EngineState, manifest: Manifest, wanted: dict[int, DataflowSpec]) -> None:
+    """55000 when another number of reactors would make sinks outside deliver everything once more.
+
+    What a sink has delivered is the position of its computation, which is divided among the reactors.
+    """
+    if manifest.reactors == state.config.reactors:
+        return
+    sinks = sum(interval(flow) is not None and flow.id in wanted for flow in manifest.dataflows)
+    if sinks:
+        raise PgError(
+            OBJECT_NOT_IN_PREREQUISITE_STATE,
+            f"the number of reactors cannot change from {manifest.reactors} to {state.config.reactors}"
+            " while there are sinks outside",
+            detail=f"{sinks} of them would deliver everything once more.",
+            hint=f"Start with {manifest.reactors} reactors and drop them first (DROP SINK delivers what was"
+            " accepted before it).",
+        )
 
 
 def _refuse_loss(state: EngineState, manifest: Manifest) -> None:

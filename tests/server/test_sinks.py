@@ -213,3 +213,31 @@ def test_passwords_are_the_owners(laminar: LaminarServer, postgres: Postgres) ->
             db.execute("DROP SINK hush")
             db.execute("DROP TABLE sink_secret")
             db.execute("DROP ROLE curious")
+
+
+def test_another_number_of_reactors_is_refused(new_laminar: Any, tmp_path: Path) -> None:
+    """A sink outside would deliver everything once more; with the old number it goes on."""
+    server: LaminarServer = new_laminar("--reactors", "1")
+    folder = tmp_path / "out"
+    with server.connect() as db:
+        db.execute("CREATE SOURCE s (k int)")
+        db.execute("INSERT INTO s VALUES (0)")
+        db.execute(
+            f"CREATE SINK f FROM s WITH (connector = 'file', path = '{folder}', commit_interval = '50ms')"
+        )
+    server.stop()
+    server.options = ("--reactors", "2")
+    with pytest.raises(RuntimeError):
+        server.start()
+    assert "cannot change from 1 to 2 while there are sinks outside" in server.log_tail()
+    server.options = ("--reactors", "1")
+    server.start()
+    with server.connect() as db:
+        db.execute("INSERT INTO s VALUES (1)")
+        wait_for(lambda: parquet(folder), [0, 1])
+        db.execute("DROP SINK f")
+    server.stop()
+    server.options = ("--reactors", "2")
+    server.start()
+    with server.connect() as db:
+        assert rows(db, "SELECT k FROM s") == [(0,), (1,)]
