@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lmdb
+import pyarrow as pa
 
 from laminar import failpoints, logging
 from laminar.engine.compaction import compact
@@ -252,6 +253,8 @@ class Checkpoints:
                 name = f"{manifest.epoch:012d}-{reactor}.merged.state"
                 written = compact([folder / f.name for f in files], folder / name, kept)
                 manifest.states[reactor] = [StateFile(name, written)]
+                # Arrow keeps what merging took for the next time, which may be hours away.
+                pa.default_memory_pool().release_unused()
         _sync(folder)
 
     def _sweep(self, manifest: Manifest) -> None:

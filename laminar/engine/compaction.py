@@ -18,11 +18,11 @@ from laminar.engine.statefile import END, MAGIC, StateEntries, block, read_state
 
 _BATCH_ROWS = 1 << 16
 #: bytes of files per part; in memory they are several times as many
-_PART_BYTES = 16 << 20
+_PART_BYTES = 4 << 20
 #: more would be many files with few entries each
 _MOST_PARTS = 256
 #: bytes of entries on their way to the parts
-_HELD_BYTES = 16 << 20
+_HELD_BYTES = 8 << 20
 #: of the hash that divides keys; any other than the tables' own
 _SEED = 0x5EED
 
