@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.postgres import Postgres
 from tests.harness.server import LaminarServer
 
 HERE = Path(__file__).parent
@@ -69,17 +68,6 @@ def answers(command: Command, user: str, port: int, language: str) -> list[str]:
     done = subprocess.run([*command, url], check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     return done.stdout.splitlines()
-
-
-@pytest.fixture
-def theirs(postgres: Postgres) -> int:
-    """The port of a PostgreSQL with the user and database that Laminar starts with."""
-    with postgres.connect() as db:
-        db.execute("DROP DATABASE IF EXISTS laminar")
-        db.execute("DROP ROLE IF EXISTS laminar")
-        db.execute("CREATE ROLE laminar SUPERUSER LOGIN")
-        db.execute("CREATE DATABASE laminar OWNER laminar")
-    return postgres.port
 
 
 @pytest.mark.timeout(600)

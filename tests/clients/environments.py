@@ -1,0 +1,27 @@
+"""Python environments for clients, each with its own packages, kept in a cache folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+#: name -> packages; those of one environment live together well
+PACKAGES = {
+    "drivers": ("psycopg2-binary", "pg8000", "sqlalchemy>=2", "pandas", "adbc-driver-postgresql", "pyarrow"),
+}
+
+
+def environment(name: str, cache: Path) -> Path:
+    """The environment's folder of programs; made when it is not there yet."""
+    folder, done = cache / name, cache / f"{name}.done"
+    if not done.exists():
+        _run(sys.executable, "-m", "venv", "--clear", folder)
+        _run(folder / "bin" / "pip", "install", "-q", "--prefer-binary", *PACKAGES[name])
+        done.touch()
+    return folder / "bin"
+
+
+def _run(*command: str | Path) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
