@@ -83,11 +83,11 @@ class Server:
     def _processes(self) -> list[int]:
         found = [self.process]
         for pid in found:
-            for task in Path(f"/proc/{pid}/task").glob("*/children"):
-                try:
+            try:
+                for task in Path(f"/proc/{pid}/task").glob("*/children"):
                     found += map(int, task.read_text().split())
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
+            except (FileNotFoundError, ProcessLookupError):  # it has just ended
+                continue
         return found
 
 
