@@ -66,12 +66,18 @@ ASOF = {
     f" (SELECT * FROM u WHERE t.k = u.k AND t.v {op} u.w ORDER BY w {order}, id {order} LIMIT 1) u ON true"
     for kind in ("", "LEFT")
     for op, order in ((">=", "DESC"), (">", "DESC"), ("<=", ""), ("<", ""))
+} | {
+    f"SELECT t.id, u.id AS b, u.w FROM t ASOF {kind} JOIN u MATCH_CONDITION (NEAREST(t.v, u.w)) ON t.k = u.k":
+    f"SELECT t.id, u.id AS b, u.w FROM t {kind} JOIN LATERAL (SELECT * FROM u WHERE t.k = u.k"
+    " AND u.w IS NOT NULL AND t.v IS NOT NULL ORDER BY abs(t.v::numeric - w), w,"
+    " CASE WHEN w > t.v THEN id END, id DESC LIMIT 1) u ON true"
+    for kind in ("", "LEFT")
 }  # fmt: skip
 
 
 def drawn(r: random.Random) -> list[str]:
     """A view of every kind."""
-    queries = r.sample(SUBQUERIES, 6) + r.sample(OUTER, 3) + r.sample(list(ASOF), 2)
+    queries = r.sample(SUBQUERIES, 6) + r.sample(OUTER, 3) + r.sample(list(ASOF), 3)
     for kind in ("LEFT", "RIGHT", "FULL"):
         equal = [e for e in EQUAL if kind != "FULL" or "DISTINCT" not in e]  # PostgreSQL cannot do that one
         on = r.choice(equal) + (f" AND ({r.choice(RESIDUAL)})" if r.random() < 0.5 else "")

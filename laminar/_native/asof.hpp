@@ -25,6 +25,7 @@ struct AsofConfig {
     AsofSideConfig left, right;
     bool forward = false;           // the next one, else the last one
     bool inclusive = true;          // one of the same time counts
+    bool nearest = false;           // in either direction; of two equally near ones the earlier
     bool padded = false;            // left rows without a match come out with nulls
     bool once = false;              // left rows are forgotten when they have been matched
     bool versions = false;          // the right side's rows are versions of what their keys say
@@ -212,9 +213,28 @@ class AsofState {
             found = entry;
             return false;
         };
+        if (config_.nearest) {
+            std::string before;
+            right_.rows.below(above(time), first);
+            std::swap(before, found);
+            right_.rows.from(time, first);
+            return before.empty() || (!found.empty() && distance(found, left) < distance(before, left)) ? found : before;
+        }
         if (config_.forward) right_.rows.from(config_.inclusive ? time : above(time), first);
         else right_.rows.below(config_.inclusive ? above(time) : time, first);
         return !found.empty() && ends(found) ? std::string() : found;
+    }
+
+    // Between two entries' times, which are integers.
+    static uint64_t distance(const std::string& a, const std::string& b) {
+        const uint64_t x = number(a), y = number(b);
+        return x < y ? y - x : x - y;
+    }
+    static uint64_t number(const std::string& entry) {
+        const Parts p = parts(entry);
+        uint64_t n = 0;
+        for (uint32_t i = p.key + 1; i < p.time; ++i) n = n << 8 | uint8_t(entry[i]);
+        return n;
     }
 
     // --- versions: per key and time one entry, of weight 2 while the row is there, 1 when it has been ---
@@ -336,6 +356,19 @@ class AsofState {
                 if (!config_.forward) end = above(end);
                 return false;
             };
+            if (config_.nearest) {
+                right_.rows.from(above(time), neighbour);
+                const std::string last = end;
+                end = key;
+                right_.rows.below(time, [&, &entry = entry](const std::string& other, int64_t w) {
+                    if (other.compare(0, p.key, entry, 0, p.key) != 0) return false;
+                    if (w <= 0) return true;
+                    end = other.substr(0, parts(other).time);
+                    return false;
+                });
+                out.emplace_back(end, last);
+                continue;
+            }
             if (config_.forward) right_.rows.below(time, neighbour);
             else right_.rows.from(above(time), neighbour);
             if (config_.forward) out.emplace_back(end, above(time));

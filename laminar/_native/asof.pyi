@@ -19,6 +19,7 @@ class AsofJoiner(Checkpointed):
         forward: a left row's match is the next right row of its key in time, else the last one.
         inclusive: a right row of the same time counts. Of several at one time the last by ties is meant,
             or the first when looking forward.
+        nearest: before or after, whichever is less far; of two equally near ones the earlier. Times are integers.
         padded: left rows without a match come out with nulls.
         once: left rows are matched with the right side as it is at the epoch's end, and forgotten.
         versions: with ``once``. Right rows are versions: one that is taken back counts until its key's next
@@ -35,6 +36,7 @@ class AsofJoiner(Checkpointed):
         forward: bool,
         inclusive: bool,
         padded: bool,
+        nearest: bool = False,
         once: bool = False,
         versions: bool = False,
     ) -> None: ...

@@ -33,6 +33,7 @@ cdef extern from "asof.hpp" namespace "laminar::engine" nogil:
         AsofSideConfig right
         cbool forward
         cbool inclusive
+        cbool nearest
         cbool padded
         cbool once
         cbool versions
@@ -66,13 +67,14 @@ cdef class AsofJoiner(Checkpointed):
     cdef AsofState* state
     cdef object schema
 
-    def __cinit__(self, left, right, directory, *, forward, inclusive, padded, once=False, versions=False):
+    def __cinit__(self, left, right, directory, *, forward, inclusive, padded, nearest=False, once=False, versions=False):
         cdef AsofConfig config
         describe(config.left, left)
         describe(config.right, right)
         config.forward = forward
         config.inclusive = inclusive
         config.padded = padded
+        config.nearest = nearest
         config.once = once
         config.versions = versions
         config.right.mark = len(right[0])

@@ -334,7 +334,7 @@ class HashJoin:
 
 @dataclass(frozen=True, slots=True)
 class AsofJoin:
-    """Joins each left row with the right row of equal keys that is nearest in time, on one side of it.
+    """Joins each left row with the right row of equal keys that is nearest in time, on one or either side.
 
     Output columns: left's, then right's; ``padded`` (LEFT) with nulls where there is none. Of several at
     one time the stream key decides. Earlier results are corrected when the right side changes.
@@ -348,7 +348,7 @@ class AsofJoin:
     #: columns compared: left ``comparison`` right
     left_time: int
     right_time: int
-    comparison: Literal[">=", ">", "<=", "<"]
+    comparison: Literal[">=", ">", "<=", "<", "nearest"]
     padded: bool
     properties: Properties
 

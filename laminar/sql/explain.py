@@ -85,7 +85,7 @@ def _join(plan: p.Join) -> str:
     if plan.temporal is not None:
         text += " as of " + ("proctime" if isinstance(plan.temporal, str) else expression(plan.temporal))
     if plan.asof is not None:
-        text += " asof " + ("nearest" if isinstance(plan.asof, str) else expression(plan.asof))
+        text += " asof " + expression(plan.asof)
     return text + (f" on {expression(plan.condition)}" if plan.condition is not None else "")
 
 

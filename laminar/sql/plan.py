@@ -97,6 +97,10 @@ class Function:
     routine: Routine | None = None
 
 
+#: of a MATCH_CONDITION: (left side's time, right side's time)
+NEAREST = Function(10020, "nearest", "laminar_nearest", True, "i")
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A function or operator call. ``position`` is where errors point (1-based, 0 unknown)."""
@@ -336,7 +340,7 @@ class Join:
     """A join. semi and anti keep the left side's columns only.
 
     ``temporal`` is None, ``proctime``, or the event-time expression of FOR SYSTEM_TIME AS OF;
-    ``asof`` is None or the MATCH_CONDITION.
+    ``asof`` is None or the MATCH_CONDITION, a comparison or a call of :data:`NEAREST`.
     """
 
     kind: JoinKind
@@ -344,7 +348,7 @@ class Join:
     right: Plan
     condition: Expr | None
     temporal: Expr | Literal["proctime"] | None = None
-    asof: Expr | Literal["nearest"] | None = None
+    asof: Expr | None = None
 
     @property
     def columns(self) -> tuple[Column, ...]:

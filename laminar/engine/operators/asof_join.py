@@ -30,6 +30,7 @@ class AsofJoinOperator:
             context.state_dir,
             forward=node.comparison in ("<=", "<"),
             inclusive=node.comparison in (">=", "<="),
+            nearest=node.comparison == "nearest",
             padded=node.padded,
         )
 

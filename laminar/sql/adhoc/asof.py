@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,14 +43,23 @@ def asof_join(run: Execution, plan: logical.Join) -> pa.RecordBatch:
     chosen = [column.take(pa.array(usable)) for column in ties]
     items = [SortItem(ColumnRef(0, c.type)) for c in plan.right.columns[:1]] * (len(chosen) + 1)
     order = usable[sorting.sort_indices([pa.array(theirs[usable]), *chosen], items)]
-    found = _search(mine, theirs[order], comparison)
-    within = (found >= 0) & (found < len(order)) & known[: left.num_rows]
-    match = np.full(left.num_rows, -1, dtype=np.int64)
-    match[within] = order[found[within]]
     width = _span(of_left, of_right)
+
+    def matches(how: str) -> Indices:
+        found = _search(mine, theirs[order], how)
+        within = (found >= 0) & (found < len(order)) & known[: left.num_rows]
+        match = np.full(left.num_rows, -1, dtype=np.int64)
+        match[within] = order[found[within]]
+        same = match >= 0
+        same[same] = theirs[match[same]] // width == mine[same] // width
+        match[~same] = -1
+        return match
+
+    if comparison == "nearest":
+        match = _nearer(matches(">="), matches("<="), _numbers(of_left[-1]), _numbers(of_right[-1]))
+    else:
+        match = matches(comparison)
     same = match >= 0
-    same[same] = theirs[match[same]] // width == mine[same] // width
-    match[~same] = -1
     if plan.kind != "left":
         kept = np.flatnonzero(same)
         left, match = batches.take(left, kept), match[kept]
@@ -86,6 +96,26 @@ def _search(wanted: Indices, sorted_places: Indices, comparison: str) -> Indices
     at = np.searchsorted(sorted_places, wanted, side=side)  # type: ignore[call-overload]
     found: Indices = at - 1 if comparison in (">=", ">") else at
     return found
+
+
+def _numbers(times: pa.Array) -> npt.NDArray[np.uint64]:
+    """Timestamps, dates or integers as numbers in the same order."""
+    width = pa.int32() if pa.types.is_date32(times.type) else pa.int64()
+    whole = times.cast(width) if pa.types.is_integer(times.type) else times.view(width)
+    signed = whole.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return signed.view(np.uint64) ^ np.uint64(1 << 63)
+
+
+def _nearer(
+    before: Indices, after: Indices, left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]
+) -> Indices:
+    """The nearer of two matches of each left row, the earlier of two equally near ones."""
+    both = np.flatnonzero((before >= 0) & (after >= 0))
+    match = np.where(before >= 0, before, after)
+    back, ahead = left[both] - right[before[both]], right[after[both]] - left[both]
+    nearer = both[ahead < back]
+    match[nearer] = after[nearer]
+    return match
 
 
 def _ties(run: Execution, plan: logical.Plan, rows: pa.RecordBatch) -> list[pa.Array]:

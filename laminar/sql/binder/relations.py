@@ -432,9 +432,7 @@ class RelationBinder(FunctionBinder):
             if node.kind not in ("inner", "left"):
                 raise not_supported("ASOF joins must be INNER or LEFT", position=node.pos)
             if node.match_condition is not None:
-                asof = self.boolean(
-                    self.expr(node.match_condition, level), node.match_condition, "MATCH_CONDITION"
-                )
+                asof = self._match_condition(node.match_condition, level)
             else:
                 asof, condition = self._split_asof(condition, node)
         return temporal, asof, condition
@@ -451,6 +449,13 @@ class RelationBinder(FunctionBinder):
             )
         column = dict(zip(plan.attnums, plan.columns, strict=True))[relation.watermark.attnum]
         return make_operator(">=", time, p.ColumnRef(column.id, column.type), node.pos)
+
+    def _match_condition(self, node: ast.Expr, level: Level) -> p.Expr:
+        """A comparison, or NEAREST(a, b), which is no function elsewhere."""
+        if isinstance(node, ast.FuncCall) and node.names == ("nearest",) and len(node.args) == 2:
+            a, b = (self.expr(arg, level) for arg in node.args)
+            return p.Call(p.NEAREST, (a, b), p.BOOLEAN, node.pos)
+        return self.boolean(self.expr(node, level), node, "MATCH_CONDITION")
 
     def _split_asof(self, condition: p.Expr | None, node: ast.JoinRef) -> tuple[p.Expr, p.Expr | None]:
         """The one inequality inside ON is the match condition."""

@@ -9,15 +9,17 @@ from laminar.engine.nodes import AsofJoin, Node, Properties
 from laminar.errors import not_supported
 from laminar.sql import plan as logical
 from laminar.sql.expressions import columns_of
-from laminar.sql.plan import Call, Column, Expr
+from laminar.sql.plan import NEAREST, Call, Column, Expr
 from laminar.sql.stream import joining, legality
+from laminar.types import DATE, INT2, INT4, INT8, TIMESTAMP, TIMESTAMPTZ
 
 if TYPE_CHECKING:
     from laminar.sql.stream.planner import Planner
 
-Comparison = Literal[">=", ">", "<=", "<"]
+Comparison = Literal[">=", ">", "<=", "<", "nearest"]
 _COMPARISONS: dict[str, Comparison] = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-_MIRRORED: dict[Comparison, Comparison] = {">=": "<=", ">": "<", "<=": ">=", "<": ">"}
+_MIRRORED: dict[Comparison, Comparison] = {">=": "<=", ">": "<", "<=": ">=", "<": ">", "nearest": "nearest"}
+_INTEGERS, _TIMES = frozenset({INT2, INT4, INT8}), frozenset({DATE, TIMESTAMP, TIMESTAMPTZ})
 
 
 def asof_join(planner: Planner, node: logical.Join) -> Node:
@@ -82,7 +84,14 @@ def _match_condition(
     condition = node.asof
     lefts, rights = ({c.id for c in side} for side in (left, right))
     if isinstance(condition, Call) and len(condition.args) == 2:
-        comparison = _COMPARISONS.get(condition.function.symbol[-2:])
+        nearest = condition.function == NEAREST
+        comparison = "nearest" if nearest else _COMPARISONS.get(condition.function.symbol[-2:])
+        oids = {arg.type.oid for arg in condition.args}
+        if nearest and not (oids <= _INTEGERS or (len(oids) == 1 and oids <= _TIMES)):
+            raise not_supported(
+                "NEAREST needs timestamps, dates or integers on both sides",
+                position=legality.position(condition),
+            )
         sides = joining.same_type(*condition.args)
         if comparison is not None and sides is not None:
             a, b = sides
@@ -92,6 +101,6 @@ def _match_condition(
                 if columns_of(a) <= rights and columns_of(b) <= lefts:
                     return b, _MIRRORED[comparison], a
     raise not_supported(
-        "an ASOF join needs a comparison of its sides by <, <=, > or >=",
+        "an ASOF join needs a comparison of its sides by <, <=, >, >= or NEAREST(a, b)",
         position=legality.position(condition),
     )
