@@ -97,8 +97,11 @@ class LiftedQueries:
 
     def find(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
         """See :meth:`laminar.pgwire.backend.Backend.lifted`."""
-        # calls and subqueries are no look-ups: not worth binding them a second time
-        lifted = None if b"(" in sql else lift(sql)
+        # Only queries, whose binding changes nothing. Calls and subqueries are no look-ups: not worth
+        # binding them a second time.
+        if sql[:6].lower() != b"select" or b"(" in sql:
+            return None
+        lifted = lift(sql)
         if lifted is None:
             return None
         state = state_of(self._session)

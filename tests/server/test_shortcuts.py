@@ -195,6 +195,15 @@ def test_a_failed_transaction_stays_failed(laminar, tables):
         assert [code for code, _ in both.ask(ask)] == ["E", "Z"]
 
 
+def test_only_queries_are_looked_at(laminar, tables):
+    with laminar.connect() as connection:
+        for _ in range(4):
+            create = "CREATE MATERIALIZED VIEW looked.first AS SELECT a FROM looked.small ORDER BY a LIMIT 1"
+            connection.execute(create, prepare=False)
+            assert connection.execute("TABLE looked.first", prepare=False).fetchall() == [(-2,)]
+            connection.execute("DROP MATERIALIZED VIEW looked.first", prepare=False)
+
+
 def test_errors_in_a_pipeline_skip_to_sync(laminar, tables):
     sql = "SELECT note FROM looked.small WHERE a = $1"
     good = raw.parse(sql) + raw.bind((b"1",)) + raw.execute() + raw.SYNC
