@@ -103,7 +103,8 @@ class Revival:
             if fleet is not None:
                 log.info("reading state", bytes=fleet.restored_bytes, of=total)
         everything.result()
-        log.info("state read", bytes=total, seconds=round(time.monotonic() - started, 2))
+        if total:
+            log.info("state read", bytes=total, seconds=round(time.monotonic() - started, 2))
 
     # --- published epochs ---------------------------------------------------------------------
 

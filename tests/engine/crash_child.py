@@ -10,6 +10,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from laminar import logging
 from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
 from tests.engine.plans import grouped_view, rows, table
@@ -41,4 +42,5 @@ async def serve(path: Path, reactors: int, first: int) -> None:
 
 
 if __name__ == "__main__":
+    logging.configure("info", "json")  # to stderr
     asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -39,6 +39,8 @@ NOT_COMPARABLE |= {
     "setval3_oid",
     "pg_get_serial_sequence",
 }
+# sql_tests/portable/functions/random_and_sleep.test has these
+NOT_COMPARABLE |= {s for s in kernels.registered() if s.startswith("pg_sleep")} | {"setseed"}
 NOT_COMPARABLE |= {"pg_notify", "pg_cancel_backend", "pg_terminate_backend"}
 # of oidvectors: sql_tests/portable/catalog/vectors.test
 NOT_COMPARABLE |= {"oidvectoreq", "oidvectorne"}
