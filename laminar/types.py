@@ -48,6 +48,9 @@ INTERVAL_STORAGE: Final = pa.binary(16)
 #: unconstrained numeric: order-preserving digits, then the display scale (docs/types.md)
 NUMERIC_STORAGE: Final = pa.binary()
 
+#: range type -> type of its bounds
+RANGES: Final = {3904: INT4, 3906: NUMERIC, 3908: TIMESTAMP, 3910: TIMESTAMPTZ, 3912: DATE, 3926: INT8}
+
 _TEXTS: Final = (
     TID, PG_NODE_TREE, ACLITEM, PG_LSN, INET, CSTRING, ANYARRAY, PG_NDISTINCT, PG_DEPENDENCIES, PG_MCV_LIST,
 )  # fmt: skip
@@ -77,6 +80,7 @@ _STORAGE: Final[dict[int, pa.DataType]] = {
     VOID: pa.string(),
     #: the fields as one row of bytes (laminar.sql.kernels.records)
     RECORD: pa.binary(),
+    **dict.fromkeys(RANGES, pa.binary()),
     JSONPATH: pa.string(),
     XID: pa.uint32(),
     CID: pa.uint32(),
@@ -121,6 +125,7 @@ ARRAY_OF: Final[dict[int, int]] = {
     REGDICTIONARY: 3770,
     XID: 1011,
     RECORD: 2287,
+    **{oid: oid + 1 for oid in RANGES},
     ACLITEM: 1034,
     CSTRING: 1263,
 }
@@ -129,7 +134,7 @@ ELEMENT_OF: Final[dict[int, int]] = {array: element for element, array in ARRAY_
     OIDVECTOR: OID,
 }
 
-_SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB, RECORD})
+_SORT_KEYED: Final = frozenset({FLOAT4, FLOAT8, NUMERIC, INTERVAL, BPCHAR, JSONB, RECORD, *RANGES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +236,8 @@ class PgType:
 
     @property
     def special(self) -> bool:
-        """Whether native code does not know the type: rows, users' types and arrays of these."""
-        return self.is_row or self.user_made or (self.is_array and self.element.special)
+        """Whether native code does not know the type: rows, ranges, users' types and arrays of these."""
+        return self.is_row or self.user_made or self.oid in RANGES or (self.is_array and self.element.special)
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...] | None:

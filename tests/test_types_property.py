@@ -151,6 +151,78 @@ def test_views_of_users_types(seed: int, postgres: Postgres, laminar: LaminarSer
         own.execute("DROP SCHEMA prop CASCADE")
 
 
+RANGE_VIEWS = [
+    "SELECT i::text AS i, count(*) AS c, max(lower(n)) AS n FROM r GROUP BY i",
+    "SELECT x.id AS a, y.id AS b FROM r x JOIN r y ON x.n = y.n",
+    "SELECT x.id AS a, y.id AS b FROM r x JOIN r y ON x.i && y.i AND x.id < y.id",
+    "SELECT x.id AS a, count(y.id) AS b FROM r x LEFT JOIN r y ON x.i @> lower(y.i) GROUP BY x.id",
+    "SELECT id, lower(i) AS a, upper(n) AS b, isempty(t) AS c, (i * '[2,5]')::text AS d, t::text AS e FROM r",
+    "SELECT id, i < '[2,5)' AS a, n @> 2.0 AS b, i -|- '[5,9)' AS c, n << '[3,4]' AS d, upper_inf(t) AS e"
+    " FROM r",
+    "SELECT count(DISTINCT n) AS a, count(DISTINCT (i, t)) AS b FROM r",
+    "SELECT id, i::text AS i FROM r ORDER BY i DESC, n, id LIMIT 4",
+    "SELECT id, rank() OVER (ORDER BY n) AS a FROM r",
+]
+
+
+def a_range(r: random.Random, low: str, high: str) -> str:
+    if r.random() < 0.15:
+        return "NULL"
+    if r.random() < 0.15:
+        return "'empty'"
+    bounds = "".join(
+        [r.choice("[("), low if r.random() < 0.85 else "", ",", high if r.random() < 0.85 else ""]
+    )
+    return f"'{bounds}{r.choice('])')}'"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_views_of_ranges(seed: int, postgres: Postgres, laminar: LaminarServer) -> None:
+    r = random.Random(500 + seed)
+    log: list[str] = []
+
+    def values() -> str:
+        a, b = r.randint(0, 6), r.choice(["1.5", "1.50", "2", "2.25"])
+        i = a_range(r, str(a), str(a + r.randint(-1 if r.random() < 0.1 else 0, 4)))
+        n = a_range(r, b, r.choice(["2.250", "3", "4"]))
+        t = a_range(r, f"2026-01-0{a + 1}", f"2026-01-0{a + 2} 10:00")
+        return f"{i}, {n}, {t}"
+
+    def statement() -> str:
+        match r.random():
+            case x if x < 0.6:
+                return f"INSERT INTO r VALUES ({r.randint(1, 15)}, {values()}) ON CONFLICT DO NOTHING"
+            case x if x < 0.8:
+                i, n, t = (
+                    a_range(r, "1", "3"),
+                    a_range(r, "1.0", "2.0"),
+                    a_range(r, "2026-01-01", "2026-01-03"),
+                )
+                return f"UPDATE r SET i = {i}, n = {n}, t = {t} WHERE id % 3 = {r.randint(0, 2)}"
+            case _:
+                return f"DELETE FROM r WHERE i @> {r.randint(0, 6)} OR id = {r.randint(1, 15)}"
+
+    with postgres.connect() as pg, laminar.connect() as own:
+        for connection in (pg, own):
+            connection.execute("DROP SCHEMA IF EXISTS prop CASCADE")
+            connection.execute("CREATE SCHEMA prop")
+            connection.execute("SET search_path = prop")
+            connection.execute("CREATE TABLE r (id int PRIMARY KEY, i int4range, n numrange, t tsrange)")
+        for step in range(12):
+            if step in (0, 5):
+                for i, query in enumerate(RANGE_VIEWS):
+                    own.execute(f"CREATE MATERIALIZED VIEW v{step}_{i} AS {query}")
+            for _ in range(r.randint(1, 5)):
+                log.append(statement())
+                assert apply(own, log[-1]) == apply(pg, log[-1]), log[-8:]
+            for i, query in enumerate(RANGE_VIEWS):
+                expected = content(pg, query)
+                for first in (0, 5)[: 1 + (step >= 5)]:
+                    got = content(own, f"SELECT * FROM v{first}_{i}")
+                    assert got == expected, (query, got - expected, expected - got, log)
+        own.execute("DROP SCHEMA prop CASCADE")
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -158,6 +230,11 @@ def test_views_of_users_types(seed: int, postgres: Postgres, laminar: LaminarSer
         "ROW(ROW(1::int2, '2026-01-02'::date), ARRAY[1, NULL])",
         "ARRAY[ROW(1, 'x'::text), NULL, ROW(NULL::int, ''::text)]",
         "ROW()",
+        "'[1,5)'::int4range",
+        "'(1.50,]'::numrange",
+        "'empty'::daterange",
+        "ARRAY['(,2026-01-01]'::tsrange, NULL, '[,]']",
+        "ROW('[1,5)'::int8range, 2)",
     ],
 )
 @pytest.mark.parametrize("binary", [False, True])

@@ -46,6 +46,8 @@ NOT_COMPARABLE |= {"pg_notify", "pg_cancel_backend", "pg_terminate_backend"}
 NOT_COMPARABLE |= {"oidvectoreq", "oidvectorne"}
 # of types that tests make: sql_tests/portable/types/{enum,row,composite}
 NOT_COMPARABLE |= {s for s in kernels.registered() if s.startswith(("enum_", "record_"))} | {"btrecordcmp"}
+# of any range and its bound's type: sql_tests/portable/types/range
+NOT_COMPARABLE |= {s for s in kernels.registered() if "range_" in s or s.endswith("_range")}
 # PostgreSQL cuts characters in two in its messages; test_fromtext has them
 NOT_COMPARABLE |= {"to_date", "to_timestamp"}
 MULTIDIMENSIONAL = "multidimensional arrays are not supported"

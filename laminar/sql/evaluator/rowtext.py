@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 
 from laminar._native import textio
 from laminar.errors import PgError
+from laminar.sql.evaluator import rangetext
 from laminar.sql.evaluator.environment import Env
 from laminar.sql.kernels.records import fields_of, pack, unpack
-from laminar.types import ARRAY_OF, ENUM_KEY, RECORD, TEXT, USER_TYPES, PgType
+from laminar.types import ARRAY_OF, ENUM_KEY, RANGES, RECORD, TEXT, USER_TYPES, PgType
 
 Format = Callable[[Any, Any], Any]
 
@@ -30,6 +31,8 @@ def formatter(type_: PgType) -> Format | None:
         return _row_formatter(type_)
     if type_.labels is not None:
         return lambda _env, values: labels_of(values)
+    if type_.oid in RANGES:
+        return lambda env, values: _each(values, lambda column: rangetext.format_ranges(column, type_, env))
     if type_.is_array and type_.element.special:
         return _array_formatter(type_)
     return None
@@ -92,6 +95,8 @@ def send(values: pa.Array, type_: PgType) -> pa.Array:
         return _send_row(values, type_)
     if type_.labels is not None:
         return labels_of(values).cast(pa.binary())
+    if type_.oid in RANGES:
+        return rangetext.send_ranges(values, type_)
     if type_.is_array and type_.element.special:
         return _send_array(values, type_)
     return textio.encode_binary(values, type_)
@@ -101,13 +106,13 @@ def _send_row(values: pa.Array, type_: PgType) -> pa.Array:
     fields = fields_of(type_)
     parts: list[Any] = [pa.scalar(len(fields).to_bytes(4, "big"))]
     for column, (_, field) in zip(unpack(values, fields), fields, strict=True):
-        parts += [pa.scalar(field.oid.to_bytes(4, "big")), _sized(send(column, field))]
+        parts += [pa.scalar(field.oid.to_bytes(4, "big")), sized(send(column, field))]
     joined = pc.binary_join_element_wise(*parts, b"") if fields else pa.repeat(parts[0], len(values))
     return pc.if_else(values.is_valid(), joined, pa.scalar(None, pa.binary()))
 
 
-def _sized(values: pa.Array) -> pa.Array:
-    """Length and bytes; length -1 alone for null."""
+def sized(values: pa.Array) -> pa.Array:
+    """Each value's length and bytes; length -1 alone for null."""
     lengths = pc.fill_null(pc.binary_length(values), -1).to_numpy(zero_copy_only=False).astype(">i4")
     heads = pa.Array.from_buffers(pa.binary(4), len(values), [None, pa.py_buffer(lengths.tobytes())])
     return pc.binary_join_element_wise(heads.cast(pa.binary()), pc.fill_null(values, b""), b"")
@@ -115,7 +120,7 @@ def _sized(values: pa.Array) -> pa.Array:
 
 def _send_array(lists: pa.Array, type_: PgType) -> pa.Array:
     """One dimension from 1: array_send's head, then the elements."""
-    sent = _sized(send(lists.flatten(), type_.element)).to_pylist()
+    sent = sized(send(lists.flatten(), type_.element)).to_pylist()
     missing = lists.flatten().is_null().to_pylist()
     oid = type_.element.oid.to_bytes(4, "big")
     out: list[bytes | None] = []
@@ -141,6 +146,8 @@ def parser(type_: PgType) -> Format | None:
         return lambda _env, texts: _each(texts, lambda column: _parse_labels(column, type_))
     if type_.user_made:
         return _row_parser(type_)
+    if type_.oid in RANGES:
+        return lambda env, texts: _each(texts, lambda column: rangetext.parse_ranges(column, type_, env))
     if type_.oid == RECORD:
         raise PgError("0A000", "input of anonymous composite types is not implemented")
     if type_.is_array and type_.element.special:
@@ -267,6 +274,8 @@ def receive(value: bytes, type_: PgType) -> pa.Scalar[Any]:
     Raises:
         PgError: 0A000 for rows and arrays of users' types.
     """
+    if type_.oid in RANGES:
+        return rangetext.receive_range(value, type_)[0]
     if type_.labels is None:
         raise PgError("0A000", "binary parameters of this type are not supported", hint="Send them as text.")
     text = textio.decode_binary(pa.array([value], pa.binary()), PgType(TEXT))

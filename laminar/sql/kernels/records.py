@@ -57,11 +57,10 @@ def unpack(values: pa.Array, fields: Fields) -> list[pa.Array]:
     return columns
 
 
-def sort_key(values: pa.Array, type_: PgType) -> pa.Array:
+def sort_key(values: pa.Array, fields: Fields) -> pa.Array:
     """Bytes that equate and order as rows do, field by field; null for a null row."""
     from laminar.sql.kernels import sortkeys
 
-    fields = fields_of(type_)
     if not fields:
         return values
     keys = [sortkeys.sort_key(c, t) for c, (_, t) in zip(unpack(values, fields), fields, strict=True)]
@@ -124,8 +123,8 @@ _COMPARISONS: Final = {
 
 def _keys(value: Any, type_: PgType) -> Any:
     if isinstance(value, pa.Scalar):
-        return sort_key(pa.repeat(value, 1), type_)[0]
-    return sort_key(value, type_)
+        return sort_key(pa.repeat(value, 1), fields_of(type_))[0]
+    return sort_key(value, fields_of(type_))
 
 
 def _comparison(word: str, name: str) -> None:

@@ -85,6 +85,7 @@ _MODULES: Final = (
     "native",
     "periods",
     "records",
+    "ranges",
 )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar.sql.kernels import records
-from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, PgType
+from laminar.types import BPCHAR, FLOAT4, FLOAT8, INTERVAL, JSONB, NUMERIC, RANGES, PgType
 
 _DAY: Final = 86_400_000_000
 
@@ -36,6 +36,8 @@ def sort_key(array: pa.Array, type_: PgType) -> pa.Array:
     """
     if not type_.needs_sort_key:
         return array
+    from laminar.sql.kernels import ranges
+
     if type_.oid in (FLOAT4, FLOAT8):
         return _float_key(array)
     if type_.oid == BPCHAR:
@@ -47,7 +49,9 @@ def sort_key(array: pa.Array, type_: PgType) -> pa.Array:
     if type_.oid == JSONB:
         return _distinct_keys(array, jsonb_key)
     if type_.is_row:
-        return records.sort_key(array, type_)
+        return records.sort_key(array, records.fields_of(type_))
+    if type_.oid in RANGES:
+        return records.sort_key(array, ranges.fields_of(type_))
     encode = _element_encoder(type_.element)
     keys = sort_key(array.flatten(), type_.element)
     items = iter(_storage_list(keys))

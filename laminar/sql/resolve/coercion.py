@@ -22,7 +22,6 @@ from laminar.sql.resolve.session import literal_settings
 from laminar.types import (
     ARRAY_OF,
     BPCHAR,
-    ELEMENT_OF,
     INTERVAL,
     JSONPATH,
     NUMERIC,
@@ -88,8 +87,8 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
         return Const(text, PgType(JSONPATH))
     if not supported(target.oid):
         raise PgError("0A000", f"type {oid_name(target.oid)} is not supported", position=position)
-    if PgType(ELEMENT_OF.get(target.oid, target.oid)).user_made:
-        return _user_literal(text, target, position)
+    if target.special:
+        return _special_literal(text, target, position)
     from laminar._native import textio  # type: ignore[attr-defined,unused-ignore]
 
     bare = PgType(target.oid, target.typmod if target.oid == INTERVAL else -1)
@@ -103,8 +102,8 @@ def literal(value: object, target: PgType, position: int | None = None) -> Expr:
     return Const(tuple(parsed) if isinstance(parsed, list) else parsed, bare)
 
 
-def _user_literal(text: str, target: PgType, position: int | None) -> Const:
-    """A literal of a user's type, or of an array of one."""
+def _special_literal(text: str, target: PgType, position: int | None) -> Const:
+    """A literal of a range, a user's type, or an array of such."""
     from laminar.sql.evaluator import Env
     from laminar.sql.evaluator.conversions import through_text
     from laminar.sql.kernels.vectors import storage_value

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from laminar.errors import DATATYPE_MISMATCH, UNDEFINED_OBJECT, PgError
 from laminar.sql import facts
 from laminar.sql.resolve.names import oid_name
-from laminar.types import ARRAY_OF, RECORD, TEXT, UNKNOWN
+from laminar.types import ARRAY_OF, RANGES, RECORD, TEXT, UNKNOWN
 
 Context = Literal["implicit", "assignment", "explicit"]
 #: how a conversion is made; ``array`` converts element by element, ``row`` field by field
@@ -21,11 +21,12 @@ Pathway = Literal["relabel", "function", "io", "array", "row"]
 
 ANY, ANYARRAY, ANYELEMENT, ANYNONARRAY, ANYENUM = 2276, 2277, 2283, 2776, 3500
 ANYCOMPATIBLE, ANYCOMPATIBLEARRAY, ANYCOMPATIBLENONARRAY = 5077, 5078, 5079
-#: anyrange, anymultirange and their anycompatible twins: no range types are stored
-_RANGES: Final = frozenset({3831, 4537, 5080, 4538})
+ANYRANGE: Final = 3831
+#: anymultirange and the anycompatible twins: no such types are stored
+_REFUSED: Final = frozenset({4537, 5080, 4538})
 _ELEMENTS: Final = frozenset({ANYELEMENT, ANYNONARRAY, ANYENUM})
 _COMPATIBLES: Final = frozenset({ANYCOMPATIBLE, ANYCOMPATIBLENONARRAY})
-POLYMORPHIC: Final = _ELEMENTS | _COMPATIBLES | {ANYARRAY, ANYCOMPATIBLEARRAY} | _RANGES
+POLYMORPHIC: Final = _ELEMENTS | _COMPATIBLES | {ANYARRAY, ANYCOMPATIBLEARRAY, ANYRANGE} | _REFUSED
 _RANK: Final = {"i": 0, "a": 1, "e": 2, "implicit": 0, "assignment": 1, "explicit": 2}
 #: int2vector and oidvector are arrays that nothing converts to
 _VECTORS: Final = frozenset({22, 30})
@@ -98,13 +99,18 @@ def can_coerce(sources: Sequence[int], targets: Sequence[int], context: Context)
 
 def _generic_consistent(actual: Sequence[int], declared: Sequence[int]) -> bool:
     """check_generic_type_consistency: can the polymorphic parameters be settled?"""
-    element = array = 0
+    element = array = range_ = 0
     compatible: list[int] = []
     for have, want in zip(actual, declared, strict=True):
+        if want in _REFUSED:
+            return False
         if have == UNKNOWN:
             continue
-        if want in _RANGES:
-            return False
+        if want == ANYRANGE:
+            if have not in RANGES or (range_ and range_ != have):
+                return False
+            range_ = have
+            continue
         if want in _ELEMENTS:
             if element and element != have:
                 return False
@@ -124,6 +130,8 @@ def _generic_consistent(actual: Sequence[int], declared: Sequence[int]) -> bool:
         if not inner or (element and element != inner):
             return False
         element = inner
+    if range_ and element and element != RANGES[range_]:
+        return False
     if ANYNONARRAY in declared and element_type(element):
         return False
     if ANYENUM in declared and category(element) != "E":
@@ -150,12 +158,17 @@ def settle_generic(
     """
     if not any(t in POLYMORPHIC for t in (*declared, result)):
         return list(declared), result
-    element = array = 0
+    element = array = range_ = 0
     compatible: list[int] = []
     for have, want in zip(actual, declared, strict=True):
         if have == UNKNOWN:
             continue
-        if want in _ELEMENTS:
+        if want == ANYRANGE:
+            range_ = _alike(range_, have, "anyrange", position)
+            if range_ not in RANGES:
+                message = f"argument declared anyrange is not a range type but type {oid_name(have)}"
+                raise PgError(DATATYPE_MISMATCH, message, position=position)
+        elif want in _ELEMENTS:
             element = _alike(element, have, "anyelement", position)
         elif want == ANYARRAY:
             array = _alike(array, have, "anyarray", position)
@@ -165,7 +178,9 @@ def settle_generic(
             compatible.append(_element_or_error(have, "anycompatiblearray", position))
     if array:
         element = _alike(element, _element_or_error(array, "anyarray", position), "anyelement", position)
-    first_family = any(t in _ELEMENTS or t == ANYARRAY for t in declared)
+    if range_:
+        element = _alike(element, RANGES[range_], "anyelement", position)
+    first_family = any(t in _ELEMENTS or t in (ANYARRAY, ANYRANGE) for t in declared)
     if first_family and not element:
         message = "could not determine polymorphic type because input has type unknown"
         raise PgError(DATATYPE_MISMATCH, message, position=position)
@@ -174,6 +189,11 @@ def settle_generic(
         message = "arguments of anycompatible family cannot be cast to a common type"
         raise PgError(DATATYPE_MISMATCH, message, position=position)
     replace = dict.fromkeys(_ELEMENTS, element) | dict.fromkeys(_COMPATIBLES, common)
+    if ANYRANGE in declared or result == ANYRANGE:
+        if not range_:
+            message = "could not determine polymorphic type anyrange because input has type unknown"
+            raise PgError(DATATYPE_MISMATCH, message, position=position)
+        replace[ANYRANGE] = range_
     for generic, inner in ((ANYARRAY, element), (ANYCOMPATIBLEARRAY, common)):
         if generic in declared or generic == result:
             # int2vector and oidvector stay what they are

@@ -201,5 +201,5 @@ EQUALITIES = frozenset(
         f"{name}_eq"
         for name in ("numeric", "date", "time", "timestamp", "interval", "uuid", "jsonb", "array")
     }
-    | {"nameeqtext", "texteqname", "byteaeq", "record_eq"}
+    | {"nameeqtext", "texteqname", "byteaeq", "record_eq", "range_eq", "enum_eq"}
 )
