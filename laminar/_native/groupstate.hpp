@@ -171,6 +171,7 @@ class GroupState {
     }
 
   private:
+    static constexpr size_t kClosedTogether = 4096;
     static constexpr uint8_t kTagGroup = 0, kTagBlob = 2, kTagTree = 3, kTagWatermark = 4;
 
     struct Window {
@@ -844,7 +845,6 @@ class GroupState {
             }
             out.add(row->key(), row->klen, values, config_.multiset ? count : 1);
         });
-        out.flush();  // its keys point into the window
     }
 
     // Windows whose end the watermark has reached since the last barrier appear.
@@ -856,15 +856,18 @@ class GroupState {
 
     void close_windows(Output& out) {
         std::vector<Value> values(config_.aggs.size());
+        std::vector<std::unique_ptr<Window>> closed;  // what is on its way out points into them
         while (!windows_.empty()) {
             auto it = windows_.begin();
             if (frozen_at(it->first) > watermark_) break;
-            Window& w = *it->second;
-            if (config_.closes) emit_window(w, values, out);
-            bury(it->first, w);
+            if (config_.closes) emit_window(*it->second, values, out);
+            bury(it->first, *it->second);
+            closed.push_back(std::move(it->second));
             windows_.erase(it);
             last_window_ = nullptr;
+            if (closed.size() == kClosedTogether) out.flush(), closed.clear();
         }
+        out.flush();
     }
 
     // Notes a window's keys as deleted: a checkpoint's entries stand for themselves, so that merging
