@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,14 +60,16 @@ def record(runs: list[Run], smaller: list[Run], events: int, fewer: int) -> None
         notes = NOTES + RESULTS.read_text().split(NOTES, 1)[1]
     today = datetime.now(UTC).strftime("%Y-%m-%d")
     lines = "\n".join(line(r) for r in runs)
+    command = " ".join(["python -m benchmarks.nexmark.run", *sys.argv[1:]])
+    same = " Both formats gave the same changes." if len({r.format for r in runs}) > 1 else ""
     RESULTS.write_text(
         "# Nexmark\n\n"
-        f"- Machine: {machine()}\n- Date: {today}\n- Command: `python -m benchmarks.nexmark.run --record`\n\n"
+        f"- Machine: {machine()}\n- Date: {today}\n- Command: `{command}`\n\n"
         f"Queries of `nexmark/queries.py` over {events:,} events in files, one reactor, into the blackhole\n"
         "sink, from CREATE SINK until every row is in it, once the server has run the query over a thousand\n"
         "events. Events are rows of the tables the query reads.\n"
         "CPU seconds are those of all processes, server included; memory is the sum of their resident sets,\n"
-        "mapped input files included. Both formats gave the same changes.\n\n"
+        f"mapped input files included.{same}\n\n"
         f"{header()}\n{lines}\n\n{_beside(runs)}\n{_growth(runs, smaller, events, fewer)}{notes}"
     )
 
