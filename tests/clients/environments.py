@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,12 @@ PACKAGES = {
 def environment(name: str, cache: Path) -> Path:
     """The environment's folder of programs; made when it is not there yet."""
     folder, done = cache / name, cache / f"{name}.done"
-    if not done.exists():
-        _run(sys.executable, "-m", "venv", "--clear", folder)
-        _run(folder / "bin" / "pip", "install", "-q", "--prefer-binary", *PACKAGES[name])
-        done.touch()
+    with (cache / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be at it
+        if not done.exists():
+            _run(sys.executable, "-m", "venv", "--clear", folder)
+            _run(folder / "bin" / "pip", "install", "-q", "--prefer-binary", *PACKAGES[name])
+            done.touch()
     return folder / "bin"
 
 

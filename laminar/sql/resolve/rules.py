@@ -102,10 +102,10 @@ def _generic_consistent(actual: Sequence[int], declared: Sequence[int]) -> bool:
     element = array = range_ = 0
     compatible: list[int] = []
     for have, want in zip(actual, declared, strict=True):
-        if want in _REFUSED:
-            return False
         if have == UNKNOWN:
             continue
+        if want in _REFUSED:
+            return False
         if want == ANYRANGE:
             if have not in RANGES or (range_ and range_ != have):
                 return False
