@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laminar._native.checkpointed import ENTRIES
 from laminar._native.rows import RowFormat
 from laminar.connectors.base import SinkWriter, WritingSink, sink_connector
 from laminar.engine.change import Barrier, Change, Watermarks
@@ -68,8 +69,6 @@ class MaterializeOperator:
 class AppendOperator:
     """Numbers an epoch's rows in the order of their bytes and hands them on as new rows of a table."""
 
-    _SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
-
     def __init__(self, node: Append, host: Host) -> None:
         self.node = node
         self.host = host
@@ -98,7 +97,7 @@ class AppendOperator:
 
     def checkpoint(self) -> Iterator[pa.RecordBatch]:
         value = struct.pack("<q", self._next)
-        yield pa.RecordBatch.from_pydict({"key": [b"next"], "value": [value]}, self._SCHEMA)
+        yield pa.RecordBatch.from_pydict({"key": [b"next"], "value": [value]}, ENTRIES)
 
     def restore(self, entries: pa.RecordBatch) -> None:
         (self._next,) = struct.unpack("<q", entries.column(1)[len(entries) - 1].as_py())
@@ -112,8 +111,6 @@ class AppendOperator:
 
 class WritingSinkOperator:
     """Feeds a sink inside the reactors; its writer's state is part of the checkpoint."""
-
-    _SCHEMA = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
     def __init__(self, node: Sink, connector: WritingSink) -> None:
         self.writer: SinkWriter = connector.open(node.spec)
@@ -129,7 +126,7 @@ class WritingSinkOperator:
         return [], inputs[0]
 
     def checkpoint(self) -> Iterator[pa.RecordBatch]:
-        yield pa.RecordBatch.from_pydict({"key": [b"writer"], "value": [self.writer.state()]}, self._SCHEMA)
+        yield pa.RecordBatch.from_pydict({"key": [b"writer"], "value": [self.writer.state()]}, ENTRIES)
 
     def restore(self, entries: pa.RecordBatch) -> None:
         self.writer.restore(entries.column(1)[len(entries) - 1].as_py())

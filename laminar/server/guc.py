@@ -205,10 +205,10 @@ def _postgresql(fact: Fact) -> Setting:
     )
 
 
+_FACTS = known()
+_WORK_MEM = _FACTS["work_mem"]
 SETTINGS: dict[str, Setting] = {setting.name.lower(): setting for setting in _ALL}
-SETTINGS |= {
-    name.lower(): _postgresql(fact) for name, fact in known().items() if name.lower() not in SETTINGS
-}
+SETTINGS |= {name.lower(): _postgresql(fact) for name, fact in _FACTS.items() if name.lower() not in SETTINGS}
 
 
 class Values(dict[str, str]):
@@ -254,16 +254,12 @@ def defaults(server: Mapping[str, str] | None = None) -> Values:
 
 def server_defaults(work_mem: int, max_connections: int) -> dict[str, str]:
     """Defaults that the server's configuration gives; ``work_mem`` in bytes."""
-    fact = SETTINGS["work_mem"].fact
-    assert fact is not None
-    return {"work_mem": fact.shown(work_mem >> 10), "max_connections": str(max_connections)}
+    return {"work_mem": _WORK_MEM.shown(work_mem >> 10), "max_connections": str(max_connections)}
 
 
 @cache
 def _bytes(work_mem: str) -> int:
-    fact = SETTINGS["work_mem"].fact
-    assert fact is not None
-    return int(fact.number(work_mem)) << 10
+    return int(_WORK_MEM.number(work_mem)) << 10
 
 
 def work_mem(values: Mapping[str, str]) -> int:

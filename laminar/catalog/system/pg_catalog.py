@@ -150,28 +150,15 @@ _PHYSICAL: Final = {c: c.replace("att", "typ") for c in ("attlen", "attbyval", "
 
 
 def _attribute(relation: int, attnum: int, name: str, oid: int) -> dict[str, Any]:
-    columns, rows = _type_rows()
     fact = facts.types().get(oid)
-    values = dict(zip(columns, rows[oid], strict=True)) if oid in rows else ARRAY_TYPE
-    if oid not in rows and fact is not None and not fact.element:
-        values = usertypes.base_row(oid)
+    listed = oid in facts.type_rows() or (fact is not None and not fact.element)
+    values = usertypes.base_row(oid) if listed else ARRAY_TYPE
     physical = {column: values[of] for column, of in _PHYSICAL.items()}
     # collations are the database's, names' C
     collation = {"attcollation": values["typcollation"], "attndims": int(values["typcategory"] == "A")}
     return _ATTRIBUTE | physical | collation | {
         "attrelid": relation, "attname": name, "atttypid": oid, "attnum": attnum,
     }  # fmt: skip
-
-
-def _type_rows() -> tuple[list[str], dict[int, list[Any]]]:
-    global _TYPE_ROWS  # noqa: PLW0603
-    if _TYPE_ROWS is None:
-        columns, rows = facts.raw("types")
-        _TYPE_ROWS = columns, {row[0]: row for row in rows}
-    return _TYPE_ROWS
-
-
-_TYPE_ROWS: tuple[list[str], dict[int, list[Any]]] | None = None
 
 
 def _pg_attribute(session: Session) -> Made:

@@ -22,11 +22,9 @@ _ENUM: Final[dict[str, Any]] = {
 
 def base_row(oid: int) -> dict[str, Any]:
     """pg_type's row of one of PostgreSQL's types; of an enum or composite type what attributes need of it."""
-    columns, rows = facts.raw("types")
-    found = next((dict(zip(columns, row, strict=True)) for row in rows if row[0] == oid), None)
+    found, fact = facts.type_rows().get(oid), facts.types().get(oid)
     if found is not None:
         return found
-    fact = facts.types().get(oid)
     return ROW_TYPE | _ENUM if fact is not None and fact.kind == "e" else ROW_TYPE
 
 

@@ -63,6 +63,12 @@ def added_up(batch: pa.RecordBatch, weights: npt.NDArray[np.int64], rows: RowFor
     return Change(batch.take(pa.array(firsts[kept])), sums[kept])
 
 
+def without_prefix(keys: pa.BinaryArray, size: int) -> pa.BinaryArray:
+    """What follows the first ``size`` bytes of each key."""
+    # without an end Arrow computes a negative size
+    return pc.binary_slice(keys, size, (1 << 31) - 1)
+
+
 class Expressions:
     """Expressions over a node's input; rows for which one fails are left out and counted.
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from laminar._native.checkpointed import ENTRIES
 from laminar.engine.change import END_OF_TIME, Barrier, Change, Watermarks
 from laminar.engine.nodes import Constant
 from laminar.engine.operators.columns import storage_schema
 from laminar.engine.operators.context import OperatorContext
 from laminar.sql.evaluator import Env, compile
-
-_ENTRIES = pa.schema([("key", pa.binary()), ("value", pa.binary())])
 
 
 class ConstantOperator:
@@ -42,7 +41,7 @@ class ConstantOperator:
     def checkpoint(self) -> Iterator[pa.RecordBatch]:
         if self.done and not self._saved:
             self._saved = True
-            yield pa.RecordBatch.from_pydict({"key": [b"done"], "value": [b""]}, _ENTRIES)
+            yield pa.RecordBatch.from_pydict({"key": [b"done"], "value": [b""]}, ENTRIES)
 
     def restore(self, entries: pa.RecordBatch) -> None:
         self.done = self._saved = True

@@ -20,7 +20,7 @@ from laminar._native.rows import RowFormat
 from laminar._native.statetable import OrderedTable
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import ClockBound, TemporalFilter
-from laminar.engine.operators.columns import positions, storage_schema, true_rows
+from laminar.engine.operators.columns import positions, storage_schema, true_rows, without_prefix
 from laminar.engine.operators.context import OperatorContext
 from laminar.sql.evaluator import Env, Evaluator, compile
 from laminar.sql.plan import Column
@@ -33,8 +33,6 @@ _FIRST, _LAST = -62_135_596_800_000_000, 253_402_300_799_999_999
 #: a moment as the first bytes of a key: big-endian, the sign turned so that bytes order as times do
 _KEY = struct.Struct(">Q")
 _SIGN = 1 << 63
-#: an end for slices, since Arrow fails without one
-_LONGEST = (1 << 31) - 1
 
 
 class TemporalFilterOperator:
@@ -97,7 +95,7 @@ class TemporalFilterOperator:
         if not taken.num_rows:
             return [], marks
         self.rows_out += taken.num_rows
-        rows = self._format.decode(pc.binary_slice(taken.column("key"), _KEY.size, _LONGEST))
+        rows = self._format.decode(without_prefix(taken.column("key"), _KEY.size))
         return [Change(rows, taken.column("weight").to_numpy())], marks
 
     def due(self) -> int | None:

@@ -20,14 +20,13 @@ from laminar._native.asof import AsofJoiner
 from laminar._native.rows import comparable
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import EmitGate, TemporalJoin
-from laminar.engine.operators.columns import positions, shift_watermark, storage_schema
+from laminar.engine.operators.columns import positions, shift_watermark, storage_schema, without_prefix
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.emit_gate import EmitGateOperator
 from laminar.sql.plan import Emit
 
 #: what checkpoint entries of either state begin with
 _HELD, _MATCHED = b"h", b"m"
-_LONGEST = (1 << 31) - 1
 
 
 class TemporalJoinOperator:
@@ -129,8 +128,9 @@ class TemporalJoinOperator:
     def restore(self, entries: pa.RecordBatch) -> None:
         keys = entries.column(0)
         first = pc.binary_slice(keys, 0, 1)
-        rest = pc.binary_slice(keys, 1, _LONGEST)  # without an end Arrow computes a negative size
-        bare = pa.RecordBatch.from_arrays([rest, entries.column(1)], names=entries.schema.names)
+        bare = pa.RecordBatch.from_arrays(
+            [without_prefix(keys, 1), entries.column(1)], names=entries.schema.names
+        )
         for prefix, state in ((_HELD, self._gate), (_MATCHED, self._joiner)):
             own = bare.filter(pc.equal(first, pa.scalar(prefix, pa.binary())))
             if state is not None and own.num_rows:

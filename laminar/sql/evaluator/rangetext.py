@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 
 from laminar._native import textio
 from laminar.errors import PgError
+from laminar.sql.evaluator.fieldtext import quoted, sized, split_field
 from laminar.sql.kernels import ranges
 from laminar.types import TEXT, PgType
 
@@ -24,19 +26,13 @@ def format_ranges(values: pa.Array, type_: PgType, env: Any) -> pa.Array:
 
     bounds = ranges.unpack(values, type_)
     convert = through_text(ranges.subtype(type_), PgType(TEXT))
-    lower, upper = (_quoted(convert(env, column)) for column in (bounds.lower, bounds.upper))
+    lower, upper = (quoted(convert(env, column), _QUOTED) for column in (bounds.lower, bounds.upper))
     opening = pc.if_else(pa.array(bounds.lower_inc), "[", "(")
     closing = pc.if_else(pa.array(bounds.upper_inc), "]", ")")
     inside = pc.binary_join_element_wise(lower, upper, ",")
     texts = pc.binary_join_element_wise(opening, inside, closing, "")
     texts = pc.if_else(pa.array(bounds.nonempty), texts, "empty")
     return pc.if_else(values.is_valid(), texts, None)
-
-
-def _quoted(texts: pa.Array) -> pa.Array:
-    escaped = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), '"', '""')
-    escaped = pc.binary_join_element_wise('"', escaped, '"', "")
-    return pc.fill_null(pc.if_else(pc.match_substring_regex(texts, _QUOTED), escaped, texts), "")
 
 
 def parse_ranges(texts: pa.Array, type_: PgType, env: Any) -> pa.Array:
@@ -77,38 +73,15 @@ def split_range(text: str) -> tuple[str, str | None, str | None, str]:
     return body[0], lower, upper, body[at]
 
 
-def _split_bound(text: str, at: int, malformed: Any) -> tuple[str | None, int]:
-    """A bound and where it ends: at a comma or a closing bracket outside quotes."""
+def _split_bound(text: str, at: int, malformed: Callable[[str], PgError]) -> tuple[str | None, int]:
+    """A bound, None for nothing, and where it ends."""
     if text[at : at + 1] in (",", ")", "]"):
         return None, at
-    out: list[str] = []
-    quoting = False
-    while True:
-        if at >= len(text):
-            raise malformed("Unexpected end of input.")
-        c = text[at]
-        if c in ",)]" and not quoting:
-            return "".join(out), at
-        at += 1
-        if c == "\\":
-            if at >= len(text):
-                raise malformed("Unexpected end of input.")
-            out.append(text[at])
-            at += 1
-        elif c == '"':
-            if quoting and text[at : at + 1] == '"':
-                out.append('"')
-                at += 1
-            else:
-                quoting = not quoting
-        else:
-            out.append(c)
+    return split_field(text, at, ",)]", malformed)
 
 
 def send_ranges(values: pa.Array, type_: PgType) -> pa.Array:
     """Flags, then each bound with its length."""
-    from laminar.sql.evaluator.rowtext import sized
-
     bounds = ranges.unpack(values, type_)
     flags = (
         ~bounds.nonempty * _EMPTY

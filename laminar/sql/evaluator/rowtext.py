@@ -16,6 +16,7 @@ from laminar._native import textio
 from laminar.errors import PgError
 from laminar.sql.evaluator import rangetext
 from laminar.sql.evaluator.environment import Env
+from laminar.sql.evaluator.fieldtext import quoted, sized, split_field
 from laminar.sql.kernels.records import fields_of, pack, unpack
 from laminar.types import ARRAY_OF, ENUM_KEY, RANGES, RECORD, TEXT, USER_TYPES, PgType
 
@@ -49,37 +50,26 @@ def _row_formatter(type_: PgType) -> Format:
     fields = fields_of(type_)
     convert = [through_text(t, PgType(TEXT)) for _, t in fields]
 
-    def run(env: Any, values: Any) -> Any:
-        if isinstance(values, pa.Scalar):
-            return run(env, pa.repeat(values, 1))[0]
+    def write(env: Any, values: pa.Array) -> pa.Array:
         if not fields:
             return pc.if_else(values.is_valid(), "()", None)
         columns = zip(convert, unpack(values, fields), strict=True)
-        parts = [quoted(to_text(env, column)) for to_text, column in columns]
+        parts = [quoted(to_text(env, column), _QUOTED) for to_text, column in columns]
         joined = pc.binary_join_element_wise(*parts, ",")
         joined = pc.binary_join_element_wise("(", joined, ")", "")
         return pc.if_else(values.is_valid(), joined, None) if values.null_count else joined
 
-    return run
-
-
-def quoted(texts: pa.Array) -> pa.Array:
-    """Field texts as they stand between commas; nothing for null."""
-    escaped = pc.replace_substring(pc.replace_substring(texts, "\\", "\\\\"), '"', '""')
-    escaped = pc.binary_join_element_wise('"', escaped, '"', "")
-    return pc.fill_null(pc.if_else(pc.match_substring_regex(texts, _QUOTED), escaped, texts), "")
+    return lambda env, values: _each(values, lambda column: write(env, column))
 
 
 def _array_formatter(type_: PgType) -> Format:
     inner = formatter(type_.element)
     assert inner is not None
 
-    def run(env: Any, lists: Any) -> Any:
-        if isinstance(lists, pa.Scalar):
-            return run(env, pa.repeat(lists, 1))[0]
+    def write(env: Any, lists: pa.Array) -> pa.Array:
         return textio.format_text(_with_elements(lists, inner(env, lists.flatten())), PgType(ARRAY_OF[TEXT]))
 
-    return run
+    return lambda env, lists: _each(lists, lambda column: write(env, column))
 
 
 def _with_elements(lists: pa.Array, elements: pa.Array) -> pa.Array:
@@ -109,13 +99,6 @@ def _send_row(values: pa.Array, type_: PgType) -> pa.Array:
         parts += [pa.scalar(field.oid.to_bytes(4, "big")), sized(send(column, field))]
     joined = pc.binary_join_element_wise(*parts, b"") if fields else pa.repeat(parts[0], len(values))
     return pc.if_else(values.is_valid(), joined, pa.scalar(None, pa.binary()))
-
-
-def sized(values: pa.Array) -> pa.Array:
-    """Each value's length and bytes; length -1 alone for null."""
-    lengths = pc.fill_null(pc.binary_length(values), -1).to_numpy(zero_copy_only=False).astype(">i4")
-    heads = pa.Array.from_buffers(pa.binary(4), len(values), [None, pa.py_buffer(lengths.tobytes())])
-    return pc.binary_join_element_wise(heads.cast(pa.binary()), pc.fill_null(values, b""), b"")
 
 
 def _send_array(lists: pa.Array, type_: PgType) -> pa.Array:
@@ -181,9 +164,6 @@ def _row_parser(type_: PgType) -> Format:
     fields = fields_of(type_)
     convert = [through_text(PgType(TEXT), t) for _, t in fields]
 
-    def run(env: Any, texts: Any) -> Any:
-        return _each(texts, lambda column: parse(env, column))
-
     def parse(env: Any, texts: pa.Array) -> pa.Array:
         missing: list[str | None] = [None] * len(fields)
         rows = [missing if text is None else split_row(text, len(fields)) for text in texts.to_pylist()]
@@ -194,7 +174,7 @@ def _row_parser(type_: PgType) -> Format:
         values = pack(columns, fields, len(rows))
         return pc.if_else(texts.is_valid(), values, None) if texts.null_count else values
 
-    return run
+    return lambda env, texts: _each(texts, lambda column: parse(env, column))
 
 
 def split_row(text: str, count: int) -> list[str | None]:
@@ -219,7 +199,7 @@ def split_row(text: str, count: int) -> list[str | None]:
         if text[at] in ",)":
             fields.append(None)
         else:
-            value, at = _split_field(text, at, malformed)
+            value, at = split_field(text, at, ",)", malformed)
             fields.append(value)
         closed = text[at] == ")"
         at += 1
@@ -232,32 +212,6 @@ def split_row(text: str, count: int) -> list[str | None]:
     if text[at:].strip():
         raise malformed("Junk after right parenthesis.")
     return fields
-
-
-def _split_field(text: str, at: int, malformed: Callable[[str], PgError]) -> tuple[str, int]:
-    """A field that is not null, and where it ends: at a comma or parenthesis outside quotes."""
-    out: list[str] = []
-    quoting = False
-    while True:
-        if at >= len(text):
-            raise malformed("Unexpected end of input.")
-        c = text[at]
-        at += 1
-        if c == "\\":
-            if at >= len(text):
-                raise malformed("Unexpected end of input.")
-            out.append(text[at])
-            at += 1
-        elif c == '"':
-            if quoting and text[at : at + 1] == '"':
-                out.append('"')
-                at += 1
-            else:
-                quoting = not quoting
-        elif c in ",)" and not quoting:
-            return "".join(out), at - 1
-        else:
-            out.append(c)
 
 
 def _array_parser(inner: Format) -> Format:

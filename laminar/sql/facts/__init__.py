@@ -104,6 +104,13 @@ def raw(name: str) -> tuple[list[str], list[list[Any]]]:
 
 
 @cache
+def type_rows() -> dict[int, dict[str, Any]]:
+    """pg_type's rows by oid, whole."""
+    columns, rows = raw("types")
+    return {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
+
+
+@cache
 def types() -> dict[int, TypeFact]:
     """pg_type by oid."""
     rows = raw("types")[1]

@@ -15,7 +15,8 @@ from laminar.sql.kernels.arithmetic import binary
 from laminar.sql.kernels.registry import kernel
 
 _OPS: Final = {"eq": "=", "ne": "!", "lt": "<", "gt": ">", "le": "l", "ge": "g"}
-_ARROW: Final = {
+#: operators' words -> Arrow's functions
+ARROW: Final = {
     "eq": "equal",
     "ne": "not_equal",
     "lt": "less",
@@ -49,8 +50,8 @@ def _plain(family: str, words: dict[str, str]) -> None:
         _arrow(f"{family}{word}", name)
 
 
-for _family in ("bool", "oid", "date_", "timestamp_", "time_", "uuid_", "bytea", "char", "name"):
-    _plain(_family, _ARROW)
+for _family in ("bool", "oid", "date_", "timestamp_", "time_", "uuid_", "bytea", "char", "name", "enum_"):
+    _plain(_family, ARROW)
 # timestamptz shares timestamp's functions; text's are named irregularly
 for _symbol, _name in {
     "texteq": "equal",
@@ -65,7 +66,7 @@ for _symbol, _name in {
     "text_pattern_ge": "greater_equal",
 }.items():
     _plain(_symbol, {"": _name})
-for _word, _name in _ARROW.items():
+for _word, _name in ARROW.items():
     _arrow(f"name{_word}text", _name)
     _arrow(f"text{_word}name", _name)
 
@@ -84,7 +85,7 @@ def _padded(symbol: str, name: str) -> None:
     kernel(symbol, total=True)(run)
 
 
-for _word, _name in _ARROW.items():
+for _word, _name in ARROW.items():
     _padded(f"bpchar{_word}", _name)
 
 
@@ -98,7 +99,7 @@ def _picks(symbol: str, name: str) -> None:
     kernel(symbol, total=True)(run)
 
 
-for _t in ("int2", "int4", "int8", "date_", "timestamp_", "time_", "text_", "oid"):
+for _t in ("int2", "int4", "int8", "date_", "timestamp_", "time_", "text_", "oid", "enum_"):
     _picks(f"{_t}larger", "greater_equal")
     _picks(f"{_t}smaller", "less_equal")
 
@@ -115,7 +116,7 @@ def _picks_padded(symbol: str, name: str) -> None:
 _picks_padded("bpchar_larger", "greater_equal")
 _picks_padded("bpchar_smaller", "less_equal")
 for _word in ("lt", "le", "gt", "ge"):
-    _padded(f"bpchar_pattern_{_word}", _ARROW[_word])
+    _padded(f"bpchar_pattern_{_word}", ARROW[_word])
 
 
 def _picks_float(symbol: str, op: str, type_: pa.DataType) -> None:
@@ -133,14 +134,14 @@ for _t, _storage in (("float4", pa.float32()), ("float8", pa.float64())):
     _picks_float(f"{_t}smaller", "<", _storage)
 
 
-def _order(symbol: str) -> None:
+def three_way(a: Any, b: Any) -> Any:
     """-1, 0 or 1: btree support functions, which users may call too."""
-
-    def run(_env: object, a: Any, b: Any) -> Any:
-        return pc.subtract(pc.cast(pc.greater(a, b), pa.int32()), pc.cast(pc.less(a, b), pa.int32()))
-
-    kernel(symbol, total=True)(run)
+    return pc.subtract(pc.cast(pc.greater(a, b), pa.int32()), pc.cast(pc.less(a, b), pa.int32()))
 
 
-for _symbol in ("date_cmp", "timestamp_cmp", "time_cmp"):
+def _order(symbol: str) -> None:
+    kernel(symbol, total=True)(lambda _env, a, b: three_way(a, b))
+
+
+for _symbol in ("date_cmp", "timestamp_cmp", "time_cmp", "enum_cmp"):
     _order(_symbol)

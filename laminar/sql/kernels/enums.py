@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from laminar.errors import PgError
-from laminar.sql.kernels.registry import Run, Signature, builder, kernel
+from laminar.sql.kernels.registry import Run, Signature, builder
 from laminar.types import PgType
-
-_COMPARISONS: Final = {
-    "eq": "equal",
-    "ne": "not_equal",
-    "lt": "less",
-    "gt": "greater",
-    "le": "less_equal",
-    "ge": "greater_equal",
-}
-
-
-def _comparison(word: str, name: str) -> None:
-    function = pc.get_function(name)
-    kernel(f"enum_{word}", total=True)(lambda _env, a, b: function.call([a, b]))
-
-
-for _word, _name in _COMPARISONS.items():
-    _comparison(_word, _name)
-
-
-@kernel("enum_cmp", total=True)
-def _order(_env: Any, a: Any, b: Any) -> Any:
-    return pc.subtract(pc.cast(pc.greater(a, b), pa.int32()), pc.cast(pc.less(a, b), pa.int32()))
-
-
-@kernel("enum_larger", total=True)
-def _larger(_env: Any, a: Any, b: Any) -> Any:
-    return pc.if_else(pc.greater_equal(a, b), a, b)
-
-
-@kernel("enum_smaller", total=True)
-def _smaller(_env: Any, a: Any, b: Any) -> Any:
-    return pc.if_else(pc.less_equal(a, b), a, b)
 
 
 def _values(type_: PgType) -> list[str]:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from laminar.errors import PgError
 from laminar.sql.kernels import records, sortkeys
+from laminar.sql.kernels.comparison import ARROW, three_way
 from laminar.sql.kernels.registry import Run, Signature, builder, find
 from laminar.types import (
     BOOL,
@@ -180,8 +181,9 @@ def _next(column: pa.Array, which: Bools) -> pa.Array:
 # --- kernels --------------------------------------------------------------------------
 
 
-def _columns(values: tuple[Any, ...]) -> list[pa.Array]:
-    n = next((len(v) for v in values if not isinstance(v, pa.Scalar)), 1)
+def _columns(values: tuple[Any, ...], rows: int | None = None) -> list[pa.Array]:
+    """Values as columns; ``rows`` where all may be constants."""
+    n = next((len(v) for v in values if not isinstance(v, pa.Scalar)), 1) if rows is None else rows
     return [pa.repeat(v, n) if isinstance(v, pa.Scalar) else v for v in values]
 
 
@@ -201,7 +203,7 @@ def _constructor(symbol: str) -> None:
         convert = [_as(t, bound) for t in signature.args[:2]]
 
         def run(env: Any, n: int, *values: Any) -> Any:
-            columns = [pa.repeat(v, n) if isinstance(v, pa.Scalar) else v for v in values]
+            columns = _columns(values, n)
             lower, upper = (c(env, x) for c, x in zip(convert, columns[:2], strict=True))
             kinds = columns[2].to_pylist() if len(columns) > 2 else ["[)"] * n
             for kind in set(kinds):
@@ -228,11 +230,6 @@ def _check_kind(kind: str | None) -> None:
 _constructor("range_constructor2")
 _constructor("range_constructor3")
 
-_COMPARISONS: Final = {
-    "eq": "equal", "ne": "not_equal", "lt": "less", "gt": "greater", "le": "less_equal",
-    "ge": "greater_equal",
-}  # fmt: skip
-
 
 def _compared(symbol: str, name: str) -> None:
     function = pc.get_function(name)
@@ -248,7 +245,7 @@ def _compared(symbol: str, name: str) -> None:
     builder(symbol, total=True)(build)
 
 
-for _word, _name in _COMPARISONS.items():
+for _word, _name in ARROW.items():
     _compared(f"range_{_word}", _name)
 
 
@@ -257,8 +254,7 @@ def _order(signature: Signature) -> Run:
     type_ = signature.args[0]
 
     def run(_env: Any, *values: Any) -> Any:
-        a, b = (sortkeys.sort_key(v, type_) for v in _columns(values))
-        return pc.subtract(pc.cast(pc.greater(a, b), pa.int32()), pc.cast(pc.less(a, b), pa.int32()))
+        return three_way(*(sortkeys.sort_key(v, type_) for v in _columns(values)))
 
     return run
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from laminar._native import rows
 from laminar.errors import INTERNAL_ERROR, PgError
+from laminar.sql.kernels.comparison import ARROW, three_way
 from laminar.sql.kernels.registry import Run, Signature, builder
 from laminar.types import PgType
 
@@ -111,15 +112,6 @@ def _nulls(symbol: str, missing: bool) -> None:
 _nulls("laminar_row_null", True)
 _nulls("laminar_row_not_null", False)
 
-_COMPARISONS: Final = {
-    "eq": "equal",
-    "ne": "not_equal",
-    "lt": "less",
-    "gt": "greater",
-    "le": "less_equal",
-    "ge": "greater_equal",
-}
-
 
 def _keys(value: Any, type_: PgType) -> Any:
     if isinstance(value, pa.Scalar):
@@ -138,7 +130,7 @@ def _comparison(word: str, name: str) -> None:
     builder(f"record_{word}", total=True)(build)
 
 
-for _word, _name in _COMPARISONS.items():
+for _word, _name in ARROW.items():
     _comparison(_word, _name)
 
 
@@ -148,8 +140,7 @@ def _order(signature: Signature) -> Run:
     check_similar(left, right)
 
     def run(_env: Any, a: Any, b: Any) -> Any:
-        a, b = _keys(a, left), _keys(b, right)
-        return pc.subtract(pc.cast(pc.greater(a, b), pa.int32()), pc.cast(pc.less(a, b), pa.int32()))
+        return three_way(_keys(a, left), _keys(b, right))
 
     return run
 
