@@ -40,14 +40,22 @@ class Fact:
     category: str
     short_desc: str
 
+    @property
+    def default(self) -> str:
+        """PostgreSQL's default as SHOW shows it."""
+        return self._checked(self.boot_val or "")
+
     def check(self, value: str) -> str:
         """A value as SHOW shows it.
 
         Raises:
-            PgError: 22023 for a value that PostgreSQL does not take, 0A000 for what Laminar cannot honour.
+            PgError: 22023 for a value that PostgreSQL does not take, 0A000 for what Laminar cannot honour,
+                55P02 for a setting that cannot be changed.
         """
+        if self.context == "internal":
+            raise PgError("55P02", f'parameter "{self.name}" cannot be changed')
         checked = self._checked(value)
-        if self.name in KEPT and checked != self._checked(self.boot_val or ""):
+        if self.name in KEPT and checked != self.default:
             raise not_supported(f'"{self.name}" cannot be changed here', hint=f"It is {self.boot_val}.")
         return checked
 
@@ -66,10 +74,11 @@ class Fact:
         if text not in allowed and text in _TRUE | _FALSE:
             text = "on" if text in _TRUE else "off"
         if text not in allowed:
-            raise self._invalid(value, f"Available values: {', '.join(allowed)}.")
+            raise self.invalid(value, f"Available values: {', '.join(allowed)}.")
         return text
 
-    def _invalid(self, value: str, hint: str | None = None) -> PgError:
+    def invalid(self, value: str, hint: str | None = None) -> PgError:
+        """22023 for a value."""
         return PgError(
             INVALID_PARAMETER_VALUE, f'invalid value for parameter "{self.name}": "{value}"', hint=hint
         )
@@ -89,19 +98,17 @@ class Fact:
         units, base = self._units()
         found = _NUMBER.fullmatch(value)
         if found is None or (found[2] and not units):
-            raise self._invalid(value)
+            raise self.invalid(value)
         if found[2] and found[2] not in units:
             names = ", ".join(f'"{name}"' for name in list(units)[:-1])
-            raise self._invalid(
-                value, f'Valid units for this parameter are {names}, and "{list(units)[-1]}".'
-            )
+            raise self.invalid(value, f'Valid units for this parameter are {names}, and "{list(units)[-1]}".')
         number = float(int(found[1], 16)) if "x" in found[1].lower() else float(found[1])
         if found[2]:
             number = number * units[found[2]] / base
         if self.vartype == "integer":
             number = float(round(number))
             if abs(number) > (1 << 31) - 1:
-                raise self._invalid(value, "Value exceeds integer range.")
+                raise self.invalid(value, "Value exceeds integer range.")
         if not float(self.min_val or "-inf") <= number <= float(self.max_val or "inf"):
             unit = f" {self.unit}" if self.unit else ""
             raise PgError(
@@ -141,3 +148,11 @@ def known() -> dict[str, Fact]:
     names, rows = facts.raw("settings")
     assert names == [field.name for field in fields(Fact)]
     return {row[0]: Fact(*row) for row in rows}
+
+
+def own(
+    name: str, vartype: str, default: str, description: str, context: str = "user",
+    unit: str | None = None, min_val: str | None = None, max_val: str | None = None,
+) -> Fact:  # fmt: skip
+    """A setting that PostgreSQL's table does not have."""
+    return Fact(name, vartype, unit, context, default, min_val, max_val, None, "Laminar", description)

@@ -129,7 +129,7 @@ class Session:
                     "55P02", f'parameter "{setting.name}" cannot be set at start-up', severity="FATAL"
                 )
             guc.check_changeable(setting, self.role.superuser)
-            self.settings[setting.name] = setting.check(setting.name, value)
+            self.settings[setting.name] = setting.check(value)
 
     @property
     def transaction_status(self) -> Literal["I", "T", "E"]:

@@ -86,18 +86,15 @@ def _pg_group(session: Session) -> Made:
 def _pg_settings(session: Session) -> Made:
     from laminar.server.guc import SETTINGS
 
+    facts_shown = (
+        "name", "category", "vartype", "context", "unit", "enumvals", "min_val", "max_val", "short_desc",
+    )  # fmt: skip
     for setting in SETTINGS.values():
         value = session.settings[setting.name]
-        shown: dict[str, Any] = {"category": "Laminar", "vartype": "string", "context": "user"}
-        if setting.read_only:
-            shown["context"] = "internal"
-        stored, default = value, session.settings.default(setting.name)
-        if (fact := setting.fact) is not None:
-            shown = {f: getattr(fact, f) for f in ("category", "vartype", "context", "unit", "enumvals")}
-            shown |= {"min_val": fact.min_val, "max_val": fact.max_val}
-            stored, default = fact.stored(value), fact.stored(default)
-        yield shown | {
-            "name": setting.name, "setting": stored, "short_desc": setting.description,
+        fact = setting.fact
+        stored, default = fact.stored(value), fact.stored(session.settings.default(setting.name))
+        yield {f: getattr(fact, f) for f in facts_shown} | {
+            "setting": stored,
             "source": "default" if stored == default else "session", "boot_val": default,
             "reset_val": default, "pending_restart": False,
         }  # fmt: skip

@@ -41,7 +41,7 @@ def set_config(session: Session, name: str, value: str | None, local: bool) -> s
     guc.check_changeable(setting, session.role.superuser)
     if setting.name in ("role", "session_authorization"):
         return _set_role(session, setting.name, value, local)
-    checked = setting.check(setting.name, session.settings.default(setting.name) if value is None else value)
+    checked = setting.check(session.settings.default(setting.name) if value is None else value)
     if setting.name == "work_mem":
         guc.check_work_mem(session.settings, checked)
     if not (local and session.transaction_status == "I"):
@@ -136,7 +136,7 @@ class ShowAction(Action):
         if self.name == "all":
             known = sorted(guc.SETTINGS.values(), key=lambda setting: setting.name.lower())
             batch = text_batch(
-                [k.name for k in known], [settings[k.name] for k in known], [k.description for k in known]
+                [k.name for k in known], [settings[k.name] for k in known], [k.fact.short_desc for k in known]
             )
         elif "." in self.name:
             batch = text_batch([settings[self.name]])

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from laminar.errors import INVALID_PARAMETER_VALUE, WRONG_OBJECT_TYPE, PgError, not_supported
 from laminar.pgwire.backend import Field, Result
+from laminar.server import guc
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.sql import statements as s
@@ -72,7 +73,7 @@ class SubscribeAction(Action):
         """The snapshot, then each epoch's changes as it is published."""
         session = self.session
         coordinator = self.database.coordinator
-        limit = int(session.settings["subscribe_buffer_limit"])
+        limit = guc.subscribe_buffer_limit(session.settings)
         if session.settings["read_your_writes"] == "on":
             await coordinator.wait_published(session.committed_epoch, None)
         if self.relation.oid in coordinator.failed:
