@@ -162,6 +162,7 @@ class StoredFunction:
         defaults: texts of the last parameters' default values, None for null.
         volatility: i, s or v, as in pg_proc.
         columns: of RETURNS TABLE, names and type oids.
+        aggregate: CREATE AGGREGATE made it.
     """
 
     oid: int
@@ -181,6 +182,7 @@ class StoredFunction:
     vectorized: bool = False
     returns_set: bool = False
     columns: tuple[tuple[str, int], ...] = ()
+    aggregate: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for :func:`function_from_json`."""

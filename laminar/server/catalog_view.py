@@ -46,13 +46,14 @@ def fact_of(function: StoredFunction) -> ProcFact:
         function.vectorized,
         function.returns_set,
         tuple((name, PgType(oid)) for name, oid in function.columns),
+        function.aggregate,
     )
     return ProcFact(
         oid=function.oid,
         name=function.name,
         # tells calls of different functions apart
         symbol=f"routine {function.oid}",
-        kind="f",
+        kind="a" if function.aggregate else "f",
         retset=function.returns_set,
         strict=function.strict,
         volatility=function.volatility,

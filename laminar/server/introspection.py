@@ -10,7 +10,7 @@ from laminar.catalog import acl
 from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import StoredFunction, StoredRelation
 from laminar.catalog.system.pg_catalog import NAMESPACES, PG_CLASS, comments, key_name
-from laminar.errors import INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT, PgError
+from laminar.errors import INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT, WRONG_OBJECT_TYPE, PgError
 from laminar.server import names, privileges
 from laminar.server.viewtext import shown_query
 from laminar.sql import facts
@@ -219,13 +219,15 @@ def _functiondef(session: Session, oid: int) -> str | None:
         if fact is None:
             return None
         if fact.kind == "a":
-            raise PgError("42809", f'"{fact.name}" is an aggregate function')
+            raise _is_aggregate(fact.name)
         source = f" LANGUAGE internal\n{_word(fact.volatility)}{' STRICT' if fact.strict else ''}"
         head = (
             f"CREATE OR REPLACE FUNCTION pg_catalog.{names.quoted(fact.name)}({_fact_arguments(fact, True)})"
         )
         result = f" RETURNS {_function_result(session, oid)}\n"
         return f"{head}\n{result}{source}\nAS $function${fact.symbol}$function$\n"
+    if stored.aggregate:
+        raise _is_aggregate(stored.name)
     name = f"{names.quoted(stored.schema)}.{names.quoted(stored.name)}"
     attributes = f"{_word(stored.volatility)}{' STRICT' if stored.strict else ''}"
     return (
@@ -234,6 +236,10 @@ def _functiondef(session: Session, oid: int) -> str | None:
         + (f"{attributes}\n" if attributes else "")
         + f"AS $function${stored.body}$function$\n"
     )
+
+
+def _is_aggregate(name: str) -> PgError:
+    return PgError(WRONG_OBJECT_TYPE, f'"{name}" is an aggregate function')
 
 
 def _word(volatility: str) -> str:

@@ -73,6 +73,7 @@ class Routine:
         types: the declared types of the parameters.
         vectorized: Python only: called with Arrow arrays rather than once a row.
         returns_set: each call yields any number of rows.
+        aggregate: the body defines how values become one (:mod:`laminar.sql.routines.aggregating`).
         columns: of RETURNS TABLE: names and types; empty when the rows are plain values.
     """
 
@@ -83,6 +84,7 @@ class Routine:
     vectorized: bool = False
     returns_set: bool = False
     columns: tuple[tuple[str, PgType], ...] = ()
+    aggregate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

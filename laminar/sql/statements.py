@@ -407,7 +407,10 @@ class Parameter:
 
 @dataclass(slots=True)
 class CreateFunction:
-    """CREATE [OR REPLACE] FUNCTION. ``body`` is None when AS was not given; ``columns`` of RETURNS TABLE."""
+    """CREATE [OR REPLACE] FUNCTION | AGGREGATE.
+
+    ``body`` is None when AS was not given; ``columns`` of RETURNS TABLE.
+    """
 
     name: QName
     parameters: list[Parameter]
@@ -421,6 +424,7 @@ class CreateFunction:
     body_pos: int = 0
     options: list[Option] = field(default_factory=list)
     columns: list[Parameter] = field(default_factory=list)
+    aggregate: bool = False
 
 
 @dataclass(slots=True)

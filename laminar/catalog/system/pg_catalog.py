@@ -35,6 +35,8 @@ NAMESPACES: Final = {
     "laminar_catalog": LAMINAR_CATALOG,
 }
 DATABASE_OID, PYTHON = 5, 15100
+#: the pseudo-type of states that SQL does not see
+INTERNAL = 2281
 #: pg_class.relkind; a source has a comment that says so
 RELKINDS: Final = {
     "table": "r", "source": "r", "mview": "m", "view": "v", "stream": "v", "sink": "f", "sequence": "S",
@@ -417,13 +419,32 @@ def _pg_proc(session: Session) -> Made:
         yield {
             "oid": f.oid, "proname": f.name, "pronamespace": namespace_oid(catalog, f.schema),
             "proowner": role_oid(catalog, f.owner), "prolang": 14 if f.language == "sql" else PYTHON,
-            "procost": 100.0, "prorows": 0.0, "provariadic": 0, "prosupport": 0, "prokind": "f",
+            "procost": 100.0, "prorows": 0.0, "provariadic": 0, "prosupport": 0,
+            "prokind": "a" if f.aggregate else "f",
             "prosecdef": False, "proleakproof": False, "proisstrict": f.strict, "proretset": False,
             "provolatile": f.volatility, "proparallel": "u", "pronargs": len(f.types),
             "pronargdefaults": len(f.defaults), "prorettype": f.result, "proargtypes": list(f.types),
             "proargnames": list(f.parameters) if any(f.parameters) else None, "prosrc": f.body,
             "proargdefaults": ", ".join(str(d) for d in f.defaults) or None, "proacl": _acl(f),
         }  # fmt: skip
+
+
+def _pg_aggregate(session: Session) -> Made:
+    """The functions that a Python aggregate is made of have no rows of their own in pg_proc."""
+    nothing = dict.fromkeys(
+        (
+            "aggtransfn", "aggfinalfn", "aggcombinefn", "aggserialfn", "aggdeserialfn", "aggmtransfn",
+            "aggminvtransfn", "aggmfinalfn", "aggsortop", "aggtransspace", "aggmtransspace", "aggmtranstype",
+        ),
+        0,
+    )  # fmt: skip
+    for f in session.database.catalog.functions.values():
+        if f.aggregate:
+            yield nothing | {
+                "aggfnoid": f.oid, "aggkind": "n", "aggnumdirectargs": 0, "aggfinalextra": False,
+                "aggmfinalextra": False, "aggfinalmodify": "r", "aggmfinalmodify": "r",
+                "aggtranstype": INTERNAL, "agginitval": None, "aggminitval": None,
+            }  # fmt: skip
 
 
 def _pg_language(_session: Session) -> Made:
@@ -493,6 +514,7 @@ _TABLES: Final[dict[str, Rows]] = {
     "pg_init_privs": _pg_init_privs,
     "pg_description": _pg_description,
     "pg_proc": _pg_proc,
+    "pg_aggregate": _pg_aggregate,
     "pg_language": _pg_language,
     "pg_authid": _pg_authid,
     "pg_auth_members": _pg_auth_members,

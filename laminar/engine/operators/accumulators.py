@@ -72,6 +72,8 @@ _ADDING: Final = {
 def maintained(aggregate: Aggregate) -> bool:
     """Whether a few words per group are enough for the aggregate, DISTINCT and ORDER BY aside."""
     name, args = aggregate.function.name, aggregate.args
+    if aggregate.function.routine is not None:
+        return False
     return name in _ANY_TYPE or (len(args) == 1 and args[0].type.oid in _ADDING.get(name, ()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
@@ -41,7 +41,7 @@ class DropAction(Action):
     def __init__(self, session: Session, statement: s.Drop) -> None:
         super().__init__(session)
         self.statement = statement
-        if statement.kind not in (*_KINDS, "schema", "role", "function", "type", "domain"):
+        if statement.kind not in (*_KINDS, "schema", "role", "function", "aggregate", "type", "domain"):
             raise not_supported(f"DROP {statement.kind.upper()} is not supported yet")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
@@ -53,7 +53,8 @@ class DropAction(Action):
                 self._drop_roles(result)
             else:
                 find: Callable[..., StoredObject | None] = {
-                    "function": self._function, "type": self._type, "domain": self._type,
+                    "function": self._function, "aggregate": self._function,
+                    "type": self._type, "domain": self._type,
                 }.get(self.statement.kind, self._target)  # fmt: skip
                 named = zip(self.statement.names, self.statement.arguments, strict=True)
                 found = [find(name, arguments, result) for name, arguments in named]
@@ -63,13 +64,16 @@ class DropAction(Action):
     def _function(
         self, name: s.QName, arguments: list[ast.TypeName] | None, result: Result
     ) -> StoredFunction | None:
-        found = named_function(self.session, name, arguments, missing_ok=self.statement.if_exists)
+        kind: Literal["function", "aggregate"] = "function"
+        if self.statement.kind == "aggregate":
+            kind = "aggregate"
+        found = named_function(self.session, name, arguments, missing_ok=self.statement.if_exists, kind=kind)
         if found is None:
-            message = f"function {signature(self.session, name, arguments)} does not exist"
+            message = f"{kind} {signature(self.session, name, arguments)} does not exist"
             result.notices.append(Notice("NOTICE", "00000", f"{message}, skipping"))
             return None
         if not self.session.role.superuser and found.owner != self.session.role.name:
-            raise PgError("42501", f"must be owner of function {found.name}")
+            raise PgError("42501", f"must be owner of {kind} {found.name}")
         return found
 
     def _type(self, name: s.QName, _arguments: object, result: Result) -> StoredType | None:
@@ -125,7 +129,7 @@ class DropAction(Action):
     async def _drop(self, targets: Sequence[StoredObject]) -> None:
         doomed = self.database.catalog.to_drop(targets, self.statement.cascade, self.session.search_path)
         forget_changes(self.session, (thing for thing in doomed if isinstance(thing, StoredRelation)))
-        if self.statement.kind in ("function", "type", "domain"):
+        if self.statement.kind in ("function", "aggregate", "type", "domain"):
             _keep_tables(doomed, self.statement.kind)
         # The catalog decides: after a crash from here on, a start removes what it does not have.
         relations = [thing for thing in doomed if isinstance(thing, StoredRelation)]

@@ -1,16 +1,23 @@
-"""CREATE FUNCTION."""
+"""CREATE FUNCTION and CREATE AGGREGATE."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
 from laminar.catalog.catalog import describe
 from laminar.catalog.objects import StoredFunction, StoredRelation
-from laminar.errors import INSUFFICIENT_PRIVILEGE, INVALID_PARAMETER_VALUE, PgError, not_supported
+from laminar.errors import (
+    INSUFFICIENT_PRIVILEGE,
+    INVALID_FUNCTION_DEFINITION,
+    INVALID_PARAMETER_VALUE,
+    WRONG_OBJECT_TYPE,
+    PgError,
+    not_supported,
+)
 from laminar.pgwire.backend import Result
 from laminar.server.catalog_view import fact_of
 from laminar.server.definitions import defining
@@ -25,14 +32,12 @@ from laminar.sql.kernels.vectors import make_scalar
 from laminar.sql.plan import Const
 from laminar.sql.resolve import oid_name, type_name
 from laminar.sql.resolve.calls import as_function
-from laminar.sql.routines import compile_routine
+from laminar.sql.routines import compile_aggregate, compile_routine
 from laminar.types import RECORD, PgType, supported
-
-_INVALID: Final = "42P13"
 
 
 class CreateFunctionAction(Action):
-    """CREATE [OR REPLACE] FUNCTION … LANGUAGE sql | python."""
+    """CREATE [OR REPLACE] FUNCTION … LANGUAGE sql | python, AGGREGATE … LANGUAGE python."""
 
     transactional: ClassVar[bool] = False
 
@@ -54,12 +59,16 @@ class CreateFunctionAction(Action):
             columns=tuple((column.name, _type(column.type, session).oid) for column in statement.columns),
             body=_body(statement),
             sql=sql,
-            volatility=statement.volatility,
+            # as PostgreSQL has it: an aggregate is made of its rows and of nothing else
+            volatility="i" if statement.aggregate else statement.volatility,
             strict=statement.strict,
             variadic=any(parameter.variadic for parameter in statement.parameters),
             defaults=_defaults(session, statement),
             vectorized=_vectorized(statement, language),
+            aggregate=statement.aggregate,
         )
+        if statement.aggregate:
+            _check_aggregate(statement, language)
         _check_parameters(statement, self.function)
         self._check_body()
         self._existing()
@@ -67,7 +76,9 @@ class CreateFunctionAction(Action):
     def _check_body(self) -> None:
         fact = fact_of(self.function)
         assert fact.routine is not None
-        if self.function.language == "python":
+        if self.function.aggregate:
+            compile_aggregate(self.function.name, fact.routine)
+        elif self.function.language == "python":
             compile_routine(self.function.name, fact.routine)
         else:
             check_body(as_function(fact), PgType(self.function.result), self.session.catalog)
@@ -84,9 +95,14 @@ class CreateFunctionAction(Action):
             raise PgError("42723", message, position=self.statement.name.pos or None)
         if old.owner != self.session.role.name and not self.session.role.superuser:
             raise PgError(INSUFFICIENT_PRIVILEGE, f"must be owner of function {new.name}")
+        if old.aggregate != new.aggregate:
+            detail = f'"{old.name}" is {"an aggregate" if old.aggregate else "a"} function.'
+            raise PgError(WRONG_OBJECT_TYPE, "cannot change routine kind", detail=detail)
         if old.result != new.result:
             hint = f"Use DROP {describe(old).replace('function', 'FUNCTION', 1)} first."
-            raise PgError(_INVALID, "cannot change return type of existing function", hint=hint)
+            raise PgError(
+                INVALID_FUNCTION_DEFINITION, "cannot change return type of existing function", hint=hint
+            )
         self._check_unused(old)
         return old
 
@@ -108,20 +124,21 @@ class CreateFunctionAction(Action):
             )
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        async with defining(self.session, "CREATE FUNCTION"):
+        tag = "CREATE AGGREGATE" if self.function.aggregate else "CREATE FUNCTION"
+        async with defining(self.session, tag):
             catalog = self.database.catalog
             catalog.check_schema(self.function.schema, self.statement.name.pos or None)
             old = self._existing()
             oid = catalog.new_oid() if old is None else old.oid
             catalog.put_function(replace(self.function, oid=oid))
-        return Result("CREATE FUNCTION")
+        return Result(tag)
 
 
 def _language(session: Session, statement: s.CreateFunction) -> Literal["sql", "python"]:
     language = statement.language.lower()
     position = statement.language_pos or None
     if not language:
-        raise PgError(_INVALID, "no language specified")
+        raise PgError(INVALID_FUNCTION_DEFINITION, "no language specified")
     if language in ("plpython3u", "plpythonu", "python3"):
         language = "python"
     if language not in ("sql", "python"):
@@ -166,13 +183,13 @@ def _result(statement: s.CreateFunction, session: Session) -> PgType:
     if statement.result is not None and statement.result.setof:
         return _type(replace(statement.result, setof=False), session)
     if statement.result is None:
-        raise PgError(_INVALID, "function result type must be specified")
+        raise PgError(INVALID_FUNCTION_DEFINITION, "function result type must be specified")
     return _type(statement.result, session)
 
 
 def _body(statement: s.CreateFunction) -> str:
     if statement.body is None:
-        raise PgError(_INVALID, "no function body specified")
+        raise PgError(INVALID_FUNCTION_DEFINITION, "no function body specified")
     return statement.body
 
 
@@ -202,7 +219,7 @@ def _defaults(session: Session, statement: s.CreateFunction) -> tuple[str | None
             found.append(_constant(parameter.default, _type(parameter.type, session), session))
         elif found:
             message = "input parameters after one with a default value must also have defaults"
-            raise PgError(_INVALID, message, position=parameter.pos or None)
+            raise PgError(INVALID_FUNCTION_DEFINITION, message, position=parameter.pos or None)
     return tuple(found)
 
 
@@ -216,18 +233,34 @@ def _constant(node: ast.Expr, type_: PgType, session: Session) -> str | None:
     return text
 
 
+def _check_aggregate(statement: s.CreateFunction, language: str) -> None:
+    """What functions may have and aggregates may not."""
+    if language != "python":
+        raise not_supported(
+            "aggregates are written in Python",
+            hint="Write LANGUAGE python.",
+            position=statement.language_pos or None,
+        )
+    if statement.columns or (statement.result is not None and statement.result.setof):
+        raise PgError(INVALID_FUNCTION_DEFINITION, "aggregates cannot return sets")
+    for parameter in statement.parameters:
+        if parameter.default is not None:
+            message = "parameters of aggregates cannot have defaults"
+            raise PgError(INVALID_FUNCTION_DEFINITION, message, position=parameter.pos or None)
+
+
 def _check_parameters(statement: s.CreateFunction, function: StoredFunction) -> None:
     seen: set[str] = set()
     for parameter in statement.parameters:
         if parameter.name and parameter.name in seen:
             message = f'parameter name "{parameter.name}" used more than once'
-            raise PgError(_INVALID, message, position=parameter.pos or None)
+            raise PgError(INVALID_FUNCTION_DEFINITION, message, position=parameter.pos or None)
         seen.add(parameter.name)
         if parameter.variadic and parameter is not statement.parameters[-1]:
             message = "VARIADIC parameter must be the last input parameter"
-            raise PgError(_INVALID, message, position=parameter.pos or None)
+            raise PgError(INVALID_FUNCTION_DEFINITION, message, position=parameter.pos or None)
     if function.variadic and not PgType(function.types[-1]).is_array:
         name = oid_name(function.types[-1])
-        raise PgError(_INVALID, f"VARIADIC parameter must be an array, not {name}")
+        raise PgError(INVALID_FUNCTION_DEFINITION, f"VARIADIC parameter must be an array, not {name}")
     if len(function.types) > 100:
         raise PgError("54023", "functions cannot have more than 100 arguments")

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from laminar.catalog.objects import StoredFunction
-from laminar.errors import AMBIGUOUS_FUNCTION, UNDEFINED_FUNCTION, UNDEFINED_SCHEMA, PgError
+from laminar.errors import (
+    AMBIGUOUS_FUNCTION,
+    UNDEFINED_FUNCTION,
+    UNDEFINED_SCHEMA,
+    WRONG_OBJECT_TYPE,
+    PgError,
+)
 from laminar.server.session import Session
 from laminar.sql import ast, facts
 from laminar.sql import statements as s
@@ -18,13 +26,20 @@ def signature(session: Session, name: s.QName, arguments: list[ast.TypeName] | N
 
 
 def named_function(
-    session: Session, name: s.QName, arguments: list[ast.TypeName] | None, *, missing_ok: bool
+    session: Session,
+    name: s.QName,
+    arguments: list[ast.TypeName] | None,
+    *,
+    missing_ok: bool,
+    kind: Literal["function", "aggregate"] = "function",
 ) -> StoredFunction | None:
-    """The user's function that is meant.
+    """The user's function or aggregate that is meant.
 
     Raises:
-        PgError: 42883 there is none, 42725 several when no types are given, 2BP01 for PostgreSQL's own.
+        PgError: 42883 there is none, 42725 several when no types are given, 2BP01 for PostgreSQL's own,
+            42809 for one of the other kind.
     """
+    aggregate = kind == "aggregate"
     types = None if arguments is None else tuple(bind_type(a, session.catalog).oid for a in arguments)
     schemas = (name.schema,) if name.schema is not None else session.catalog.search_path
     catalog = session.database.catalog
@@ -35,10 +50,16 @@ def named_function(
         if len(found) > 1:
             raise PgError(
                 AMBIGUOUS_FUNCTION,
-                f'function name "{name}" is not unique',
-                hint="Specify the argument list to select the function unambiguously.",
+                f'{kind} name "{name}" is not unique',
+                hint=f"Specify the argument list to select the {kind} unambiguously.",
                 position=name.pos or None,
             )
+        if found and found[0].aggregate != aggregate:
+            shown = f"{name}({', '.join(oid_name(oid) for oid in found[0].types)})"
+            if aggregate:
+                raise PgError(WRONG_OBJECT_TYPE, f"function {shown} is not an aggregate")
+            hint = "Use DROP AGGREGATE to drop aggregate functions."
+            raise PgError(WRONG_OBJECT_TYPE, f'"{name.name}" is an aggregate function', hint=hint)
         if found:
             return found[0]
         if schema == "pg_catalog":
@@ -50,5 +71,7 @@ def named_function(
     if missing_ok:
         return None
     if types is None:
-        raise PgError(UNDEFINED_FUNCTION, f'could not find a function named "{name}"', position=None)
-    raise PgError(UNDEFINED_FUNCTION, f"function {signature(session, name, arguments)} does not exist")
+        raise PgError(
+            UNDEFINED_FUNCTION, f'could not find {"an" if aggregate else "a"} {kind} named "{name}"'
+        )
+    raise PgError(UNDEFINED_FUNCTION, f"{kind} {signature(session, name, arguments)} does not exist")

@@ -25,7 +25,8 @@ from laminar.sql.adhoc.jsonaggregates import json_agg, json_object_agg
 from laminar.sql.adhoc.orderedsets import mode, percentile
 from laminar.sql.adhoc.sorting import ordered
 from laminar.sql.evaluator import Env
-from laminar.sql.plan import BOOLEAN
+from laminar.sql.plan import BOOLEAN, Function
+from laminar.sql.routines import aggregate_groups
 from laminar.types import BPCHAR, FLOAT8, INT2, INT4, INT8, NUMERIC, PgType
 
 Floats = npt.NDArray[Any]
@@ -67,19 +68,30 @@ class Input:
         return segments.counts(self.groups, self.count)
 
 
-def aggregate(symbol: str, data: Input) -> pa.Array:
+def aggregate(function: Function, data: Input) -> pa.Array:
     """One value per group, in the storage of ``data.result``; 0A000 for an aggregate that is not here."""
+    if function.routine is not None:
+        return _users(function, data)
+    symbol = function.symbol
     name = symbol.partition("(")[0]
-    function = _AGGREGATES.get(name)
-    if function is None:
+    reduce = _AGGREGATES.get(name)
+    if reduce is None:
         raise not_supported(f"aggregate function {name} is not supported")
-    result = function(data)
+    result = reduce(data)
     if data.result == NUMERIC_VAR and pa.types.is_decimal(result.type):  # of the argument's precision
         kind = PgType(NUMERIC, -1, (result.type.precision, result.type.scale))
         result = to_numeric(data.env, result, kind)
     if result.type != data.result.storage:
         raise TypeError(f"{symbol} gave {result.type} for {data.result}")
     return result
+
+
+def _users(function: Function, data: Input) -> pa.Array:
+    """An aggregate in Python; STRICT ones see no row with a null argument."""
+    data = data.present() if function.strict else data
+    return aggregate_groups(
+        function, data.args, data.types, data.groups, data.count, data.result, data.env.settings
+    )
 
 
 def count(data: Input) -> pa.Array:

@@ -85,9 +85,7 @@ class Prepared:
             picked = order if picked is None else picked[order]
             groups = groups[order]
         args = [_pick(a, picked) for a in self.args]
-        return aggregate(
-            self.call.function.symbol, Input(args, self.types, groups, count, self.call.type, env)
-        )
+        return aggregate(self.call.function, Input(args, self.types, groups, count, self.call.type, env))
 
 
 def _pick(array: pa.Array, rows: Indices | None) -> pa.Array:

@@ -91,7 +91,7 @@ class CallBinder(ExpressionBinder):
                     position=node.pos,
                 )
         was_aggregate = level.in_aggregate
-        probe = self._may_be_aggregate(name) and node.over is None
+        probe = node.over is None and self._may_be_aggregate(node)
         if probe and not was_aggregate:
             level.in_aggregate = True
         before = (len(level.aggregates), len(level.windows))
@@ -142,9 +142,11 @@ class CallBinder(ExpressionBinder):
         """A row as its JSON object."""
         return json_of(arg) if arg.type.row is not None else arg
 
-    @staticmethod
-    def _may_be_aggregate(name: str) -> bool:
-        return any(fact.kind == "a" for fact in facts.functions_named(name))
+    def _may_be_aggregate(self, node: ast.FuncCall) -> bool:
+        name = node.names[-1]
+        schema = node.names[-2] if len(node.names) > 1 else None
+        found = (*facts.functions_named(name), *self.catalog.functions(schema, name))
+        return any(fact.kind == "a" for fact in found)
 
     def _resolve(self, node: ast.FuncCall, args: list[p.Expr], ordered: list[p.Expr]) -> ResolvedCall:
         name = node.names[-1]
@@ -273,6 +275,8 @@ class CallBinder(ExpressionBinder):
                 position=node.pos,
             )
         self._check_within_group(node)
+        if resolved.function.routine is not None:
+            self.access(resolved.function.oid, "EXECUTE")
         places = [location(arg) or None for arg in (*node.args, *(i.expr for i in node.within_group))]
         bound = bind_args(resolved, [*args, *ordered], node.pos, places)
         self.settle([*args, *ordered], bound)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from laminar.errors import PgError, not_supported
+from laminar.errors import INVALID_FUNCTION_DEFINITION, PgError, not_supported
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.scope import Item, Level
@@ -98,7 +98,7 @@ def _rows(binder: CallBinder, function: p.Function, plan: p.Plan, result: PgType
     if len(plan.columns) != len(declared):
         few = "few" if len(plan.columns) < len(declared) else "many"
         raise PgError(
-            "42P13",
+            INVALID_FUNCTION_DEFINITION,
             "return type mismatch in function declared to return record",
             detail=f"Final statement returns too {few} columns.",
         )
@@ -120,7 +120,7 @@ def _assigned(binder: CallBinder, column: p.Column, type_: PgType, place: int) -
             raise
         have, want = oid_name(column.type.oid), oid_name(type_.oid)
         raise PgError(
-            "42P13",
+            INVALID_FUNCTION_DEFINITION,
             "return type mismatch in function declared to return record",
             detail=f"Final statement returns {have} instead of {want} at column {place}.",
         ) from None
@@ -131,7 +131,7 @@ def _declared(binder: CallBinder, plan: p.Plan, result: PgType) -> p.Plan:
     declared = oid_name(result.oid)
     if len(plan.columns) != 1:
         raise PgError(
-            "42P13",
+            INVALID_FUNCTION_DEFINITION,
             f"return type mismatch in function declared to return {declared}",
             detail="Final statement must return exactly one column.",
         )
@@ -144,7 +144,7 @@ def _declared(binder: CallBinder, plan: p.Plan, result: PgType) -> p.Plan:
         if error.sqlstate != "42846":
             raise
         raise PgError(
-            "42P13",
+            INVALID_FUNCTION_DEFINITION,
             f"return type mismatch in function declared to return {declared}",
             detail=f"Actual return type is {oid_name(column.type.oid)}.",
         ) from None

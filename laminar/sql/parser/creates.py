@@ -14,7 +14,7 @@ _REFUSED = frozenset((
     "event",
     "foreign", "procedure", "publication", "server", "statistics", "subscription", "tablespace", "text",
     "transform",
-    "database", "aggregate", "policy", "access", "unlogged", "recursive",
+    "database", "policy", "access", "unlogged", "recursive",
     "secret",
     "connection",
 ))  # fmt: skip
@@ -47,9 +47,9 @@ class CreateParser(UserTypeParser):
         if word == "stream":
             self.advance()
             return self._materialized(or_replace, stored=False)
-        if word == "function":
+        if word in ("function", "aggregate"):
             return self.function(or_replace)
-        if or_replace and word not in ("aggregate", "procedure", "rule", "trigger"):
+        if or_replace and word not in ("procedure", "rule", "trigger"):
             raise self.unexpected()
         if word == "sink":
             return self._sink()

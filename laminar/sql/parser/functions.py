@@ -1,4 +1,4 @@
-"""CREATE FUNCTION, and the signatures that DROP FUNCTION takes."""
+"""CREATE FUNCTION and CREATE AGGREGATE, and the signatures that DROP and its kin take."""
 
 from __future__ import annotations
 
@@ -14,17 +14,21 @@ _VOLATILITY = {"immutable": "i", "stable": "s", "volatile": "v"}
 
 
 class FunctionParser(DefinitionParser):
-    """CREATE [OR REPLACE] FUNCTION."""
+    """CREATE [OR REPLACE] FUNCTION | AGGREGATE."""
 
     def function(self, or_replace: bool) -> s.Statement:
-        self.expect("function")
-        statement = s.CreateFunction(self.qname(), [], None, or_replace)
+        aggregate = self.advance().value == "aggregate"
+        statement = s.CreateFunction(self.qname(), [], None, or_replace, aggregate=aggregate)
+        if aggregate and self.peek(2) == "=":
+            self._refuse_transitions()
         self.expect("(")
-        if not self.accept(")"):
+        if not self._nothing(aggregate):
             statement.parameters.append(self._parameter())
             while self.accept(","):
                 statement.parameters.append(self._parameter())
             self.expect(")")
+        if aggregate and self.kind == "(":
+            self._refuse_transitions()
         if self.accept_words("returns"):
             if self.accept("table"):
                 statement.columns = self._columns()
@@ -33,6 +37,14 @@ class FunctionParser(DefinitionParser):
         while self._attribute(statement):
             pass
         return statement
+
+    def _refuse_transitions(self) -> None:
+        """PostgreSQL's own CREATE AGGREGATE, with SFUNC and STYPE, names functions in C and PL/pgSQL."""
+        raise not_supported(
+            "aggregates of transition functions are not supported",
+            hint="Write CREATE AGGREGATE name(x type) RETURNS type LANGUAGE python AS $$…$$.",
+            position=self.pos,
+        )
 
     def _columns(self) -> list[s.Parameter]:
         self.expect("(")
@@ -115,12 +127,18 @@ class FunctionParser(DefinitionParser):
             raise not_supported("BEGIN ATOMIC is not supported", hint="Use AS $$ … $$.", position=pos)
         return False
 
-    def signature(self) -> list[ast.TypeName] | None:
+    def _nothing(self, aggregate: bool) -> bool:
+        """The end of an empty list; ``*)`` is one of an aggregate's."""
+        if aggregate and self.kind == "*" and self.peek() == ")":
+            self.advance()
+        return self.accept(")")
+
+    def signature(self, aggregate: bool = False) -> list[ast.TypeName] | None:
         """The argument types after a function's name, if they are there."""
         if not self.accept("("):
             return None
         types: list[ast.TypeName] = []
-        if not self.accept(")"):
+        if not self._nothing(aggregate):
             types.append(self._parameter().type)
             while self.accept(","):
                 types.append(self._parameter().type)

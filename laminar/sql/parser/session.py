@@ -69,7 +69,9 @@ class SessionParser(DmlParser):
         drop = s.Drop(kind, [], exists, False)
         while True:
             drop.names.append(self.qname())
-            drop.arguments.append(self.signature() if kind in ("function", "aggregate") else None)
+            drop.arguments.append(
+                self.signature(kind == "aggregate") if kind in ("function", "aggregate") else None
+            )
             if not self.accept(","):
                 break
         drop.cascade = self.accept_words("cascade")
@@ -218,7 +220,7 @@ class SessionParser(DmlParser):
         kind = self.object_kind()
         name = self.qname()
         if kind in ("function", "aggregate"):
-            self.signature()
+            self.signature(kind == "aggregate")
         self.expect_words("is")
         return s.CommentOn(kind, name, None if self.accept("null") else self.string())
 
@@ -274,7 +276,7 @@ class SessionParser(DmlParser):
     def _granted(self, kind: str) -> s.QName:
         name = self.qname()
         if kind in ("function", "aggregate"):
-            self.signature()
+            self.signature(kind == "aggregate")
         return name
 
     # --- EXPLAIN, SHOW, SET

@@ -9,12 +9,9 @@ import pyarrow as pa
 
 from laminar.errors import DATATYPE_MISMATCH, PgError
 from laminar.sql.plan import Function
-from laminar.sql.routines.source import compile_routine, failure
+from laminar.sql.routines.source import FAILURES, compile_routine, failure
 from laminar.sql.routines.values import from_arrow, from_python, public_array, to_python
 from laminar.types import PgType
-
-#: what a user's code may raise that is the function's failure rather than the process's end
-_FAILURES = (Exception, SystemExit, GeneratorExit)
 
 
 def kernel_run(function: Function, args: tuple[PgType, ...], result: PgType) -> Callable[..., Any]:
@@ -53,7 +50,7 @@ def _calls(
         if function.strict:
             return [None if None in row else collect(compiled(*row)) for row in rows]
         return [collect(compiled(*row)) for row in rows]
-    except _FAILURES as error:
+    except FAILURES as error:
         raise failure(function.name, error) from None
 
 
@@ -131,7 +128,7 @@ def _vectorized(
         arrays = [public_array(c, t, settings) for c, t in zip(_columns(columns, n), args, strict=True)]
         try:
             value = compiled(*arrays)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise failure(function.name, error) from None
         answer = from_arrow(value, n, result, settings, function.name)
         if len(answer) != n:

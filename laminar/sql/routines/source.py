@@ -11,6 +11,9 @@ from typing import Any
 from laminar.errors import SYNTAX_ERROR, PgError
 from laminar.sql.plan import Routine
 
+#: what a user's code may raise that is the function's failure rather than the process's end
+FAILURES = (Exception, SystemExit, GeneratorExit)
+
 
 def file_name(name: str) -> str:
     """What tracebacks call a function's source."""
@@ -27,11 +30,26 @@ def compile_routine(name: str, routine: Routine) -> Callable[..., Any]:
     Raises:
         PgError: 42601 for what is not Python, with the line; 38000 when the module's code raises.
     """
-    source = textwrap.dedent(routine.body)
+
+    def shaped(tree: ast.Module) -> ast.Module:
+        if any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body):
+            return tree
+        return _as_function(name, routine.parameters, tree)
+
+    defined: Callable[..., Any] = run_module(name, routine.body, shaped)[name]
+    return defined
+
+
+def run_module(
+    name: str, body: str, shaped: Callable[[ast.Module], ast.Module] = lambda tree: tree
+) -> dict[str, Any]:
+    """The names that a routine's source defines, ``shaped`` before it is compiled.
+
+    Raises:
+        PgError: 42601 for what is not Python, with the line; 38000 when the module's code raises.
+    """
     try:
-        tree = ast.parse(source, file_name(name))
-        if not any(isinstance(node, ast.FunctionDef) and node.name == name for node in tree.body):
-            tree = _as_function(name, routine.parameters, tree)
+        tree = shaped(ast.parse(textwrap.dedent(body), file_name(name)))
         code = compile(tree, file_name(name), "exec")
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
@@ -42,8 +60,7 @@ def compile_routine(name: str, routine: Routine) -> Callable[..., Any]:
         exec(code, namespace)  # superusers may run what they like
     except Exception as error:
         raise failure(name, error) from None
-    defined: Callable[..., Any] = namespace[name]
-    return defined
+    return namespace
 
 
 def _as_function(name: str, parameters: tuple[str, ...], tree: ast.Module) -> ast.Module:

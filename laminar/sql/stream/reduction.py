@@ -45,9 +45,12 @@ def needs_rows(aggregate: Aggregate) -> bool:
 
 
 def check(aggregate: Aggregate) -> None:
-    """Refuse what the engine could not compute, by computing it for a row of nulls."""
+    """Refuse what the engine could not compute, by computing it for a row of nulls.
+
+    Users' aggregates are what they are: where one raises, its group has no result.
+    """
     legality.check_expression(aggregate)
-    if not needs_rows(_simplified(aggregate)):
+    if aggregate.function.routine is not None or not needs_rows(_simplified(aggregate)):
         return
     types = {ref.id: ref.type for ref in _refs(aggregate)}
     rows = batches.make([pa.nulls(1, t.storage) for t in types.values()] or [pa.nulls(1)], 1)

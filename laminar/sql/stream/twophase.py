@@ -37,6 +37,8 @@ def splits(node: Node, aggregates: tuple[Aggregate, ...]) -> bool:
 def adds_up(aggregate: Aggregate) -> bool:
     """Whether the aggregate is exactly that of its partial results."""
     name = aggregate.function.name
+    if aggregate.function.routine is not None:
+        return False
     if name in _IDEMPOTENT:
         return True
     if aggregate.distinct or name not in ("count", "sum"):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
+import numpy as np
+import pyarrow as pa
+
 from laminar.errors import PgError, not_supported
 from laminar.sql import plan as p
 from laminar.sql.expressions import conjunction, conjuncts, rewrite, walk
 from laminar.sql.kernels.registry import ORDINALITY, part_of
 from laminar.sql.resolve import make_operator, resolve_function, resolve_operator
 from laminar.sql.rewrite.folding import fold
+from laminar.sql.routines import aggregate_groups
 from laminar.sql.trees import (
     identity,
     inputs,
@@ -25,6 +29,8 @@ from laminar.sql.trees import (
 from laminar.types import BOOL, INT8, PgType
 
 _BIGINT = PgType(INT8)
+#: aggregates that are 0 over no rows
+_COUNTS = frozenset(("count", "regr_count"))
 _WHOLE = p.Frame("range", ("unbounded_preceding", None), ("current", None))
 
 
@@ -276,7 +282,7 @@ class Pushing:
         missing: dict[int, p.Expr] | None = None
         if not plan.keys and len(plan.sets) <= 1:
             missing = {
-                column.id: p.Const(0 if a.function.name == "count" else None, column.type)
+                column.id: p.Const(_of_nothing(a), column.type)
                 for column, a in zip(plan.columns, plan.aggregates, strict=True)
             }
         pushed = Pushed(new, below.keys, below.stands_for, missing)
@@ -528,3 +534,13 @@ def _with_defaults(expr: p.Expr, below: Pushed) -> p.Expr:
         return node
 
     return rewrite(expr, change)
+
+
+def _of_nothing(aggregate: p.Aggregate) -> object:
+    """An aggregate's value over no rows."""
+    if aggregate.function.routine is None:
+        return 0 if aggregate.function.name in _COUNTS else None
+    columns = [pa.nulls(0, arg.type.storage) for arg in aggregate.args]
+    types = [arg.type for arg in aggregate.args]
+    nobody = np.zeros(0, dtype=np.int64)
+    return aggregate_groups(aggregate.function, columns, types, nobody, 1, aggregate.type, None)[0].as_py()
