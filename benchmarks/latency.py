@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import psycopg
 
+from benchmarks.measure import wait_finished
 from tests.harness.server import LaminarServer
 
 COPY_ROWS = 2_000_000
 INSERTS = 2_000
+LOAD_ROWS = 20_000_000
 
 
 def copy_rate(laminar: LaminarServer, scale: float) -> float:
@@ -70,6 +72,26 @@ def push_latency(laminar: LaminarServer, inserts: int = INSERTS) -> list[float]:
             raise RuntimeError(f"only {len(arrived)} of {inserts} rows arrived")
     # the first are warm-up
     return sorted(arrived[i] - sent[i] for i in range(inserts // 10, inserts))
+
+
+def start_load(laminar: LaminarServer, scale: float) -> float:
+    """Start a view that takes rows at half of the most it can: returns its rows per second from now on."""
+    rows = max(200_000, int(LOAD_ROWS * scale))
+    source = (
+        "CREATE SOURCE {0} (k bigint, v bigint) WITH (connector = 'datagen', fields.k.max = '999',"
+        " fields.v.max = '1000000', {1})"
+    )
+    view = "CREATE MATERIALIZED VIEW {0}_v AS SELECT k, count(*) AS c, sum(v) AS s FROM {0} GROUP BY k"
+    with laminar.connect() as connection:
+        connection.execute(source.format("most", f"rows = {rows}"))
+        start = time.perf_counter()
+        connection.execute(view.format("most"))
+        wait_finished(connection, ["most"])
+        rate = rows / (time.perf_counter() - start) / 2
+        connection.execute(source.format("half", f"rows_per_second = {rate:.0f}"))
+        connection.execute(view.format("half"))
+    time.sleep(1)
+    return rate
 
 
 def _quietly(work: Callable[[], None]) -> Callable[[], None]:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.cases import Case, cases
-from benchmarks.latency import copy_rate, fsync_seconds, percentile, push_latency
+from benchmarks.latency import copy_rate, fsync_seconds, percentile, push_latency, start_load
 from benchmarks.measure import expect, run, server
 from benchmarks.report import Result, record, table
 from benchmarks.state import lookup_percentiles
@@ -79,15 +79,35 @@ def latency_results(scale: float, wanted: Callable[[str], bool]) -> list[Result]
     if wanted("copy_from"):
         with server(1) as laminar:
             results.append(Result("copy_from", copy_rate(laminar, scale), "rows/s", 500e3))
+    inserts = max(100, int(2000 * min(scale, 1)))
     if wanted("insert_to_subscriber"):
         with server(1) as laminar:
-            taken = push_latency(laminar, max(100, int(2000 * min(scale, 1))))
-            sync = fsync_seconds(laminar.folder) * 1e3
-        for share, limit in ((0.5, 10), (0.99, 30)):
-            value = percentile(taken, share) * 1e3
-            name, remark = f"insert_to_subscriber_p{share * 100:.0f}", f"an fsync takes {sync:.2f} ms"
-            results.append(Result(name, value, "ms", limit, higher=False, remark=remark))
+            taken = push_latency(laminar, inserts)
+            remark = f"an fsync takes {fsync_seconds(laminar.folder) * 1e3:.2f} ms"
+        results += _percentiles("insert_to_subscriber", taken, remark, {0.5: 3, 0.99: 10})
+    if wanted("insert_under_load"):
+        with server(1) as laminar:
+            rate = start_load(laminar, scale)
+            taken = push_latency(laminar, inserts)
+        remark = f"beside a view that takes {rate / 1e6:.1f} M rows/s, half of its most"
+        results += _percentiles("insert_under_load", taken, remark, {0.5: None, 0.99: 20})
     return results
+
+
+def _percentiles(
+    name: str, taken: list[float], remark: str, limits: dict[float, float | None]
+) -> list[Result]:
+    return [
+        Result(
+            f"{name}_p{share * 100:.0f}",
+            percentile(taken, share) * 1e3,
+            "ms",
+            limit,
+            higher=False,
+            remark=remark,
+        )
+        for share, limit in limits.items()
+    ]
 
 
 def state_results(scale: float, wanted: Callable[[str], bool]) -> list[Result]:
