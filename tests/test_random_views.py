@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
+import pytest
 
 from tests.harness.postgres import Postgres
 from tests.harness.server import LaminarServer
@@ -24,6 +25,8 @@ ROUNDS = int(os.environ.get("LAMINAR_RANDOM_VIEWS", "6"))
 FIRST = int(os.environ.get("LAMINAR_RANDOM_SEED", "0"))
 #: views of a round, and the least share of them that Laminar must take
 VIEWS, ACCEPTED = 20, 0.9
+
+pytestmark = pytest.mark.timeout(120 + 60 * ROUNDS)
 
 Connection = psycopg.Connection[Any]
 
