@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError
 from laminar.sql.adhoc import segments
 from laminar.sql.adhoc.batches import Indices, take_or_null
-from laminar.sql.adhoc.calls import call, sort_key
-from laminar.types import FLOAT8, INTERVAL, PgType
+from laminar.sql.adhoc.calls import call, sort_key, to_numeric
+from laminar.types import FLOAT8, INTERVAL, NUMERIC, PgType
 
 if TYPE_CHECKING:
     from laminar.sql.adhoc.aggregates import Input
@@ -35,6 +35,8 @@ def percentile(data: Input, *, continuous: bool) -> pa.Array:
         return _at(data, order, starts, groups, fractions, continuous)
     lengths = pc.fill_null(pc.list_value_length(fractions), 0).to_numpy()
     values = _at(data, order, starts, np.repeat(groups, lengths), fractions.flatten(), continuous)
+    if data.types[1].oid == NUMERIC:  # an array of numeric has no precision of its own
+        values = to_numeric(data.env, values, data.types[1])
     ends = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
     return pa.ListArray.from_arrays(ends, values, mask=pa.array(~some)).cast(data.result.storage)
 

@@ -8,6 +8,7 @@ from laminar.errors import GROUPING_ERROR, UNDEFINED_FUNCTION, WRONG_OBJECT_TYPE
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
 from laminar.sql.binder.exprs import ExpressionBinder
+from laminar.sql.binder.hypothetical import HYPOTHETICAL, rewritten
 from laminar.sql.binder.records import JSON_FUNCTIONS, json_of, json_record
 from laminar.sql.binder.routines import inline, output_columns, rows
 from laminar.sql.binder.scope import AggregateUse, Level, WindowUse
@@ -39,7 +40,6 @@ from laminar.types import (
 _AGGREGATES_ALLOWED: Final = frozenset(("SELECT", "HAVING", "ORDER BY", "DISTINCT ON", "WINDOW"))
 _WINDOWS_ALLOWED: Final = frozenset(("SELECT", "ORDER BY", "DISTINCT ON"))
 _SETS_ALLOWED: Final = frozenset(("SELECT", "ORDER BY", "DISTINCT ON", "FROM", "GROUP BY"))
-_HYPOTHETICAL: Final = frozenset(("rank", "dense_rank", "percent_rank", "cume_dist"))
 _ORDERED_SET: Final = frozenset(("percentile_cont", "percentile_disc", "mode"))
 _WINDOW_KINDS: Final = ("tumble", "hop", "slide", "session", "cumulate")
 _BOUNDS: Final = {f"{kind}_{end}": end for kind in _WINDOW_KINDS for end in ("start", "end")}
@@ -90,6 +90,9 @@ class CallBinder(ExpressionBinder):
                     hint=f"Use {name.upper()}_START and {name.upper()}_END elsewhere.",
                     position=node.pos,
                 )
+        if node.within_group and node.over is None and name in HYPOTHETICAL:
+            level.direct_args += self.exprs(node.args, level)
+            return self.expr(rewritten(node), level)
         was_aggregate = level.in_aggregate
         probe = node.over is None and self._may_be_aggregate(node)
         if probe and not was_aggregate:
@@ -285,6 +288,7 @@ class CallBinder(ExpressionBinder):
         condition = self._filter(node, level)
         level.in_aggregate = was
         direct = bound[: len(args)] if node.within_group else ()
+        level.direct_args += direct
         aggregate = p.Aggregate(
             resolved.function,
             bound[len(args) :] if node.within_group else bound,
@@ -301,15 +305,13 @@ class CallBinder(ExpressionBinder):
 
     def _check_within_group(self, node: ast.FuncCall) -> None:
         name = node.names[-1]
-        if name in _ORDERED_SET and not node.within_group:
+        if name in _ORDERED_SET | HYPOTHETICAL and not node.within_group:
             raise PgError(
                 WRONG_OBJECT_TYPE,
                 f"WITHIN GROUP is required for ordered-set aggregate {name}",
                 position=node.pos,
             )
         if node.within_group and name not in _ORDERED_SET:
-            if name in _HYPOTHETICAL:
-                raise not_supported("hypothetical-set aggregates are not supported", position=node.pos)
             raise PgError(
                 WRONG_OBJECT_TYPE,
                 f"{name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP",

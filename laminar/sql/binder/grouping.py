@@ -88,6 +88,8 @@ class GroupingBinder(RelationBinder):
         change = _Grouped(self, level, keys, columns, len(sets) > 1)
         for column, node in level.grouping_calls:
             change.replacements[column.id] = self._grouping_value(node, level, change)
+        for arg in level.direct_args:
+            _check_direct(change, arg)
         uses(change)
         key_columns = change.inputs
         outputs = change.outputs
@@ -119,6 +121,15 @@ class GroupingBinder(RelationBinder):
             bit = make_operator("&", bit, p.Const(1, _INT))
             value = make_operator("|", make_operator("<<", value, p.Const(1, _INT)), bit)
         return value
+
+
+def _check_direct(change: Change, arg: p.Expr) -> None:
+    """Raise 42803 for a direct argument with a column that is not grouped."""
+    try:
+        change(arg)
+    except PgError as error:
+        error.detail = "Direct arguments of an ordered-set aggregate must use only grouped columns."
+        raise
 
 
 class Out:

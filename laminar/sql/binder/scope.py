@@ -12,7 +12,7 @@ from laminar.errors import AMBIGUOUS_COLUMN, UNDEFINED_COLUMN, UNDEFINED_TABLE, 
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql.catalog_view import Relation
-from laminar.sql.plan import Aggregate, Column, WindowCall
+from laminar.sql.plan import Aggregate, Column, Expr, WindowCall
 
 _MAX_FUZZY_DISTANCE = 3
 
@@ -84,6 +84,8 @@ class Level:
     clause: str = "SELECT"
     aggregates: list[AggregateUse] = field(default_factory=list)
     windows: list[WindowUse] = field(default_factory=list)
+    #: arguments of ordered-set aggregates that are the same for all rows of a group
+    direct_args: list[Expr] = field(default_factory=list)
     window_names: dict[str, ast.WindowDef] = field(default_factory=dict)
     in_aggregate: bool = False
     in_window: bool = False
