@@ -42,8 +42,10 @@ ORDERED = [
     "percentile_disc(1) WITHIN GROUP (ORDER BY g DESC)", "mode() WITHIN GROUP (ORDER BY k)",
     "mode() WITHIN GROUP (ORDER BY ts)", "count(DISTINCT d) FILTER (WHERE b)", "sum(v ORDER BY id)",
     "array_agg(id ORDER BY ts, id) FILTER (WHERE v > 0)", "count(DISTINCT m)", "sum(DISTINCT f)",
-    "count(DISTINCT b)", "rank(3) WITHIN GROUP (ORDER BY k)", "dense_rank(2, 'b') WITHIN GROUP (ORDER BY k DESC, g)",
-    "percent_rank(0.5) WITHIN GROUP (ORDER BY f DESC)", "cume_dist(NULL) WITHIN GROUP (ORDER BY n) FILTER (WHERE b)",
+    "count(DISTINCT b)", "rank(3) WITHIN GROUP (ORDER BY k)",
+    "dense_rank(2, 'b') WITHIN GROUP (ORDER BY k DESC, g)",
+    "percent_rank(0.5) WITHIN GROUP (ORDER BY f DESC)",
+    "cume_dist(NULL) WITHIN GROUP (ORDER BY n) FILTER (WHERE b)",
     "percentile_disc(ARRAY[0.25, 1]) WITHIN GROUP (ORDER BY n)",
 ]  # fmt: skip
 DISTINCTS = {  # in two phases: one argument
