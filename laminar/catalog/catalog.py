@@ -5,24 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from laminar.catalog.acl import PUBLIC, Acl, AclItem, mentions
+from laminar.catalog.acl import mentions
 from laminar.catalog.journal import Journal
 from laminar.catalog.objects import (
     KIND_NAMES,
     Role,
     Schema,
+    StoredDatabase,
     StoredFunction,
     StoredRelation,
     StoredType,
-    acl_from_json,
     part_names,
 )
-from laminar.catalog.sequences import Sequences
-from laminar.catalog.store import CatalogStore
 from laminar.errors import (
     DEPENDENT_OBJECTS,
     DUPLICATE_OBJECT,
@@ -37,78 +33,70 @@ from laminar.sql import facts
 from laminar.sql.resolve import oid_name
 from laminar.types import UserType
 
-#: PostgreSQL gives user objects oids from here on
-FIRST_OID = 16384
+if TYPE_CHECKING:
+    from laminar.catalog.cluster import Cluster
+    from laminar.catalog.store import CatalogStore
+
 SUPERUSER = "laminar"
-#: PostgreSQL's oids of the first superuser and of schema public
-SUPERUSER_OID, PUBLIC_OID = 10, 2200
-DATABASE = "laminar"
-#: the note that holds the database's privileges
-_DATABASE_ACL = "database acl"
+#: PostgreSQL's oid of schema public
+PUBLIC_OID = 2200
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema", "laminar_catalog")
 
+
+#: arguments of CatalogStore.write that are about what all databases share
+_SHARED = frozenset(("put_roles", "drop_roles", "put_databases"))
 
 StoredObject = StoredRelation | StoredFunction | StoredType
 
 
 class Catalog:
-    """Objects by oid and by name. All changes are durable when a method returns."""
+    """Objects of one database, by oid and by name. All changes are durable when a method returns.
 
-    def __init__(self, directory: Path) -> None:
-        self._store = CatalogStore(directory)
-        relations, schemas, roles, next_oid = self._store.load()
+    Roles, databases, oids and sequences are the cluster's.
+    """
+
+    def __init__(self, cluster: Cluster, oid: int, store: CatalogStore) -> None:
+        self.cluster = cluster
+        self.oid = oid
+        self._store = store
+        self.databases = cluster.databases
+        self.roles = cluster.roles
+        self.sequences = cluster.sequences
+        relations, schemas = store.load()
         self.relations: dict[int, StoredRelation] = {r.oid: r for r in relations}
         self._names: dict[tuple[str, str], int] = {(r.schema, r.name): r.oid for r in relations}
         self.schemas: dict[str, Schema] = {schema.name: schema for schema in schemas}
-        self.roles: dict[str, Role] = {role.name: role for role in roles}
-        self.functions: dict[int, StoredFunction] = {f.oid: f for f in self._store.load_functions()}
-        self.types: dict[int, StoredType] = {t.oid: t for t in self._store.load_types()}
+        self.functions: dict[int, StoredFunction] = {f.oid: f for f in store.load_functions()}
+        self.types: dict[int, StoredType] = {t.oid: t for t in store.load_types()}
         for made in self.types.values():
             make_known(made)
-        notes = self._store.notes()
         #: COMMENT ON by (oid of the system catalog that has the object, the object's, attribute or 0)
         self.comments: dict[tuple[int, int, int], str] = {
-            _comment_key(key): text for key, text in notes.items() if key.startswith("comment ")
+            _comment_key(key): text for key, text in store.notes().items() if key.startswith("comment ")
         }
-        #: who may connect to the database and make schemas in it
-        self.database_acl: Acl | None = acl_from_json(notes.get(_DATABASE_ACL))
-        self._next_oid = max(next_oid, FIRST_OID)
-        self.sequences = Sequences(self._store)
         self._journal: Journal | None = None
-        #: counts DDL statements: plans bound under another version are stale
-        self.version = 0
+        #: goes up with DDL statements: plans bound under another version are stale
+        self.version = cluster.new_version()
         self._indexes: dict[int, list[StoredRelation]] = {}
         self._indexes_version = -1
-        if self._store.is_new:
-            self._bootstrap()
         self._give_missing_oids()
 
-    def copy(self, directory: Path) -> None:
-        """Copy the catalog into a folder that is not there yet."""
-        self._store.copy(directory)
-
-    def _bootstrap(self) -> None:
-        # As in PostgreSQL 15: everybody may look into public, nobody else may create in it.
-        everybody = (AclItem(SUPERUSER, SUPERUSER, "UC"), AclItem(PUBLIC, SUPERUSER, "U"))
-        self.schemas = {"public": Schema("public", SUPERUSER, PUBLIC_OID, everybody)}
-        self.roles = {SUPERUSER: Role(SUPERUSER, superuser=True, oid=SUPERUSER_OID)}
-        self._write(put_schemas=tuple(self.schemas.values()), put_roles=tuple(self.roles.values()))
+    @property
+    def database(self) -> StoredDatabase:
+        """The database that it is of."""
+        return self.databases[self.oid]
 
     def _give_missing_oids(self) -> None:
-        """Catalogs of earlier versions have no oids for schemas, roles and parts of relations."""
+        """Catalogs of earlier versions have no oids for schemas and parts of relations."""
         schemas = [dataclasses.replace(s, oid=self._oid_of(s)) for s in self.schemas.values() if not s.oid]
-        roles = [dataclasses.replace(r, oid=self._oid_of(r)) for r in self.roles.values() if not r.oid]
         relations = [new for r in self.relations.values() if (new := self._with_parts(r)) is not r]
-        if schemas or roles or relations:
-            self._write(put_schemas=tuple(schemas), put_roles=tuple(roles), put=tuple(relations))
+        if schemas or relations:
+            self._write(put_schemas=tuple(schemas), put=tuple(relations))
             self.schemas |= {s.name: s for s in schemas}
-            self.roles |= {r.name: r for r in roles}
             self.relations |= {r.oid: r for r in relations}
 
-    def _oid_of(self, thing: Schema | Role) -> int:
-        if isinstance(thing, Schema):
-            return PUBLIC_OID if thing.name == "public" else self.new_oid()
-        return SUPERUSER_OID if thing.name == SUPERUSER else self.new_oid()
+    def _oid_of(self, schema: Schema) -> int:
+        return PUBLIC_OID if schema.name == "public" else self.new_oid()
 
     def _with_parts(self, relation: StoredRelation) -> StoredRelation:
         """The relation with an oid for each of its parts."""
@@ -121,12 +109,12 @@ class Catalog:
     def _write(self, **changes: tuple[object, ...]) -> None:
         """Memory is about to change so: durable now, or when the transaction block commits."""
         if self._journal is None:
-            self._store.write(next_oid=self._next_oid, **changes)  # type: ignore[arg-type]
+            self._store.write(next_oid=self.next_oid, **changes)  # type: ignore[arg-type]
         else:
             # rows and dataflows get their numbers before the catalog's entry is durable
             self.reserve_oids()
             self._journal.note(self, changes)
-        self.version += 1
+        self.cluster.changed(self, shared=not _SHARED.isdisjoint(changes))
 
     # --- transaction blocks -------------------------------------------------------
 
@@ -147,7 +135,7 @@ class Catalog:
             self._names = {(r.schema, r.name): r.oid for r in self.relations.values()}
         for oid in undone - self.relations.keys():
             self.sequences.forget(oid)
-        self.version += 1
+        self.cluster.changed(self, shared=True)
         return undone
 
     def commit(self) -> None:
@@ -155,7 +143,7 @@ class Catalog:
         assert self._journal is not None
         changes = self._journal.net(self)
         if changes:
-            self._store.write(next_oid=self._next_oid, **changes)
+            self._store.write(next_oid=self.next_oid, **changes)
         self.end()
         for oid in changes.get("remove", ()):
             self.sequences.forget(oid)
@@ -167,15 +155,11 @@ class Catalog:
     def value(self, kind: str, key: int | str) -> Any:
         """What there is under a journal's key, or None."""
         if kind == "notes":
-            name = str(key)
-            return self.database_acl if name == _DATABASE_ACL else self.comments.get(_comment_key(name))
+            return self.comments.get(_comment_key(str(key)))
         return getattr(self, kind).get(key)
 
     def set_value(self, kind: str, key: int | str, value: Any) -> None:
         """Put it back; names of relations are to be gathered again after that."""
-        if key == _DATABASE_ACL and kind == "notes":
-            self.database_acl = value
-            return
         where: dict[Any, Any] = self.comments if kind == "notes" else getattr(self, kind)
         at = _comment_key(str(key)) if kind == "notes" else key
         if value is None:
@@ -185,25 +169,18 @@ class Catalog:
             if isinstance(value, StoredType):
                 make_known(value)
 
-    @staticmethod
-    def note_of(value: str | Acl) -> object:
-        """A note as it is stored."""
-        return value if isinstance(value, str) else [asdict(item) for item in value]
-
     @property
     def next_oid(self) -> int:
         """Everything that was ever created has a lower one."""
-        return self._next_oid
+        return self.cluster.next_oid
 
     def new_oid(self) -> int:
         """An oid nobody has had; durable with the next write."""
-        oid = self._next_oid
-        self._next_oid += 1
-        return oid
+        return self.cluster.new_oid()
 
     def reserve_oids(self) -> None:
         """Make durable that the oids given so far are taken, though nothing in the catalog has them yet."""
-        self._store.write(next_oid=self._next_oid)
+        self._store.write(next_oid=self.next_oid)
 
     # --- relations ----------------------------------------------------------------
 
@@ -444,10 +421,10 @@ class Catalog:
         self._write(put_schemas=(schema,))
         self.schemas[schema.name] = schema
 
-    def set_database_acl(self, acl: Acl | None) -> None:
-        """Change who may connect to the database."""
-        self._write(put_notes=((_DATABASE_ACL, None if acl is None else self.note_of(acl)),))
-        self.database_acl = acl
+    def put_database(self, database: StoredDatabase) -> None:
+        """Change a database's name, owner, privileges or settings."""
+        self._write(put_databases=(database,))
+        self.databases[database.oid] = database
 
     def comment(self, key: tuple[int, int, int], text: str | None) -> None:
         """COMMENT ON; None or an empty text takes it away."""
@@ -475,7 +452,7 @@ class Catalog:
             what = "does not exist" if replace else "already exists"
             raise PgError(UNDEFINED_OBJECT if replace else DUPLICATE_OBJECT, f'role "{role.name}" {what}')
         known = self.roles.get(role.name)
-        role = dataclasses.replace(role, oid=known.oid if known is not None else self.new_oid())
+        role = dataclasses.replace(role, oid=known.oid if known is not None else role.oid or self.new_oid())
         self._write(put_roles=(role,))
         self.roles[role.name] = role
 
@@ -483,19 +460,12 @@ class Catalog:
         """Remove a role that owns nothing."""
         if name not in self.roles:
             raise PgError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
-        owned = [f"owner of schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
-        owned += [f"owner of {describe(r)}" for r in self.relations.values() if r.owner == name]
-        owned += [f"owner of {describe(f)}" for f in self.functions.values() if f.owner == name]
-        owned += [f"owner of {describe(t)}" for t in self.types.values() if t.owner == name]
-        owned += [f"privileges for schema {x.name}" for x in self.schemas.values() if mentions(x.acl, name)]
-        owned += [f"privileges for {describe(r)}" for r in self.relations.values() if mentions(r.acl, name)]
-        if mentions(self.database_acl, name):
-            owned.append(f"privileges for database {DATABASE}")
-        if owned or name == SUPERUSER:
+        needing = [*self.needing_role(name), *self.cluster.needing_role(name, self)]
+        if needing or name == SUPERUSER:
             raise PgError(
                 DEPENDENT_OBJECTS,
                 f'role "{name}" cannot be dropped because some objects depend on it',
-                detail="\n".join(owned) or None,
+                detail="\n".join(needing) or None,
             )
         members = [
             dataclasses.replace(r, memberships=tuple(m for m in r.memberships if m.role != name))
@@ -506,10 +476,23 @@ class Catalog:
         del self.roles[name]
         self.roles |= {role.name: role for role in members}
 
-    def close(self) -> None:
-        """Release the store."""
-        self.sequences.close()
-        self._store.close()
+    def needing_role(self, name: str) -> list[str]:
+        """What in the database belongs to a role or is about it, as messages list it."""
+        owned = [f"owner of schema {schema.name}" for schema in self.schemas.values() if schema.owner == name]
+        things: list[StoredObject] = [
+            *self.relations.values(),
+            *self.functions.values(),
+            *self.types.values(),
+        ]
+        owned += [f"owner of {describe(thing)}" for thing in things if thing.owner == name]
+        owned += [f"privileges for schema {x.name}" for x in self.schemas.values() if allows(x, name)]
+        owned += [f"privileges for {describe(r)}" for r in self.relations.values() if allows(r, name)]
+        return owned
+
+
+def allows(thing: Schema | StoredRelation | StoredDatabase, role: str) -> bool:
+    """Whether privileges mention a role that is not the owner."""
+    return thing.owner != role and mentions(thing.acl, role)
 
 
 def index_attnums(index: StoredRelation) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ _KINDS: Final = {
     "put": "relations", "remove": "relations", "put_functions": "functions", "drop_functions": "functions",
     "put_types": "types", "drop_types": "types",
     "put_schemas": "schemas", "drop_schemas": "schemas", "put_roles": "roles", "drop_roles": "roles",
-    "put_notes": "notes", "drop_notes": "notes",
+    "put_notes": "notes", "drop_notes": "notes", "put_databases": "databases",
 }  # fmt: skip
 
 
@@ -24,7 +24,7 @@ def _key(kind: str, item: Any) -> int | str:
     if kind == "notes":
         name: str = item[0]
         return name
-    key: int | str = item.oid if kind in ("relations", "functions", "types") else item.name
+    key: int | str = item.oid if kind in ("relations", "functions", "types", "databases") else item.name
     return key
 
 
@@ -63,6 +63,6 @@ class Journal:
             if value is None:
                 found.setdefault(drop.get(kind, f"drop_{kind}"), []).append(key)
             else:
-                item = (key, catalog.note_of(value)) if kind == "notes" else value
+                item = (key, value) if kind == "notes" else value
                 found.setdefault(put.get(kind, f"put_{kind}"), []).append(item)
         return {name: tuple(items) for name, items in found.items()}

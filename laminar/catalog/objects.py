@@ -143,6 +143,31 @@ class Schema:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredDatabase:
+    """A database.
+
+    Args:
+        acl: None: its owner everything, everybody else to connect and to make temporary tables.
+        connection_limit: sessions at the same time; -1 for no limit.
+        settings: what ALTER DATABASE … SET gives to sessions.
+    """
+
+    oid: int
+    name: str
+    owner: str
+    acl: Acl | None = None
+    connection_limit: int = -1
+    allow_connections: bool = True
+    is_template: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def database_from_json(data: dict[str, Any]) -> StoredDatabase:
+    """The database whose ``asdict`` this is."""
+    return StoredDatabase(**{**data, "acl": acl_from_json(data["acl"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Membership:
     """Being a member of ``role``; ``admin`` WITH ADMIN OPTION."""
 
@@ -276,6 +301,8 @@ class Role:
     connection_limit: int = -1
     valid_until: int | None = None
     memberships: tuple[Membership, ...] = ()
+    #: what ALTER ROLE … SET gives to its sessions
+    settings: dict[str, str] = field(default_factory=dict)
 
 
 def role_from_json(data: dict[str, Any]) -> Role:

@@ -17,7 +17,7 @@ from laminar.errors import INVALID_PARAMETER_VALUE, NUMERIC_VALUE_OUT_OF_RANGE, 
 
 if TYPE_CHECKING:
     from laminar.catalog.objects import StoredRelation
-    from laminar.catalog.store import CatalogStore
+    from laminar.catalog.store import CatalogFile
 
 #: values taken ahead: at first, and at most
 _AHEAD: Final = (32, 8192)
@@ -106,7 +106,7 @@ class _State:
 class Sequences:
     """The states of all sequences. May be called by any thread."""
 
-    def __init__(self, store: CatalogStore) -> None:
+    def __init__(self, store: CatalogFile) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._states = {oid: _State(last, called) for oid, (last, called) in store.sequences().items()}

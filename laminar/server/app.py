@@ -10,7 +10,8 @@ from dataclasses import replace
 import uvloop
 
 from laminar import __version__, logging
-from laminar.catalog.catalog import SUPERUSER, Catalog
+from laminar.catalog.catalog import SUPERUSER
+from laminar.catalog.cluster import Cluster
 from laminar.config import Settings
 from laminar.engine.config import EngineConfig, state_memory, store_memory
 from laminar.engine.coordinator import Coordinator
@@ -19,7 +20,7 @@ from laminar.lockfile import DirectoryLock
 from laminar.pgwire.server import PgServer
 from laminar.security.scram import make_verifier
 from laminar.server.authentication import Admission, check_listen
-from laminar.server.database import Database
+from laminar.server.instance import Instance
 from laminar.server.tls import load_tls
 
 #: seconds that sessions have to tell their clients of a failure
@@ -48,8 +49,8 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    catalog = Catalog(settings.data_dir / "catalog")
-    _set_superuser_password(catalog, settings)
+    cluster = Cluster(settings.data_dir / "catalog")
+    _set_superuser_password(cluster, settings)
     engine = EngineConfig(
         reactors=settings.reactors,
         epoch_interval=settings.epoch_interval,
@@ -59,9 +60,9 @@ async def _serve(settings: Settings) -> None:
         store_memory=store_memory(settings.memory_limit, settings.reactors),
     )
     coordinator = Coordinator(settings.data_dir / "engine", engine)
-    database = Database(catalog, coordinator, settings)
+    instance = Instance(cluster, coordinator, settings)
     tls, certificate = load_tls(settings)
-    server = PgServer(Admission(database, settings), tls=tls, certificate_hash=certificate)
+    server = PgServer(Admission(instance, settings), tls=tls, certificate_hash=certificate)
     # Clients that come while recovery runs are told so (57P03) rather than refused a connection.
     host, port = settings.address
     try:
@@ -76,20 +77,21 @@ async def _serve(settings: Settings) -> None:
         ) from None
     log.info("listening", version=__version__, host=host, port=port, data_dir=str(settings.data_dir))
     try:
-        await database.start()
-        log.info("ready", relations=len(catalog.relations), reactors=settings.reactors)
-        await _until(stop, database)
+        await instance.start()
+        count = sum(len(catalog.relations) for catalog in cluster.catalogs.values())
+        log.info("ready", relations=count, reactors=settings.reactors)
+        await _until(stop, instance)
     finally:
         log.info("stopping")
         await server.close()
-        await database.stop()
+        await instance.stop()
         log.info("stopped")
 
 
-async def _until(stop: asyncio.Event, database: Database) -> None:
+async def _until(stop: asyncio.Event, instance: Instance) -> None:
     """Wait for a signal, or for the engine to give up (a failed fsync)."""
     waiting = asyncio.ensure_future(stop.wait())
-    failure = database.coordinator.failure
+    failure = instance.coordinator.failure
     await asyncio.wait((waiting, failure), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if failure.done():
@@ -98,13 +100,13 @@ async def _until(stop: asyncio.Event, database: Database) -> None:
         raise failure.result()
 
 
-def _set_superuser_password(catalog: Catalog, settings: Settings) -> None:
+def _set_superuser_password(cluster: Cluster, settings: Settings) -> None:
     """Give the superuser the configured password; without any, SCRAM would lock everybody out."""
-    role = catalog.roles[SUPERUSER]
+    role = cluster.roles[SUPERUSER]
     if settings.superuser_password_file is not None:
         password = settings.superuser_password_file.read_text().rstrip("\n")
-        catalog.put_role(replace(role, verifier=make_verifier(password)), replace=True)
-    elif settings.auth == "scram-sha-256" and not any(r.verifier for r in catalog.roles.values()):
+        cluster.first.put_role(replace(role, verifier=make_verifier(password)), replace=True)
+    elif settings.auth == "scram-sha-256" and not any(r.verifier for r in cluster.roles.values()):
         raise PgError(
             INVALID_PARAMETER_VALUE,
             "nobody could log in: authentication is scram-sha-256 and no role has a password",

@@ -10,7 +10,6 @@ from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
 from laminar.catalog.system import SystemRelation
 from laminar.errors import (
     FEATURE_NOT_SUPPORTED,
-    INVALID_CATALOG_NAME,
     UNDEFINED_SCHEMA,
     UNDEFINED_TABLE,
     WRONG_OBJECT_TYPE,
@@ -19,7 +18,7 @@ from laminar.errors import (
 from laminar.server import guc, introspection, names, privileges, sinks
 from laminar.server.notifications import check_notification
 from laminar.server.sequences import serial_sequence
-from laminar.sql.catalog_view import Attribute, Domain, NamedType, Relation, Watermark
+from laminar.sql.catalog_view import Attribute, Domain, NamedType, Relation, Watermark, check_database
 from laminar.sql.facts import ProcFact
 from laminar.sql.plan import Routine
 from laminar.types import REGCLASS, PgType
@@ -80,6 +79,11 @@ class StoredCatalog:
     def search_path(self) -> tuple[str, ...]:
         """Schemas for names without one, pg_catalog first as in PostgreSQL."""
         return self._path if "pg_catalog" in self._path else ("pg_catalog", *self._path)
+
+    @property
+    def database_name(self) -> str:
+        """What names may begin with."""
+        return self.database.name
 
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """The relation a name means, or None."""
@@ -362,16 +366,8 @@ class SessionCatalog(StoredCatalog):
 
         return set_config(self._session, name, value, local)
 
-    @staticmethod
-    def _check_database(name: QName) -> None:
-        from laminar.catalog.catalog import DATABASE
-
-        if len(name.parts) > 2 and name.parts[0] != DATABASE:
-            raise PgError(
-                INVALID_CATALOG_NAME,
-                f'cross-database references are not implemented: "{name}"',
-                position=name.pos or None,
-            )
+    def _check_database(self, name: QName) -> None:
+        check_database(self.database.name, name.parts, name.pos)
 
 
 def _system_relation(system: SystemRelation) -> Relation:

@@ -86,7 +86,7 @@ class PendingCommit:
         for oid, change in self._guarded:
             self._database.guard.accepted(oid, change, epoch)
         self._transaction.release_turn()
-        self._database.guard.prune(self._database.oldest_view())
+        self._database.guard.prune(self._database.instance.oldest_view())
 
 
 def _deletions(change: Change, layout: Layout) -> Change | None:

@@ -1,81 +1,85 @@
-"""The open database: catalog, engine and what ties them together."""
+"""An open database: its catalog and what is made of it."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import re
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from laminar import logging
 from laminar.catalog.catalog import Catalog, index_attnums
 from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
-from laminar.engine import backup
-from laminar.engine.coordinator import Coordinator
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.engine.serving.ordered import ColumnIndex
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
-from laminar.server import guc, sources, temporary
+from laminar.server import sources, temporary
 from laminar.server.building import Building
 from laminar.server.catalog_view import StoredCatalog
-from laminar.server.conflicts import WriteGuard
 from laminar.server.definitions import Definitions, remove
 from laminar.server.notifications import Channels
 from laminar.server.plancache import PlanCache
-from laminar.server.uniques import Uniques
 from laminar.sql.catalog_view import Relation
 from laminar.sql.stream.shape import Shape, WindowRole
 
 if TYPE_CHECKING:
-    from laminar.config import Settings
-    from laminar.server.commit import PendingCommit
+    from laminar.server.instance import Instance
     from laminar.server.session import Session
 
 
 class Database:
-    """One per server. Also the stream planner's ``Shapes``."""
+    """A database: its catalog, and what is made of it. Also the stream planner's ``Shapes``.
 
-    def __init__(self, catalog: Catalog, coordinator: Coordinator, settings: Settings) -> None:
+    The engine, the sessions and all that goes by the numbers of relations is the instance's.
+    """
+
+    def __init__(self, instance: Instance, catalog: Catalog) -> None:
+        self.instance = instance
         self.catalog = catalog
-        self.coordinator: Coordinator = coordinator
-        self.settings = settings
-        self.setting_defaults = guc.server_defaults(settings.work_mem, settings.max_connections)
-        self.reactors = settings.reactors
-        self.log = logging.get("server")
-        self.sessions: set[Session] = set()
-        #: transactions that are no session's any more and not yet accepted
-        self.committing: set[PendingCommit] = set()
+        self.coordinator = instance.coordinator
+        self.settings = instance.settings
+        self.reactors = instance.settings.reactors
+        self.log = instance.log
+        self.sessions = instance.sessions
+        self.committing = instance.committing
         self.system = SystemRelations()
-        #: when the server was started, microseconds since 1970
-        self.started = time.time_ns() // 1000
-        #: one DDL statement at a time
-        self.ddl = asyncio.Lock()
+        self.started = instance.started
+        self.ddl = instance.ddl
         #: of the transaction block that has it
         self.definitions: Definitions | None = None
         #: stream plans of materialized views and sinks
         self.plans: dict[int, Materialize | Sink] = {}
-        #: relations whose rows are being given another form: nobody may change them
-        self.frozen: set[int] = set()
+        self.frozen = instance.frozen
         self.plans_cache = PlanCache()
         self.channels = Channels()
         #: tables that sinks which are being created will fill
         self.filling: set[int] = set()
         #: views and sinks that are being created
         self.building: dict[int, Building] = {}
-        self.ready = False
-        self.guard = WriteGuard(coordinator.store)
-        self.uniques = Uniques(coordinator.store)
+        self.guard = instance.guard
+        self.uniques = instance.uniques
         self._indexes: dict[int, ColumnIndex] = {}
         #: the catalog's version, and what ``relation`` has told of it
         self._described: tuple[int, dict[int, Relation]] = (-1, {})
 
-    async def start(self) -> None:
-        """Recover: register stored relations, plan the views again, start the engine."""
+    @property
+    def name(self) -> str:
+        """The database's name as it is now."""
+        return self.catalog.database.name
+
+    @property
+    def setting_defaults(self) -> dict[str, str]:
+        """The settings that sessions begin with, where they are not PostgreSQL's."""
+        return self.instance.setting_defaults | self.catalog.database.settings
+
+    @property
+    def my_sessions(self) -> list[Session]:
+        """The sessions that are connected to it."""
+        return [session for session in self.sessions if session.database.catalog.oid == self.catalog.oid]
+
+    def recover(self) -> tuple[list[RelationSpec], list[DataflowSpec]]:
+        """At a start: what the engine is to keep, views planned again."""
         from laminar.server.views import replan
 
         temporary.forget_leftovers(self)
@@ -89,28 +93,7 @@ class Database:
                 relations.append(sources.view_spec(relation, root))
             elif relation.kind in ("table", "source"):
                 relations.append(sources.relation_spec(relation))
-        await self.coordinator.start(relations, dataflows, self.catalog.next_oid)
-        self.ready = True
-
-    async def stop(self) -> None:
-        """Drain, checkpoint, stop the reactors, close the catalog."""
-        self.ready = False
-        await self.coordinator.stop()
-        self.catalog.close()
-
-    async def backup(self, uri: str) -> None:
-        """Write a backup of everything accepted so far; statements go on, but for DDL at its beginning.
-
-        Raises:
-            PgError: 22023, 58P02 for the location, 53100, 58030.
-        """
-        target = backup.folder_of(uri)
-        await asyncio.to_thread(backup.check_new, target)
-        async with contextlib.AsyncExitStack() as stack:
-            async with self.ddl:
-                folder, manifest = await stack.enter_async_context(self.coordinator.linked())
-                await asyncio.to_thread(self.catalog.copy, folder / "catalog")
-            await asyncio.to_thread(backup.copy_out, folder, target, manifest)
+        return relations, dataflows
 
     def add_plan(self, relation: StoredRelation, root: Materialize | Sink) -> DataflowSpec:
         """Remember a view's or sink's plan and describe it to the engine."""
@@ -173,12 +156,6 @@ class Database:
                 index = self._indexes[stored.oid] = ColumnIndex(layout, index_attnums(stored))
             found.append(index)
         return found
-
-    def oldest_view(self) -> int:
-        """The lowest epoch that an open or committing transaction reads."""
-        views = (s.transaction.view for s in self.sessions if s.transaction is not None)
-        epochs = [v.epoch for v in views if v is not None] + [c.seen for c in self.committing]
-        return min(epochs, default=self.coordinator.store.epoch)
 
     def row_count(self, oid: int) -> float:
         """Rows of a stored relation in the newest epoch; -1 when it stores none."""

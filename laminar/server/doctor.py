@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from laminar.catalog.catalog import Catalog
+from laminar.catalog.cluster import Cluster
 from laminar.engine import doctor
 from laminar.engine.doctor import Finding
 from laminar.errors import UNDEFINED_FILE, PgError
@@ -30,10 +30,10 @@ def examine(data_dir: Path) -> Iterator[Finding]:
 
 def _catalog(folder: Path) -> Finding:
     try:
-        catalog = Catalog(folder)
+        cluster = Cluster(folder)
     except (PgError, ValueError, KeyError) as error:
         return Finding("error", f"the catalog cannot be read: {error}")
-    kinds = [relation.kind for relation in catalog.relations.values()]
-    catalog.close()
+    kinds = [r.kind for catalog in cluster.catalogs.values() for r in catalog.relations.values()]
+    cluster.close()
     counts = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in sorted(set(kinds)))
     return Finding("ok", f"catalog: {counts or 'no relations'}")

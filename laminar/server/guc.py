@@ -146,7 +146,7 @@ class Values(dict[str, str]):
 
     def default(self, name: str) -> str:
         """What RESET gives a setting."""
-        return self.server.get(name) or find(name).default
+        return self.server[name] if name in self.server else find(name).default
 
 
 def find(name: str) -> Setting:
@@ -167,7 +167,10 @@ def check_changeable(setting: Setting, superuser: bool) -> None:
 
 def defaults(server: Mapping[str, str] | None = None) -> Values:
     """Laminar's settings at their defaults, by canonical name."""
-    return Values({name: find(name).default for name in REPORTED_SETTINGS}, server or {})
+    values = Values({}, server or {})
+    custom = [name for name in values.server if "." in name]
+    values |= {name: values.default(name) for name in (*REPORTED_SETTINGS, *custom)}
+    return values
 
 
 def server_defaults(work_mem: int, max_connections: int) -> dict[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog import acl
-from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import StoredFunction, StoredRelation
 from laminar.catalog.system.pg_catalog import NAMESPACES, PG_CLASS, comments, key_name
 from laminar.errors import INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT, WRONG_OBJECT_TYPE, PgError
@@ -488,8 +487,11 @@ def _schema_letters(session: Session, role: str, oid: int) -> tuple[str, str] | 
     return letters, ""
 
 
-def _database_letters(session: Session, role: str, _oid: int) -> tuple[str, str]:
-    return privileges.database_letters(session.database.catalog, role), ""
+def _database_letters(session: Session, role: str, oid: int) -> tuple[str, str] | None:
+    catalog = session.database.catalog
+    if oid not in catalog.databases:
+        return None
+    return privileges.database_letters(catalog, role, catalog.databases[oid]), ""
 
 
 def _function_letters(session: Session, role: str, oid: int) -> tuple[str, str] | None:
@@ -518,10 +520,11 @@ def _everybody(letters: str) -> Callable[[Session, str, int], tuple[str, str]]:
     return lambda _session, _role, _oid: (letters, "")
 
 
-def _database_oid(_session: Session, name: str) -> int:
-    if name != DATABASE:
+def _database_oid(session: Session, name: str) -> int:
+    found = session.database.instance.cluster.find(name)
+    if found is None:
         raise PgError("3D000", f'database "{name}" does not exist')
-    return 5
+    return found.oid
 
 
 _KINDS: Final[dict[str, tuple[Callable[[Session, str], int], Callable[..., tuple[str, str] | None]]]] = {

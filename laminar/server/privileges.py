@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from laminar.catalog import acl
-from laminar.catalog.catalog import SUPERUSER, SYSTEM_SCHEMAS
-from laminar.catalog.objects import KIND_NAMES, StoredRelation
+from laminar.catalog.catalog import SYSTEM_SCHEMAS
+from laminar.catalog.objects import KIND_NAMES, StoredDatabase, StoredRelation
 from laminar.errors import INSUFFICIENT_PRIVILEGE, PgError
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ def schema_letters(catalog: Catalog, role: str, schema: str) -> str:
     return acl.privileges(catalog.roles, role, "schema", found.owner, found.acl)
 
 
-def database_letters(catalog: Catalog, role: str) -> str:
-    """What a role may do with the database."""
-    return acl.privileges(catalog.roles, role, "database", SUPERUSER, catalog.database_acl)
+def database_letters(catalog: Catalog, role: str, database: StoredDatabase | None = None) -> str:
+    """What a role may do with a database: the catalog's, unless told which."""
+    database = catalog.database if database is None else database
+    return acl.privileges(catalog.roles, role, "database", database.owner, database.acl)
 
 
 def acl_kind(relation: StoredRelation) -> str:
@@ -75,6 +77,11 @@ def owns(catalog: Catalog, role: str, owner: str) -> bool:
     """Whether a role has the rights of an owner."""
     found = catalog.roles.get(role)
     return (found is not None and found.superuser) or owner in acl.inherited(catalog.roles, role)
+
+
+def given(database: StoredDatabase, owner: str) -> StoredDatabase:
+    """The database with another owner, who has what the old one had."""
+    return replace(database, owner=owner, acl=acl.with_owner(database.acl, database.owner, owner))
 
 
 def may_become(catalog: Catalog, role: str, other: str) -> bool:

@@ -94,7 +94,7 @@ class Session:
         self.loop = asyncio.get_running_loop()
         #: who logged in
         self.authenticated = role.name
-        self.settings = guc.defaults(database.setting_defaults)
+        self.settings = guc.defaults(database.setting_defaults | role.settings)
         self.settings["session_authorization"] = role.name
         self.note_role()
         #: values to go back to when the transaction of SET rolls back
@@ -423,6 +423,7 @@ class Session:
             params=tuple(params),
             settings=output_settings(self.settings),
             user=self.role.name,
+            database=self.database.name,
             session_user=self.settings["session_authorization"],
             search_path=self.search_path,
             backend_pid=self.client.process_id,

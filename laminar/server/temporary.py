@@ -35,7 +35,7 @@ async def drop_schema(database: Database, name: str) -> None:
     """A session has ended, or DISCARD TEMP: its tables go."""
     async with database.ddl:
         catalog = database.catalog
-        if name not in catalog.schemas:
+        if name not in catalog.schemas or catalog.oid not in catalog.databases:
             return
         doomed = catalog.to_drop(catalog.in_schema(name), cascade=True)
         if doomed:

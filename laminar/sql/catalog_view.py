@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from laminar.errors import FEATURE_NOT_SUPPORTED, SYNTAX_ERROR, PgError
 from laminar.sql.facts import ProcFact
 from laminar.types import PgType
 
@@ -110,6 +111,10 @@ class CatalogView(Protocol):
     def search_path(self) -> Sequence[str]:
         """Schemas in which unqualified names are looked up, the system's first."""
 
+    @property
+    def database_name(self) -> str:
+        """The database's name, with which names may begin."""
+
     def relation(self, schema: str | None, name: str) -> Relation | None:
         """The relation of that name, by the search path without a schema; None if there is none."""
 
@@ -121,3 +126,14 @@ class CatalogView(Protocol):
 
     def with_search_path(self, schemas: Sequence[str]) -> CatalogView:
         """The same catalog under another search path (for a view's definition)."""
+
+
+def check_database(database: str, parts: Sequence[str], pos: int = 0) -> None:
+    """Raise for a relation's name with too many parts (42601), or in another database (0A000)."""
+    shown = ".".join(parts)
+    if len(parts) > 3:
+        text = f"improper qualified name (too many dotted names): {shown}"
+        raise PgError(SYNTAX_ERROR, text, position=pos or None)
+    if len(parts) == 3 and parts[0] != database:
+        text = f'cross-database references are not implemented: "{shown}"'
+        raise PgError(FEATURE_NOT_SUPPORTED, text, position=pos or None)

@@ -395,6 +395,41 @@ ObjectKind = L[
 
 
 @dataclass(slots=True)
+class CreateDatabase:
+    """``options``: owner, template, encoding, connection limit, … ; a value None is DEFAULT."""
+
+    name: str
+    options: list[Option]
+    pos: int = 0
+
+
+@dataclass(slots=True)
+class AlterDatabase:
+    """RENAME TO, OWNER TO, SET or RESET of a setting, or options: one of them is given."""
+
+    name: str
+    new_name: str | None = None
+    owner: str | None = None
+    setting: SetVariable | ResetAll | None = None
+    options: list[Option] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class DropDatabase:
+    name: str
+    if_exists: bool
+    force: bool = False
+
+
+@dataclass(slots=True)
+class AlterRoleSetting:
+    """ALTER ROLE name SET … | RESET …"""
+
+    name: str
+    setting: SetVariable | ResetAll
+
+
+@dataclass(slots=True)
 class Parameter:
     """A function's parameter; ``default`` is its expression."""
 
@@ -738,7 +773,7 @@ Statement = Union[
     Query, Insert, Update, Delete, Merge, Truncate, Subscribe, Copy, CreateTable, CreateSource,
     CreateLookupTable,
     CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateFunction, CreateIndex,
-    CreateRole, CreateSequence,
+    CreateRole, CreateSequence, CreateDatabase, AlterDatabase, DropDatabase, AlterRoleSetting,
     CreateType, CreateDomain, AlterType, Drop, Alter,
     CommentOn, Grant, Explain, Show, ShowCreate, Describe, SetVariable, ResetAll, SetTransaction, Begin,
     Commit,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from laminar.catalog.catalog import FIRST_OID, Catalog
+from laminar.catalog.catalog import Catalog
+from laminar.catalog.cluster import FIRST_OID, Cluster
 from laminar.catalog.objects import Role, StoredColumn, StoredRelation
 from laminar.errors import PgError
 from laminar.types import INT8, TEXT, PgType, numeric
@@ -22,7 +23,7 @@ def table(catalog: Catalog, name: str, **fields: object) -> StoredRelation:
 
 
 def test_everything_survives_reopening(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
+    catalog = Cluster(tmp_path).first
     first = table(catalog, "t", primary_key=(1,), watermark=(1, 5_000_000), checks=(("c", "a > 0"),))
     view = replace(
         table(catalog, "v"),
@@ -36,9 +37,9 @@ def test_everything_survives_reopening(tmp_path: Path) -> None:
     catalog.create(view)
     catalog.create_schema("s", "laminar")
     catalog.put_role(Role("eve", verifier="SCRAM-SHA-256$…"))
-    catalog.close()
+    catalog.cluster.close()
 
-    again = Catalog(tmp_path)
+    again = Cluster(tmp_path).first
     assert again.find("public", "t") == catalog.find("public", "t")
     assert again.find("public", "v") == catalog.find("public", "v")
     assert replace(catalog.relations[first.oid], parts={}) == first
@@ -48,23 +49,23 @@ def test_everything_survives_reopening(tmp_path: Path) -> None:
     assert again.roles == catalog.roles
     assert again.roles["eve"].verifier == "SCRAM-SHA-256$…"
     assert again.roles["laminar"].superuser
-    again.close()
+    again.cluster.close()
 
 
 def test_oids_are_never_used_twice(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
+    catalog = Cluster(tmp_path).first
     first = table(catalog, "t")
     catalog.create(first)
     catalog.drop([first.oid])
-    catalog.close()
-    again = Catalog(tmp_path)
+    catalog.cluster.close()
+    again = Cluster(tmp_path).first
     assert first.oid == FIRST_OID
     assert again.new_oid() > first.oid
-    again.close()
+    again.cluster.close()
 
 
 def test_everything_has_an_oid_of_its_own(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
+    catalog = Cluster(tmp_path).first
     catalog.create(table(catalog, "t", primary_key=(1,), checks=(("c", "a > 0"),)))
     catalog.create_schema("s", "laminar")
     catalog.put_role(Role("eve"))
@@ -76,11 +77,11 @@ def test_everything_has_an_oid_of_its_own(tmp_path: Path) -> None:
     oids = [stored.oid, *stored.parts.values(), catalog.schemas["s"].oid, eve]
     assert len(set(oids)) == len(oids) and min(oids) >= FIRST_OID
     assert (catalog.schemas["public"].oid, catalog.roles["laminar"].oid) == (2200, 10)
-    catalog.close()
+    catalog.cluster.close()
 
 
 def test_names_are_taken_once(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
+    catalog = Cluster(tmp_path).first
     catalog.create(table(catalog, "t"))
     with pytest.raises(PgError) as caught:
         catalog.check_free("public", "t", 14)
@@ -90,11 +91,11 @@ def test_names_are_taken_once(tmp_path: Path) -> None:
         catalog.check_free("nope", "t")
     with pytest.raises(PgError, match="permission denied for schema pg_catalog"):
         catalog.check_free("pg_catalog", "t")
-    catalog.close()
+    catalog.cluster.close()
 
 
 def test_drop_restrict_names_every_dependent_and_cascade_takes_them(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
+    catalog = Cluster(tmp_path).first
     base = table(catalog, "t")
     middle = table(catalog, "m", kind="mview", depends_on=(base.oid,))
     top = table(catalog, "v", kind="view", depends_on=(middle.oid, base.oid))
@@ -113,11 +114,11 @@ def test_drop_restrict_names_every_dependent_and_cascade_takes_them(tmp_path: Pa
     assert order.index("v") < order.index("m") < order.index("t")
     # All of them named in one statement need no CASCADE.
     assert len(catalog.to_drop([base, middle, top], cascade=False)) == 3
-    catalog.close()
+    catalog.cluster.close()
 
 
 def test_roles(tmp_path: Path) -> None:
-    catalog = Catalog(tmp_path)
+    catalog = Cluster(tmp_path).first
     catalog.put_role(Role("ann"))
     with pytest.raises(PgError, match='role "ann" already exists'):
         catalog.put_role(Role("ann"))
@@ -130,4 +131,4 @@ def test_roles(tmp_path: Path) -> None:
     catalog.drop([r.oid for r in list(catalog.relations.values())])
     catalog.drop_role("ann")
     assert "ann" not in catalog.roles
-    catalog.close()
+    catalog.cluster.close()

@@ -13,6 +13,7 @@ from laminar.sql.parse import parse, split
 
 class TestCatalog:
     __test__ = False
+    database_name = "laminar"
 
     def __init__(self, script: str = "") -> None:
         self.relations: dict[tuple[str, str], Relation] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from laminar.catalog.catalog import SUPERUSER_OID
+from laminar.catalog.cluster import SUPERUSER_OID
 from laminar.catalog.system.registry import Row, domains, postgres_relations
 from laminar.sql import facts
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import StoredColumn, StoredRelation, StoredType
 from laminar.catalog.sequences import definition_of
 from laminar.catalog.system.pg_catalog import indexed_attnums, key_name, shown_default
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
     from laminar.server.session import Session
 
 Made = Iterator[Mapping[str, Any]]
+#: stands for the database's name
+HERE: Final = object()
 
 #: materialized views are left out, as PostgreSQL does
 _TYPES: Final = {
@@ -64,7 +65,7 @@ def _relations(session: Session) -> Iterator[StoredRelation]:
 
 
 def _where(r: StoredRelation, prefix: str = "table") -> dict[str, Any]:
-    return {f"{prefix}_catalog": DATABASE, f"{prefix}_schema": r.schema, f"{prefix}_name": r.name}
+    return {f"{prefix}_catalog": HERE, f"{prefix}_schema": r.schema, f"{prefix}_name": r.name}
 
 
 def _tables(session: Session) -> Made:
@@ -75,7 +76,7 @@ def _tables(session: Session) -> Made:
         )
     for s in session.database.system.by_oid.values():
         kind = "VIEW" if s.kind == "v" else "BASE TABLE"
-        where = {"table_catalog": DATABASE, "table_schema": s.schema, "table_name": s.name}
+        where = {"table_catalog": HERE, "table_schema": s.schema, "table_name": s.name}
         yield where | {"table_type": kind, "is_insertable_into": "NO", "is_typed": "NO"}
 
 
@@ -94,7 +95,7 @@ def _columns(session: Session) -> Made:
                 "is_updatable": _yes(r.kind in ("table", "source") and not r.connector),
             }  # fmt: skip
     for s in session.database.system.by_oid.values():
-        where = {"table_catalog": DATABASE, "table_schema": s.schema, "table_name": s.name}
+        where = {"table_catalog": HERE, "table_schema": s.schema, "table_name": s.name}
         for attnum, column in enumerate(s.columns, 1):
             yield where | _typed(column.type, attnum) | {
                 "column_name": column.name, "ordinal_position": attnum,
@@ -120,7 +121,7 @@ def _typed(type_: PgType, place: int) -> dict[str, Any]:
     fact = facts.types()[oid]
     found: dict[str, Any] = {
         "data_type": "ARRAY" if fact.category == "A" and fact.length == -1 else type_name(PgType(oid)),
-        "udt_catalog": DATABASE, "udt_schema": "pg_catalog", "udt_name": fact.name,
+        "udt_catalog": HERE, "udt_schema": "pg_catalog", "udt_name": fact.name,
         "dtd_identifier": str(place),
     }  # fmt: skip
     if oid == BPCHAR:
@@ -176,23 +177,23 @@ def _over(session: Session, domain: StoredType) -> dict[str, Any]:
 
 
 def _domain_place(t: StoredType) -> dict[str, Any]:
-    return {"domain_catalog": DATABASE, "domain_schema": t.schema, "domain_name": t.name}
+    return {"domain_catalog": HERE, "domain_schema": t.schema, "domain_name": t.name}
 
 
 def _domain_constraints(session: Session) -> Made:
     for t in session.database.catalog.types.values():
         for name, _, _ in t.checks:
             yield _domain_place(t) | {
-                "constraint_catalog": DATABASE, "constraint_schema": t.schema, "constraint_name": name,
+                "constraint_catalog": HERE, "constraint_schema": t.schema, "constraint_name": name,
                 "is_deferrable": "NO", "initially_deferred": "NO",
             }  # fmt: skip
 
 
 def _schemata(session: Session) -> Made:
     for schema in session.database.catalog.schemas.values():
-        yield {"catalog_name": DATABASE, "schema_name": schema.name, "schema_owner": schema.owner}
+        yield {"catalog_name": HERE, "schema_name": schema.name, "schema_owner": schema.owner}
     for name in ("pg_catalog", "information_schema", "laminar_catalog"):
-        yield {"catalog_name": DATABASE, "schema_name": name, "schema_owner": "laminar"}
+        yield {"catalog_name": HERE, "schema_name": name, "schema_owner": "laminar"}
 
 
 def _views(session: Session) -> Made:
@@ -227,7 +228,7 @@ def _table_constraints(session: Session) -> Made:
 
 
 def _constraint(r: StoredRelation, name: str) -> dict[str, Any]:
-    where = {"constraint_catalog": DATABASE, "constraint_schema": r.schema, "constraint_name": name}
+    where = {"constraint_catalog": HERE, "constraint_schema": r.schema, "constraint_name": name}
     return _where(r) | where
 
 
@@ -247,12 +248,12 @@ def _constraint_column_usage(session: Session) -> Made:
 def _check_constraints(session: Session) -> Made:
     for r in _relations(session):
         for name, text in r.checks:
-            where = {"constraint_catalog": DATABASE, "constraint_schema": r.schema}
+            where = {"constraint_catalog": HERE, "constraint_schema": r.schema}
             yield where | {"constraint_name": name, "check_clause": f"({text})"}
 
 
 def _catalog_name(_session: Session) -> Made:
-    yield {"catalog_name": DATABASE}
+    yield {"catalog_name": HERE}
 
 
 _VIEWS: Final[dict[str, Rows]] = {
@@ -268,6 +269,19 @@ _VIEWS: Final[dict[str, Rows]] = {
     "domains": _domains,
     "domain_constraints": _domain_constraints,
 }
+
+
+def _here(rows: Rows) -> Rows:
+    """The rows with the database's name where they say HERE."""
+
+    def named(session: Session) -> Made:
+        name = session.database.name
+        for row in rows(session):
+            yield {column: name if value is HERE else value for column, value in row.items()}
+
+    return named
+
+
 ROWS: Final[dict[tuple[str, str], Rows]] = {
-    ("information_schema", name): rows for name, rows in _VIEWS.items()
+    ("information_schema", name): _here(rows) for name, rows in _VIEWS.items()
 }

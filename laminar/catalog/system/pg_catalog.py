@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from laminar import __version__
-from laminar.catalog.catalog import DATABASE, PUBLIC_OID, SUPERUSER, SUPERUSER_OID
+from laminar.catalog.catalog import PUBLIC_OID, SUPERUSER
+from laminar.catalog.cluster import SUPERUSER_OID
 from laminar.catalog.objects import StoredRelation, StoredType
 from laminar.catalog.sequences import definition_of
 from laminar.catalog.system import usertypes
@@ -34,7 +35,7 @@ NAMESPACES: Final = {
     "information_schema": INFORMATION_SCHEMA,
     "laminar_catalog": LAMINAR_CATALOG,
 }
-DATABASE_OID, PYTHON = 5, 15100
+PYTHON = 15100
 #: the pseudo-type of states that SQL does not see
 INTERNAL = 2281
 #: pg_class.relkind; a source has a comment that says so
@@ -490,13 +491,33 @@ def _pg_sequence(session: Session) -> Made:
 
 
 def _pg_database(session: Session) -> Made:
-    acl = session.database.catalog.database_acl
-    yield {
-        "oid": DATABASE_OID, "datname": DATABASE, "datdba": SUPERUSER_OID, "encoding": 6,
-        "datlocprovider": "c", "datistemplate": False, "datallowconn": True, "datconnlimit": -1,
-        "datfrozenxid": 0, "datminmxid": 0, "dattablespace": 1663, "datcollate": "C.UTF-8",
-        "datctype": "C.UTF-8", "datacl": None if acl is None else [str(item) for item in acl],
-    }  # fmt: skip
+    catalog = session.database.catalog
+    for d in catalog.databases.values():
+        yield {
+            "oid": d.oid, "datname": d.name, "datdba": role_oid(catalog, d.owner), "encoding": 6,
+            "datlocprovider": "c", "datistemplate": d.is_template, "datallowconn": d.allow_connections,
+            "datconnlimit": d.connection_limit, "datfrozenxid": 0, "datminmxid": 0, "dattablespace": 1663,
+            "datcollate": "C.UTF-8", "datctype": "C.UTF-8",
+            "datacl": None if d.acl is None else [str(item) for item in d.acl],
+        }  # fmt: skip
+
+
+def _pg_db_role_setting(session: Session) -> Made:
+    catalog = session.database.catalog
+    for d in catalog.databases.values():
+        if d.settings:
+            yield {
+                "setdatabase": d.oid,
+                "setrole": 0,
+                "setconfig": [f"{n}={v}" for n, v in d.settings.items()],
+            }
+    for r in catalog.roles.values():
+        if r.settings:
+            yield {
+                "setdatabase": 0,
+                "setrole": r.oid,
+                "setconfig": [f"{n}={v}" for n, v in r.settings.items()],
+            }
 
 
 _TABLES: Final[dict[str, Rows]] = {
@@ -519,6 +540,7 @@ _TABLES: Final[dict[str, Rows]] = {
     "pg_authid": _pg_authid,
     "pg_auth_members": _pg_auth_members,
     "pg_database": _pg_database,
+    "pg_db_role_setting": _pg_db_role_setting,
     "pg_sequence": _pg_sequence,
 }
 ROWS: Final[dict[tuple[str, str], Rows]] = {("pg_catalog", name): rows for name, rows in _TABLES.items()}

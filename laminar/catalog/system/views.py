@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from laminar.catalog.catalog import DATABASE
 from laminar.catalog.system import pg_catalog
-from laminar.catalog.system.pg_catalog import DATABASE_OID, indexed_tables, key_name
+from laminar.catalog.system.pg_catalog import indexed_tables, key_name
 
 if TYPE_CHECKING:
     from laminar.catalog.system.registry import Rows
@@ -104,7 +103,8 @@ def _pg_stat_activity(session: Session) -> Made:
     states = {"I": "idle", "T": "idle in transaction", "E": "idle in transaction (aborted)"}
     for other in session.database.sessions:
         yield {
-            "datid": DATABASE_OID, "datname": DATABASE, "pid": other.client.process_id,
+            "datid": other.database.catalog.oid, "datname": other.database.name,
+            "pid": other.client.process_id,
             "usesysid": other.role.oid, "usename": other.role.name,
             "application_name": other.settings.get("application_name", ""),
             "state": "active" if other is session else states[other.transaction_status],

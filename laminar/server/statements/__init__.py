@@ -31,6 +31,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         copy,
         create,
         cursors,
+        databases,
         drop,
         explain,
         functions,
@@ -97,6 +98,14 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return usertypes.AlterTypeAction(session, statement)
         case s.CreateRole():
             return roles.RoleAction(session, statement)
+        case s.AlterRoleSetting():
+            return databases.RoleSettingAction(session, statement)
+        case s.CreateDatabase():
+            return databases.CreateDatabaseAction(session, statement)
+        case s.AlterDatabase():
+            return databases.AlterDatabaseAction(session, statement)
+        case s.DropDatabase():
+            return databases.DropDatabaseAction(session, statement)
         case s.Grant(kind=None):
             return grants.MembershipAction(session, statement)
         case s.Grant():

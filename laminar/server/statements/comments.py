@@ -7,11 +7,9 @@ from typing import ClassVar, Final
 
 import pyarrow as pa
 
-from laminar.catalog.catalog import DATABASE
 from laminar.catalog.objects import KIND_NAMES, StoredRelation
 from laminar.errors import (
     INSUFFICIENT_PRIVILEGE,
-    INVALID_CATALOG_NAME,
     UNDEFINED_COLUMN,
     UNDEFINED_OBJECT,
     UNDEFINED_SCHEMA,
@@ -23,6 +21,7 @@ from laminar.pgwire.backend import Result
 from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
+from laminar.server.statements.databases import owned_database
 from laminar.sql import statements as s
 
 #: oids of the system catalogs that have the objects, as pg_description.classoid
@@ -30,8 +29,6 @@ PG_CLASS: Final = 1259
 PG_NAMESPACE: Final = 2615
 PG_AUTHID: Final = 1260
 PG_DATABASE: Final = 1262
-#: oid of the one database (pg_database.oid)
-DATABASE_OID: Final = 5
 
 
 class CommentAction(Action):
@@ -64,11 +61,7 @@ class CommentAction(Action):
                 raise PgError(INSUFFICIENT_PRIVILEGE, "must have CREATEROLE privilege")
             return PG_AUTHID, catalog.roles[name.name].oid, 0
         if kind == "database":
-            if name.name != DATABASE:
-                raise PgError(INVALID_CATALOG_NAME, f'database "{name.name}" does not exist')
-            if not session.role.superuser:
-                raise PgError(INSUFFICIENT_PRIVILEGE, f"must be owner of database {DATABASE}")
-            return PG_DATABASE, DATABASE_OID, 0
+            return PG_DATABASE, owned_database(session, name.name).oid, 0
         if kind == "column":
             return self._column(name)
         relation = session.catalog.stored(name)

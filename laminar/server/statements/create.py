@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from laminar.catalog.catalog import DATABASE, Catalog
+from laminar.catalog.catalog import Catalog
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.errors import (
     DUPLICATE_COLUMN,
@@ -359,7 +359,7 @@ class CreateSchemaAction(Action):
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         if "C" not in privileges.database_letters(self.database.catalog, self.session.role.name):
-            raise PgError(INSUFFICIENT_PRIVILEGE, f"permission denied for database {DATABASE}")
+            raise PgError(INSUFFICIENT_PRIVILEGE, f"permission denied for database {self.database.name}")
         result = Result("CREATE SCHEMA")
         async with defining(self.session, "CREATE SCHEMA"):
             try:

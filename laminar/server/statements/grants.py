@@ -10,11 +10,9 @@ import pyarrow as pa
 
 from laminar.catalog import acl as lists
 from laminar.catalog.acl import Acl
-from laminar.catalog.catalog import DATABASE, SUPERUSER
 from laminar.catalog.objects import KIND_NAMES, Membership, Role, StoredRelation
 from laminar.errors import (
     INSUFFICIENT_PRIVILEGE,
-    INVALID_CATALOG_NAME,
     UNDEFINED_OBJECT,
     UNDEFINED_SCHEMA,
     PgError,
@@ -25,6 +23,7 @@ from laminar.server import privileges
 from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
+from laminar.server.statements.databases import named_database
 from laminar.sql import statements as s
 
 _RELATIONS: Final = ("table", "source", "view", "materialized view", "sink", "sequence", "stream")
@@ -130,12 +129,13 @@ class GrantAction(Action):
         return _Target(name, "schema", "schema", schema.owner, schema.acl, store)
 
     def _database(self, name: str) -> _Target:
-        if name != DATABASE:
-            raise PgError(INVALID_CATALOG_NAME, f'database "{name}" does not exist')
+        database = named_database(self.session, name)
         catalog = self.database.catalog
-        return _Target(
-            name, "database", "database", SUPERUSER, catalog.database_acl, catalog.set_database_acl
-        )
+
+        def store(acl: Acl) -> None:
+            catalog.put_database(replace(catalog.databases[database.oid], acl=acl))
+
+        return _Target(name, "database", "database", database.owner, database.acl, store)
 
     # --- lists
 

@@ -67,7 +67,7 @@ class BackupAction(Action):
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
         if self.session.transaction_status != "I":
             raise PgError(ACTIVE_SQL_TRANSACTION, "BACKUP cannot run inside a transaction block")
-        await self.database.backup(self.uri)
+        await self.database.instance.backup(self.uri)
         return Result("BACKUP")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import pyarrow as pa
 
@@ -13,6 +14,9 @@ from laminar.server import guc, privileges
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches, text_batch, text_fields
 from laminar.sql import statements as s
+
+#: names of schemas that need no quotes
+_PLAIN: Final = re.compile(r"[a-z0-9_$]+")
 
 
 def assign(session: Session, name: str, value: str, local: bool = False) -> None:
@@ -99,21 +103,20 @@ class SetAction(Action):
             result.notices.append(Notice("WARNING", "25P01", text))
             return result
         if "." in statement.name:
-            assign(self.session, statement.name, ", ".join(statement.values or [""]), statement.local)
+            assign(self.session, statement.name, value_of(statement), statement.local)
             return result
         setting = guc.find(statement.name)
-        value = None
-        if statement.values is not None:
-            value = ", ".join(map(self._quoted(setting), statement.values))
+        value = None if statement.values is None else value_of(statement)
         set_config(self.session, setting.name, value, statement.local)
         return result
 
-    @staticmethod
-    def _quoted(setting: guc.Setting):  # type: ignore[no-untyped-def]
-        """List settings keep names that need quotes quoted."""
-        if setting.name != "search_path":
-            return str
-        return lambda v: v if v.replace("_", "a").replace("$", "a").isalnum() and v == v.lower() else f'"{v}"'
+
+def value_of(statement: s.SetVariable) -> str:
+    """The text that SET gives a setting: names of schemas that need quotes keep them."""
+    values = statement.values or [""]
+    if statement.name.lower() == "search_path":
+        values = [v if _PLAIN.fullmatch(v) else f'"{v}"' for v in values]
+    return ", ".join(values)
 
 
 class ShowAction(Action):

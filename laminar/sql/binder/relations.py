@@ -17,7 +17,7 @@ from laminar.sql import plan as p
 from laminar.sql.binder.scope import CteEntry, Item, Level
 from laminar.sql.binder.state import location
 from laminar.sql.binder.tablefunctions import FunctionBinder
-from laminar.sql.catalog_view import Relation
+from laminar.sql.catalog_view import Relation, check_database
 from laminar.sql.parse import parse_query
 from laminar.sql.resolve import common_type, make_operator, oid_name
 from laminar.sql.trees import outer_ids, refs
@@ -131,10 +131,7 @@ class RelationBinder(FunctionBinder):
 
     def relation(self, parts: tuple[str, ...], pos: int) -> Relation:
         """A relation by name. Raises 42P01; 3F000 is not PostgreSQL's here."""
-        if len(parts) > 3:
-            raise PgError(
-                "42601", f"improper relation name (too many dotted names): {'.'.join(parts)}", position=pos
-            )
+        check_database(self.catalog.database_name, parts, pos)
         schema = parts[-2] if len(parts) > 1 else None
         relation = self.catalog.relation(schema, parts[-1])
         if relation is None:

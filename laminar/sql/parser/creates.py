@@ -7,20 +7,20 @@ from typing import Literal
 from laminar.errors import not_supported
 from laminar.sql import ast
 from laminar.sql import statements as s
-from laminar.sql.parser.usertypes import UserTypeParser
+from laminar.sql.parser.databases import DatabaseParser
 
 _REFUSED = frozenset((
     "trigger", "rule", "extension", "language", "operator", "cast", "collation", "conversion",
     "event",
     "foreign", "procedure", "publication", "server", "statistics", "subscription", "tablespace", "text",
     "transform",
-    "database", "policy", "access", "unlogged", "recursive",
+    "policy", "access", "unlogged", "recursive",
     "secret",
     "connection",
 ))  # fmt: skip
 
 
-class CreateParser(UserTypeParser):
+class CreateParser(DatabaseParser):
     """CREATE …"""
 
     def create(self) -> s.Statement:
@@ -61,13 +61,14 @@ class CreateParser(UserTypeParser):
             return self._index()
         if word in ("role", "user", "group"):
             return self.role(alter=False)
+        if word == "database":
+            return self.create_database()
         if word == "type":
             return self.create_type()
         if word == "domain":
             return self.create_domain()
         if word in _REFUSED:
-            hint = "A server has one database; schemas keep things apart." if word == "database" else None
-            raise not_supported(f"CREATE {word.upper()} is not supported", hint=hint, position=pos)
+            raise not_supported(f"CREATE {word.upper()} is not supported", position=pos)
         raise self.unexpected()
 
     # --- relations with columns
@@ -243,6 +244,8 @@ class CreateParser(UserTypeParser):
         """Behind CREATE or ALTER: ROLE | USER | GROUP name [WITH] options."""
         user = self.advance().kind == "user"
         exists = not alter and self.if_not_exists()
+        if alter and (setting := self.role_setting()) is not None:
+            return setting
         name = self.label()
         options = [s.Option("login", "true")] if user and not alter else []
         self.accept("with")

@@ -60,6 +60,8 @@ class SessionParser(DmlParser):
         ):
             raise not_supported(f"DROP {self.word().upper()} is not supported", position=self.pos)
         kind = self.object_kind()
+        if kind == "database":
+            return self.drop_database()
         if kind == "column":
             self.i -= 1
             raise self.unexpected()
@@ -89,6 +91,8 @@ class SessionParser(DmlParser):
         kind = self.object_kind()
         if kind in ("type", "domain"):
             return self.alter_type(kind)
+        if kind == "database":
+            return self.alter_database()
         exists = self.if_exists()
         self.accept("only")
         name = self.qname()
