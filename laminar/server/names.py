@@ -102,6 +102,9 @@ def _parse_type(session: Session, text: str) -> int:
         return bind_type(node).oid
     except PgError:
         parts = split_name(text)
+        pseudo = facts.types_by_name().get(parts[-1])
+        if pseudo is not None and parts[:-1] in ((), ("pg_catalog",)):
+            return pseudo.oid
         found = session.catalog.relation(parts[-2] if len(parts) > 1 else None, parts[-1])
         if found is None:
             raise

@@ -30,13 +30,11 @@ _REFUSED = {
     "reassign": "REASSIGN OWNED is not supported",
     "security": "SECURITY LABEL is not supported",
     "import": "IMPORT FOREIGN SCHEMA is not supported",
-    "refresh": "REFRESH MATERIALIZED VIEW is not supported",
     "reindex": "REINDEX is not supported",
     "cluster": "CLUSTER is not supported",
     "restore": "RESTORE is not supported in SQL",
 }
 _HINTS = {
-    "refresh": "A materialized view is always up to date.",
     "restore": "Use the command laminar restore.",
 }
 
@@ -141,6 +139,23 @@ class StatementParser(SessionParser):
                 relations.append(self.qname())
         return s.Maintenance(command, relations)  # type: ignore[arg-type]
 
+    def refresh(self) -> s.Statement:
+        """REFRESH MATERIALIZED VIEW [CONCURRENTLY] name [WITH [NO] DATA]."""
+        self.advance()
+        self.expect("materialized")
+        self.expect("view")
+        self.accept("concurrently")
+        name, start = self.qname(), self.pos
+        if self.accept("with"):
+            if self.accept("no"):
+                raise not_supported(
+                    "REFRESH MATERIALIZED VIEW ... WITH NO DATA is not supported",
+                    hint="A materialized view is always up to date.",
+                    position=start,
+                )
+            self.expect("data")
+        return s.Refresh(name)
+
     def lock(self) -> s.Statement:
         """LOCK [TABLE] relations [IN mode MODE] [NOWAIT]."""
         self.advance()
@@ -185,7 +200,7 @@ _DISPATCH = {
     "deallocate": _P.deallocate, "discard": _P.discard, "flush": _P.flush, "checkpoint": _P.checkpoint,
     "backup": _P.backup, "describe": _P.describe, "listen": _P.listen, "unlisten": _P.unlisten,
     "notify": _P.notify, "lock": _P.lock, "vacuum": _P.maintenance, "analyze": _P.maintenance,
-    "analyse": _P.maintenance,
+    "analyse": _P.maintenance, "refresh": _P.refresh,
 }  # fmt: skip
 
 

@@ -761,6 +761,13 @@ class Maintenance:
 
 
 @dataclass(slots=True)
+class Refresh:
+    """REFRESH MATERIALIZED VIEW."""
+
+    name: QName
+
+
+@dataclass(slots=True)
 class Lock:
     """LOCK TABLE; ``mode`` in lower case, ``pos`` where it is written."""
 
@@ -779,5 +786,5 @@ Statement = Union[
     Commit,
     Rollback, Savepoint, RollbackTo, Release, Declare, Fetch, Close, Prepare, Execute, Deallocate,
     Discard, Listen,
-    Unlisten, Notify, Flush, Checkpoint, Backup, Maintenance, Lock,
+    Unlisten, Notify, Flush, Checkpoint, Backup, Maintenance, Refresh, Lock,
 ]  # fmt: skip

@@ -7,9 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-#: name -> packages; those of one environment live together well
+#: name -> packages, and options of pip; those of one environment live together well
 PACKAGES = {
-    "drivers": ("psycopg2-binary", "pg8000", "sqlalchemy>=2", "pandas", "adbc-driver-postgresql", "pyarrow"),
+    "drivers": (
+        *("psycopg2-binary", "pg8000", "sqlalchemy>=2", "pandas", "adbc-driver-postgresql", "pyarrow"),
+        *("pgcli", "pexpect", "pyodbc"),
+    ),
+    # the parser's source package fetches its wheel from elsewhere
+    "dbt": ("dbt-core<2", "dbt-postgres<2", "--only-binary=dbt-core-experimental-parser"),
 }
 
 

@@ -14,13 +14,13 @@ from tests.harness.server import LaminarServer
 HERE = Path(__file__).parent / "python"
 #: program -> its environment
 CLIENTS = {"psycopg2": "drivers", "pg8000": "drivers", "sqlalchemy": "drivers", "pandas": "drivers",
-           "adbc": "drivers"}  # fmt: skip
+           "adbc": "drivers", "pgcli": "drivers", "odbc": "drivers", "dbt": "dbt"}  # fmt: skip
 
 
 def answers(program: Path, client: str, port: int) -> list[str]:
     dsn = f"host=127.0.0.1 port={port} user=laminar dbname=laminar"
     command = [program, HERE / f"{client}_client.py", dsn]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     return done.stdout.splitlines()
 
@@ -31,6 +31,8 @@ def answers(program: Path, client: str, port: int) -> list[str]:
 def test_client(
     client: str, theirs: int, new_laminar: Callable[..., LaminarServer], request: pytest.FixtureRequest
 ) -> None:
+    if client == "odbc" and not list(Path("/usr/lib").glob("*/odbc/psqlodbcw.so")):
+        pytest.skip("psqlODBC is not installed")
     assert request.config.cache is not None
     python = environment(CLIENTS[client], request.config.cache.mkdir("client-environments")) / "python"
     wanted = answers(python, client, theirs)

@@ -136,6 +136,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return maintenance.BackupAction(session, statement)
         case s.Maintenance():
             return maintenance.NothingToDoAction(session, statement)
+        case s.Refresh():
+            return maintenance.RefreshAction(session, statement)
         case s.Lock():
             return maintenance.LockAction(session, statement)
         case s.Deallocate():

@@ -1,4 +1,4 @@
-"""FLUSH, CHECKPOINT, BACKUP, VACUUM, ANALYZE, LOCK, DISCARD.
+"""FLUSH, REFRESH, CHECKPOINT, BACKUP, VACUUM, ANALYZE, LOCK, DISCARD.
 
 Plans are nobody's: DISCARD PLANS has nothing to do.
 """
@@ -15,6 +15,7 @@ from laminar.catalog.objects import StoredRelation
 from laminar.engine.backup import folder_of
 from laminar.errors import (
     ACTIVE_SQL_TRANSACTION,
+    FEATURE_NOT_SUPPORTED,
     INSUFFICIENT_PRIVILEGE,
     NO_ACTIVE_SQL_TRANSACTION,
     WRONG_OBJECT_TYPE,
@@ -38,6 +39,22 @@ class FlushAction(Action):
         epoch = await self.database.coordinator.flush()
         self.session.committed_epoch = max(self.session.committed_epoch, epoch)
         return Result("FLUSH")
+
+
+class RefreshAction(FlushAction):
+    """REFRESH MATERIALIZED VIEW: views keep themselves up to date; this waits until it is so."""
+
+    def __init__(self, session: Session, statement: s.Refresh) -> None:
+        super().__init__(session)
+        self.name = statement.name
+
+    async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
+        relation = self.session.catalog.stored(self.name)
+        privileges.check_owner(self.database.catalog, self.session.role.name, relation)
+        if relation.kind != "mview":
+            raise PgError(FEATURE_NOT_SUPPORTED, f'"{relation.name}" is not a materialized view')
+        await super().run(params)
+        return Result("REFRESH MATERIALIZED VIEW")
 
 
 class CheckpointAction(Action):
