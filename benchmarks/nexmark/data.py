@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,9 +14,9 @@ from laminar.connectors.base import SourceSpec
 from laminar.connectors.nexmark import Config, table_columns
 
 
-def tables(events: int) -> dict[str, Dataset]:
-    """The three tables of the first ``events`` events, one file each and format."""
-    folder = cache_folder() / f"nexmark-{events}"
+def tables(events: int, parts: int = 1) -> dict[str, Dataset]:
+    """The three tables of the first ``events`` events, each in so many files (and formats) that take turns."""
+    folder = cache_folder() / (f"nexmark-{events}" if parts == 1 else f"nexmark-{events}-in-{parts}")
     done = folder / "done"
     made = {}
     for table in TABLES:
@@ -23,23 +25,22 @@ def tables(events: int) -> dict[str, Dataset]:
         assert config.rows is not None
         made[table] = Dataset(folder, table, config.rows)
         if not done.exists():
-            _write(made[table], config)
+            _write(made[table], config, parts)
     done.touch()
     return made
 
 
-def _write(data: Dataset, config: Config) -> None:
+def _write(data: Dataset, config: Config, parts: int) -> None:
     data.folder.mkdir(parents=True, exist_ok=True)
     columns = table_columns(data.name)
     schema = pa.schema([(c.name, c.type.storage) for c in columns])
-    path = data.folder / f"{data.name}-0"
-    with (
-        pa.ipc.new_file(f"{path}.arrow", schema) as arrow,
-        pq.ParquetWriter(f"{path}.parquet", schema) as parquet,
-    ):
-        for first in range(0, data.rows, CHUNK):
+    paths = [data.folder / f"{data.name}-{part}" for part in range(parts)]
+    with ExitStack() as files:
+        arrow = [files.enter_context(pa.ipc.new_file(f"{path}.arrow", schema)) for path in paths]
+        parquet = [files.enter_context(pq.ParquetWriter(f"{path}.parquet", schema)) for path in paths]
+        for turn, first in enumerate(range(0, data.rows, CHUNK)):
             numbers = np.arange(first, min(first + CHUNK, data.rows))
             arrays = config.arrays(numbers, range(len(columns)))
             batch = pa.RecordBatch.from_arrays(arrays, schema=schema)
-            arrow.write_batch(batch)
-            parquet.write_batch(batch, row_group_size=1_000_000)
+            arrow[turn % parts].write_batch(batch)
+            parquet[turn % parts].write_batch(batch, row_group_size=1_000_000)
