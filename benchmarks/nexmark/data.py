@@ -15,7 +15,7 @@ from laminar.connectors.nexmark import Config, table_columns
 
 
 def tables(events: int, parts: int = 1) -> dict[str, Dataset]:
-    """The three tables of the first ``events`` events, each in so many files (and formats) that take turns."""
+    """The three tables of the first ``events`` events, each in ``parts`` files that take turns."""
     folder = cache_folder() / (f"nexmark-{events}" if parts == 1 else f"nexmark-{events}-in-{parts}")
     done = folder / "done"
     made = {}
