@@ -311,6 +311,20 @@ class GroupReduce:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupFold:
+    """Aggregates that rows are folded into one by one: a state per group, whatever its size.
+
+    Output columns: one per key, with ids of its own where ``properties`` says so, then one per aggregate.
+    """
+
+    id: int
+    input: Node
+    keys: tuple[int, ...]
+    aggregates: tuple[Aggregate, ...]
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
 class HashJoin:
     """Join of two changing inputs by equal keys and ``residual``; without keys all rows meet.
 
@@ -489,6 +503,7 @@ Node = Union[
     TopN,
     OverWindow,
     GroupReduce,
+    GroupFold,
     HashJoin,
     AsofJoin,
     TemporalJoin,

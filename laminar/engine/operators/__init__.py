@@ -13,6 +13,7 @@ from laminar.engine.nodes import (
     EmitGate,
     FlatMap,
     GroupAggregate,
+    GroupFold,
     GroupReduce,
     HashJoin,
     Hop,
@@ -48,6 +49,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.first_rows import FirstRowsOperator, applies
     from laminar.engine.operators.flat_map import FlatMapOperator
     from laminar.engine.operators.group_aggregate import GroupAggregateOperator
+    from laminar.engine.operators.group_fold import GroupFoldOperator
     from laminar.engine.operators.group_reduce import GroupReduceOperator
     from laminar.engine.operators.hash_join import HashJoinOperator
     from laminar.engine.operators.hop import HopOperator
@@ -86,6 +88,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return OverWindowOperator(node, context)
         case GroupReduce():
             return GroupReduceOperator(node, context)
+        case GroupFold():
+            return GroupFoldOperator(node, context)
         case AsofJoin():
             return AsofJoinOperator(node, context)
         case TemporalJoin():

@@ -15,12 +15,18 @@ from laminar._native.rows import RowFormat
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.sql.plan import Column, ColumnRef, Expr
 
-Weights = npt.NDArray[np.int64] | None
+Numbers = npt.NDArray[np.int64]
+Weights = Numbers | None
 
 
 def storage_schema(columns: Sequence[Column]) -> pa.Schema:
     """The Arrow schema of a node's columns; names are column ids."""
     return pa.schema([pa.field(f"c{c.id}", c.type.storage) for c in columns])
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """No rows."""
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
 def positions(columns: Sequence[Column]) -> dict[int, int]:

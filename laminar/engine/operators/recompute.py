@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Literal, Union
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +22,14 @@ from laminar._native.rowindex import group_rows
 from laminar._native.rows import RowFormat, comparable, from_comparable
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import GroupReduce, OverWindow, TopN
-from laminar.engine.operators.columns import keep_rows, positions, shift_watermark, storage_schema
+from laminar.engine.operators.columns import (
+    Numbers,
+    empty_batch,
+    keep_rows,
+    positions,
+    shift_watermark,
+    storage_schema,
+)
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.leftout import LeftOut
 from laminar.engine.operators.windowing import judged_lateness, lateness_of, window_unit
@@ -32,7 +38,6 @@ from laminar.errors import PgError
 from laminar.sql.plan import Column
 
 Recomputed = Union[TopN, OverWindow, GroupReduce]
-Numbers = npt.NDArray[np.int64]
 #: checkpoint entries of the operator itself; those of its rows have longer keys
 _WATERMARK, _STARTED = b"w", b"s"
 
@@ -276,7 +281,7 @@ class RecomputeOperator:
                 return pa.concat_batches([low, high])
             if count:
                 self._errors[error.message] = self._errors.get(error.message, 0) + 1
-            return _empty(self.schema)
+            return empty_batch(self.schema)
 
     def keys_of(self, partitions: pa.BinaryArray) -> list[pa.Array]:
         """The key columns of partitions, in the node's order."""
@@ -333,10 +338,6 @@ def after_less_before(old: pa.RecordBatch | None, new: pa.RecordBatch) -> Change
     weights = np.bincount(same, weights=signs, minlength=len(first)).astype(np.int64)
     changed = np.flatnonzero(weights)
     return Change(both.take(pa.array(first[changed])), weights[changed])
-
-
-def _empty(schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
 
 
 def _nulls(rows: int) -> pa.RecordBatch:

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from laminar.engine.nodes import TopN
+from laminar.engine.operators.columns import Numbers
 from laminar.engine.operators.context import OperatorContext
-from laminar.engine.operators.recompute import Numbers, RecomputeOperator, Rows
+from laminar.engine.operators.recompute import RecomputeOperator, Rows
 
 
 class TopNOperator(RecomputeOperator):

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from laminar._native.rowindex import group_sums
 from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError, not_supported
-from laminar.sql.adhoc import segments
+from laminar.sql.adhoc import hyperloglog, segments
 from laminar.sql.adhoc.batches import Indices, take_or_null
 from laminar.sql.adhoc.calls import NUMERIC_VAR, call, sort_key, to_numeric
 from laminar.sql.adhoc.jsonaggregates import json_agg, json_object_agg
@@ -233,6 +233,12 @@ def any_value(data: Input) -> pa.Array:
     return take_or_null(data.args[0], segments.firsts(order, data.groups, data.count))
 
 
+def approx_count_distinct(data: Input) -> pa.Array:
+    data = data.present()
+    found = hyperloglog.hashes(data.args[0], data.types[0])
+    return pa.array(hyperloglog.estimates(found, data.groups, data.count))
+
+
 def array_agg(data: Input) -> pa.Array:
     if data.types[0].is_array:
         raise not_supported("array_agg of arrays is not supported")
@@ -349,6 +355,7 @@ _AGGREGATES: Final[dict[str, Callable[[Input], pa.Array]]] = {
     "bit_or": partial(bits, name="or"),
     "bit_xor": partial(bits, name="xor"),
     "any_value": any_value,
+    "approx_count_distinct": approx_count_distinct,
     "array_agg": array_agg,
     "string_agg": string_agg,
     "json_agg": json_agg,

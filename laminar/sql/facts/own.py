@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from laminar.sql.facts import ProcFact
-from laminar.types import DATE, INT4, JSON, RECORD, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
+from laminar.types import DATE, INT4, INT8, JSON, RECORD, TIME, TIMESTAMP, TIMESTAMPTZ, PgType
 
 _ANYARRAY, _ANYELEMENT = 2277, 2283
 
@@ -25,6 +25,8 @@ def _own(
     return ProcFact(oid, name, symbol, "f", False, True, volatility, result, args, 0, (), (), (), ())
 
 
+#: the key of approx_count_distinct
+APPROXIMATE: Final = "approx_count_distinct(any)"
 #: json made from a row of FROM or ROW(…): json_agg puts such values on lines of their own
 ROW_JSON: Final = PgType(JSON, 1)
 
@@ -52,4 +54,21 @@ OWN_FUNCTIONS: Final[tuple[ProcFact, ...]] = (
     # a row as JSON: the names of its fields, then their values
     ProcFact(10008, "row{}", "laminar_row_to_json", "f", False, False, "s", JSON, (), 2276, (), (), (), ()),
     _own(10007, "array[:]", "laminar_array_slice", _ANYARRAY, (_ANYARRAY, INT4, INT4), "i"),
+    # about how many different values there are
+    ProcFact(
+        10021,
+        "approx_count_distinct",
+        APPROXIMATE,
+        "a",
+        False,
+        False,
+        "i",
+        INT8,
+        (2276,),
+        0,
+        (),
+        (),
+        (),
+        (),
+    ),
 )

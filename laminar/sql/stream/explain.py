@@ -13,6 +13,7 @@ from laminar.engine.nodes import (
     Exchange,
     FlatMap,
     GroupAggregate,
+    GroupFold,
     GroupReduce,
     HashJoin,
     Hop,
@@ -80,7 +81,7 @@ def _head(node: Node, names: dict[int, str]) -> str:
             )
         case Exchange():
             return f"Exchange by ({_ids(node.keys)})" if node.keys else "Exchange to one reactor"
-        case GroupAggregate() | GroupReduce():
+        case GroupAggregate() | GroupReduce() | GroupFold():
             return _aggregate(node)
         case TopN():
             return _top_n(node)
@@ -127,10 +128,11 @@ def _join(node: HashJoin) -> str:
     return f"{head}, time #{b.left} - #{b.right} {spans}{late}"
 
 
-def _aggregate(node: GroupAggregate | GroupReduce) -> str:
+def _aggregate(node: GroupAggregate | GroupReduce | GroupFold) -> str:
     calls = ", ".join(_call(a) for a in node.aggregates)
     by = f" by ({_ids(node.keys)})" if node.keys else ""
-    return f"{type(node).__name__}{by} [{calls}]{_closing(node)}"
+    closing = "" if isinstance(node, GroupFold) else _closing(node)
+    return f"{type(node).__name__}{by} [{calls}]{closing}"
 
 
 def _closing(node: GroupAggregate | GroupReduce | TopN | OverWindow) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import GroupAggregate, GroupReduce, Node, Properties
+from laminar.engine.nodes import GroupAggregate, GroupFold, GroupReduce, HashJoin, Node, Properties
 from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Coalesce, Column, ColumnRef, Const, Expr
 from laminar.sql.sortkeys import key_type, sort_key
@@ -128,17 +129,46 @@ class _Grouping:
         )
         assert hidden is None or node.properties.row_watermark == hidden
         held = emit if window_end is not None else None
+        judged = of_sessions(node)
+        if reduced and window_end is None and self._folds(node, aggregates):
+            return self._restore_keys(self._folded(node, aggregates, properties), added, results)
         number = self.planner.node_id()
-        grouped: GroupAggregate | GroupReduce
+        grouped: Node
         if reduced:
             grouped = GroupReduce(
-                number, node, key_ids, (), aggregates, properties, window_end, held, judged=of_sessions(node)
+                number, node, key_ids, (), aggregates, properties, window_end, held, judged=judged
             )
         else:
             grouped = GroupAggregate(
-                number, node, key_ids, aggregates, properties, window_end, held, judged=of_sessions(node)
+                number, node, key_ids, aggregates, properties, window_end, held, judged=judged
             )
         return self._restore_keys(grouped, added, results)
+
+    @staticmethod
+    def _folds(node: Node, aggregates: tuple[Aggregate, ...]) -> bool:
+        """Whether a state per group is enough for all of them."""
+        append_only = node.properties.append_only
+        return all(not reduction.needs_rows(a) or reduction.foldable(a, append_only) for a in aggregates)
+
+    def _folded(self, node: Node, aggregates: tuple[Aggregate, ...], properties: Properties) -> Node:
+        """A GroupFold, joined with a GroupAggregate of the aggregates that are no folds."""
+        planner, n = self.planner, len(self.keys)
+        pairs = list(zip(aggregates, properties.columns[n:], strict=True))
+        folds = [(a, c) for a, c in pairs if reduction.needs_rows(a)]
+        others = [(a, c) for a, c in pairs if not reduction.needs_rows(a)]
+        keys = properties.columns[:n]
+        if others:
+            keys = tuple(planner.column(c.name, c.type) for c in keys)
+        ids = tuple(c.id for c in keys)
+        folded = replace(properties, columns=(*keys, *(c for _, c in folds)), key=ids)
+        right = GroupFold(planner.node_id(), node, properties.key, tuple(a for a, _ in folds), folded)
+        if not others:
+            return right
+        kept = replace(properties, columns=(*properties.columns[:n], *(c for _, c in others)))
+        left = GroupAggregate(planner.node_id(), node, properties.key, tuple(a for a, _ in others), kept)
+        both = replace(properties, columns=(*kept.columns, *folded.columns))
+        every = tuple(range(n))
+        return HashJoin(planner.node_id(), left, right, properties.key, ids, None, both, null_safe=every)
 
     def _value(self, expr: Expr) -> tuple[Column, Expr]:
         """The column whose different values are aggregated."""
@@ -194,9 +224,7 @@ class _Grouping:
             return self.below
         return self.planner.project(self.below, outputs)
 
-    def _restore_keys(
-        self, grouped: GroupAggregate | GroupReduce, added: tuple[Column, ...], results: tuple[Column, ...]
-    ) -> Node:
+    def _restore_keys(self, grouped: Node, added: tuple[Column, ...], results: tuple[Column, ...]) -> Node:
         """Give the logical columns back: representatives for sort keys, no hidden end."""
         outputs: list[tuple[Column, Expr]] = []
         for column, key in zip(self.node.columns, self.key_outputs, strict=False):

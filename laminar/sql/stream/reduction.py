@@ -15,7 +15,9 @@ from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.grouping import prepare
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import walk
+from laminar.sql.facts.own import APPROXIMATE
 from laminar.sql.plan import Aggregate, ColumnRef, SortItem
+from laminar.sql.routines import Steps, compile_aggregate
 from laminar.sql.stream import legality
 from laminar.sql.stream.keying import Keying
 
@@ -42,6 +44,19 @@ def _simplified(aggregate: Aggregate) -> Aggregate:
 def needs_rows(aggregate: Aggregate) -> bool:
     """Whether no fixed number of words per group is enough."""
     return aggregate.distinct or bool(aggregate.direct) or not maintained(aggregate)
+
+
+def foldable(aggregate: Aggregate, append_only: bool) -> bool:
+    """Whether a state per group is enough for the aggregate over such an input."""
+    if aggregate.distinct or aggregate.order_by or aggregate.direct:
+        return False
+    function = aggregate.function
+    if function.symbol == APPROXIMATE:
+        return append_only
+    if function.routine is None or function.routine.vectorized:
+        return False
+    steps = compile_aggregate(function.name, function.routine)
+    return append_only or (isinstance(steps, Steps) and steps.retract is not None)
 
 
 def check(aggregate: Aggregate) -> None:

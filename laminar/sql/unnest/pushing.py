@@ -30,7 +30,7 @@ from laminar.types import BOOL, INT8, PgType
 
 _BIGINT = PgType(INT8)
 #: aggregates that are 0 over no rows
-_COUNTS = frozenset(("count", "regr_count"))
+_COUNTS = frozenset(("count", "regr_count", "approx_count_distinct"))
 _WHOLE = p.Frame("range", ("unbounded_preceding", None), ("current", None))
 
 
