@@ -36,7 +36,7 @@ def wait_until(
     process: subprocess.Popen[bytes],
     log: Path,
     what: str,
-    seconds: float = 60,
+    seconds: float = 180,
     interval: float = 0.02,
 ) -> None:
     """Poll until ``ready``; fails with the log's end when the process dies or time is up."""
