@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 import pyarrow as pa
 
 from laminar.connectors.options import Option, bad_option, type_label
+from laminar.connectors.rejected import Rejected
 from laminar.errors import DATATYPE_MISMATCH, UNDEFINED_COLUMN, PgError
 from laminar.sql.plan import Expr
 from laminar.types import PgType
@@ -43,7 +44,7 @@ class SourceColumn:
 class SourceSpec:
     """A source as declared: WITH options, the FORMAT clause and the physical columns.
 
-    Computed columns are no business of connectors: leave them out.
+    Computed columns and those that INCLUDE names are not among ``columns``.
     ``watermark`` is the index in ``columns`` of the watermarked one, or None.
     """
 
@@ -67,11 +68,15 @@ class ScanRequest:
         columns: indexes into ``SourceSpec.columns``, in the order wanted.
         filter: may be used to skip rows that cannot satisfy it; need not be applied exactly.
         filter_columns: id of each ColumnRef in ``filter`` -> index into ``SourceSpec.columns``.
+        includes: names out of ``SourceConnector.includes``: what else of each row, behind the columns.
+        rejects: somebody takes ``SourceReader.rejected``.
     """
 
     columns: tuple[int, ...]
     filter: Expr | None = None
     filter_columns: Mapping[int, int] = field(default_factory=dict)
+    includes: tuple[str, ...] = ()
+    rejects: bool = False
 
 
 class SourceReader(Protocol):
@@ -94,8 +99,11 @@ class SourceReader(Protocol):
     def dropped(self) -> dict[str, int]:
         """Rows lost by reason ("malformed", "not_null")."""
 
+    def rejected(self) -> list[Rejected]:
+        """The rows that the reads since the last call have left out, when the request wants them."""
+
     def read(self, partition: str, max_rows: int, until: int | None = None) -> pa.RecordBatch | None:
-        """Up to ``max_rows`` rows with the wanted columns in storage types.
+        """Up to ``max_rows`` rows with the wanted columns and includes in storage types.
 
         Nothing beyond position ``until`` is read, unless it is skipped; a position that a reading of
         the partition has had, so its rows are there and no pace holds them back.
@@ -130,6 +138,8 @@ class SourceConnector(Protocol):
     """A kind of source. Methods but ``open`` run in the server."""
 
     options: Mapping[str, Option]
+    #: what INCLUDE can name (offset, partition, key, timestamp, headers), and of which type it is
+    includes: Mapping[str, PgType]
 
     def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:
         """The columns of a source declared without any, or when ``spec`` has some, those.
@@ -309,6 +319,7 @@ def type_mismatch(column: SourceColumn, actual: str, what: str) -> PgError:
 __all__ = [
     "DeliveringSink",
     "Option",
+    "Rejected",
     "ScanRequest",
     "SinkBatch",
     "SinkConnector",

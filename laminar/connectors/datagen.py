@@ -24,7 +24,7 @@ from laminar.connectors.base import (
     bad_option,
     type_label,
 )
-from laminar.connectors.numbered import NumberedReader, Numbers, mix64, uniform
+from laminar.connectors.numbered import INCLUDES, NumberedReader, Numbers, mix64, uniform
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_duration, parse_options
 
 #: row numbers -> values
@@ -201,6 +201,7 @@ def _unsuited(column: SourceColumn, kind: str) -> Exception:
 
 class Datagen:
     options: Mapping[str, Option] = OPTIONS
+    includes = INCLUDES
 
     def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:
         Config(spec)

@@ -26,7 +26,7 @@ from laminar.connectors.base import (
     bad_option,
     check_columns,
 )
-from laminar.connectors.numbered import NumberedReader, Numbers
+from laminar.connectors.numbered import INCLUDES, NumberedReader, Numbers
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_options
 from laminar.types import PgType
 
@@ -146,6 +146,7 @@ class Config:
 
 class Nexmark:
     options: Mapping[str, Option] = OPTIONS
+    includes = INCLUDES
 
     def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:
         config = Config(spec)

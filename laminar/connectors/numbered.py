@@ -7,18 +7,21 @@ without what comes before it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from laminar.connectors.base import ScanRequest, SourceColumn
+from laminar.connectors.base import Rejected, ScanRequest, SourceColumn
 from laminar.connectors.file.convert import make_batch
+from laminar.types import INT8, TEXT, PgType
 
 #: row numbers of an endless generator stay below it, so that sums with them cannot overflow
 ENDLESS: Final = 1 << 56
+#: what of a row there is beside its columns: its number within its partition, and the partition's name
+INCLUDES: Final[Mapping[str, PgType]] = {"offset": PgType(INT8), "partition": PgType(TEXT)}
 
 Numbers = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint64]
@@ -91,6 +94,7 @@ class NumberedReader:
         self._generator = generator
         self._columns = columns
         self._wanted = request.columns
+        self._includes = request.includes
         self._next: dict[str, int] = {}
         self._pace = Pace(generator.rows_per_second, generator.splits, time.monotonic)
         self.rows_read = 0
@@ -108,10 +112,15 @@ class NumberedReader:
         ordinals = np.arange(first, first + count, dtype=np.int64)
         arrays = self._generator.arrays(int(partition) + self._generator.splits * ordinals, self._wanted)
         self._next[partition] = first + count
-        batch = make_batch(self._columns, self._wanted, arrays, count)
+        known = {"offset": lambda: pa.array(ordinals), "partition": lambda: pa.repeat(partition, count)}
+        included = [(what, known[what]()) for what in self._includes]
+        batch = make_batch(self._columns, self._wanted, arrays, count, included)
         self.rows_read += count
         self.bytes_read += batch.nbytes
         return batch
+
+    def rejected(self) -> list[Rejected]:
+        return []
 
     def _end(self, partition: str) -> int:
         """How many rows the partition has in all."""

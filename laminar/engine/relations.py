@@ -12,10 +12,27 @@ import pyarrow as pa
 from laminar.connectors.base import SourceSpec
 from laminar.engine.nodes import Input, Materialize, Node
 from laminar.engine.serving import Layout
+from laminar.sql.plan import Expr
 from laminar.types import INT8, PgType
 
 #: attribute numbers of the hidden columns of stored relations
 ROW_ID, ROW_WATERMARK = 0, -1
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedColumn:
+    """A column of a connector source that is computed from others.
+
+    Args:
+        expr: column ids are attribute numbers.
+        inputs: those that it reads.
+    """
+
+    attnum: int
+    name: str
+    expr: Expr
+    inputs: tuple[int, ...]
+    not_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +44,7 @@ class RelationSpec:
         name: for messages.
         kind: ``table`` and ``source`` take commits; ``connector`` is read by the reactors;
             ``view`` is fed by the dataflow of the same number.
-        attnums: attribute numbers of the columns (a connector source's physical ones; all
-            columns of a view's Materialize).
+        attnums: attribute numbers of the columns (all columns of a view's Materialize).
         types: their types.
         key: positions that identify a row; () when only the whole row does; None: the engine
             numbers the rows (hidden attribute 0).
@@ -38,6 +54,10 @@ class RelationSpec:
             its watermark back; None: never.
         max_future: microseconds that an event time may be ahead of the clock; None: the engine's.
         source: what reads a connector source.
+        included, computed: of a connector source, the columns that are not the data's own: (attribute number,
+            what INCLUDE names), and those that are computed.
+        rate_limit: rows per second that a connector source gives at most; None: any number.
+        on_error: what happens when a computed column's expression fails: ``fail``, or the row is left out.
         kept: the rows are stored; of a stream only the changes go out.
         retention, retention_bytes: seconds and bytes that a push source keeps; None for all.
     """
@@ -53,9 +73,19 @@ class RelationSpec:
     max_future: int | None = None
     idle_timeout: int | None = None
     source: SourceSpec | None = None
+    included: tuple[tuple[int, str], ...] = ()
+    computed: tuple[ComputedColumn, ...] = ()
+    rate_limit: int | None = None
+    on_error: str = "skip"
     retention: float | None = None
     retention_bytes: int | None = None
     kept: bool = True
+
+    @property
+    def physical(self) -> tuple[int, ...]:
+        """Attribute numbers of a connector source's own columns, in the order of ``SourceSpec.columns``."""
+        other = {attnum for attnum, _ in self.included} | {column.attnum for column in self.computed}
+        return tuple(attnum for attnum in self.attnums if attnum not in other)
 
     @property
     def stored_attnums(self) -> tuple[int, ...]:

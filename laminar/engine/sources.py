@@ -8,9 +8,10 @@ slowly, so that they get there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -18,12 +19,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from laminar._native.timewindow import row_watermarks
-from laminar.connectors.base import ScanRequest, SourceReader, source_connector
+from laminar.connectors.base import SourceReader, source_connector
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.engine.inputs import InputOperator
-from laminar.engine.pace import Pace
+from laminar.engine.pace import Pace, RateLimit
 from laminar.engine.protocol import Cut, Partitions, PartitionState
 from laminar.engine.relations import ROW_WATERMARK, RelationSpec
+from laminar.engine.sourcerows import SourceRows, record_batch
 from laminar.errors import DATA_CORRUPTED, PgError
 from laminar.types import DATE, DATE_INFINITY, INT8, TIMESTAMP_INFINITY
 
@@ -86,13 +88,6 @@ def delayed(time: int, delay: int) -> int:
     return max(NO_WATERMARK, time - delay)
 
 
-def record_batch(columns: list[pa.Array], rows: int) -> pa.RecordBatch:
-    """A batch of columns named by position; with none it still has its number of rows."""
-    if not columns:
-        return pa.record_batch([pa.nulls(rows)], names=["0"]).select([])
-    return pa.RecordBatch.from_arrays(columns, [str(i) for i in range(len(columns))])
-
-
 class Reading:
     """One reader and the inputs that it feeds."""
 
@@ -108,9 +103,10 @@ class Reading:
         wanted.discard(ROW_WATERMARK)
         if spec.watermark and not self._times_are_told(wanted):
             wanted.add(spec.watermark[0])
-        self.attnums = [a for a in spec.attnums if a in wanted]
+        self.rows = SourceRows(spec, wanted, rejects=False)
         self.reader = self._open()
-        position = {a: i for i, a in enumerate(self.attnums)} | {ROW_WATERMARK: len(self.attnums)}
+        attnums = self.rows.attnums
+        position = {a: i for i, a in enumerate(attnums)} | {ROW_WATERMARK: len(attnums)}
         self._positions = [[position[a] for a in c.operator.node.attnums] for c in consumers]
         self._turn = 0
         #: time and the source's watermark of the last epoch, and rows left out since the start
@@ -129,19 +125,22 @@ class Reading:
         """Whether the watermark goes on without reading event times, which nobody asks for."""
         spec = self.spec
         assert spec.source is not None and spec.watermark is not None
-        if self._row_watermarks or spec.max_future is not None or spec.watermark[0] in wanted:
+        time = spec.watermark[0]
+        if self._row_watermarks or spec.max_future is not None or time in wanted or time not in spec.physical:
             return False
         return source_connector(spec.source.connector).tells_times(spec.source)
 
     def _open(self) -> SourceReader:
         spec = self.spec
         assert spec.source is not None
-        request = ScanRequest(tuple(spec.attnums.index(a) for a in self.attnums))
-        if len(self.consumers) == 1 and self.consumers[0].operator.node.filter is not None:
+        request = self.rows.request
+        # nothing is known of the event times and errors of computed columns in rows that are skipped
+        plain = not spec.computed and not spec.included
+        if plain and len(self.consumers) == 1 and self.consumers[0].operator.node.filter is not None:
             node = self.consumers[0].operator.node
             pairs = zip(node.properties.columns, node.attnums, strict=True)
             ids = {column.id: spec.attnums.index(a) for column, a in pairs if a != ROW_WATERMARK}
-            request = ScanRequest(request.columns, node.filter, ids)
+            request = replace(request, filter=node.filter, filter_columns=ids)
         reader = source_connector(spec.source.connector).open(spec.source, request)
         for partition, state in self.states.items():
             reader.seek(partition, state.position)
@@ -151,8 +150,8 @@ class Reading:
         self.states[partition] = state
         self.reader.seek(partition, state.position)
 
-    def step(self, shared: dict[str, PartitionState] | None = None) -> bool:
-        """Read one batch of the next partition that has some; False when there is nothing now.
+    def step(self, most: int, shared: dict[str, PartitionState] | None = None) -> bool:
+        """Read a batch of at most ``most`` rows of the next partition that has some; False: nothing now.
 
         ``shared``: where the shared reading is; this one, behind it, must not overtake it.
         """
@@ -161,7 +160,7 @@ class Reading:
             at = (self._turn + i) % len(names)
             ahead = None if shared is None else shared[names[at]]
             self._begin(names[at], self.watermark if ahead is None else ahead.start)
-            if self._read(names[at], None if ahead is None else ahead.position or 0):
+            if self._read(names[at], None if ahead is None else ahead.position or 0, most):
                 self._turn = at + 1
                 return True
         return False
@@ -183,15 +182,13 @@ class Reading:
                     raise PgError(DATA_CORRUPTED, what, detail=f"It was read up to position {wanted} before.")
         state.finished = state.finished or target.finished
 
-    def _read(self, partition: str, until: int | None) -> bool:
+    def _read(self, partition: str, until: int | None, most: int = BATCH_ROWS) -> bool:
         state = self.states[partition]
         if state.finished or (until is not None and (state.position or 0) >= until):
             return False
         reader = self.reader
         before = reader.bytes_read
-        batch = reader.read(
-            partition, BATCH_ROWS if until is None else min(BATCH_ROWS, self.pace.rows), until
-        )
+        batch = reader.read(partition, most if until is None else min(most, self.pace.rows), until)
         if state.idle and batch is not None:
             # The source has gone on without it; its rows are judged by that.
             state.idle = False
@@ -207,6 +204,7 @@ class Reading:
         state.rows += batch.num_rows
         self.in_epoch += batch.num_rows
         state.bytes += reader.bytes_read - before
+        batch = self.rows.complete(batch)
         if self._time is not None:
             batch = self._refuse(batch, self._time)
         columns = list(batch.columns)
@@ -252,6 +250,13 @@ class Reading:
         for consumer, positions in zip(self.consumers, self._positions, strict=True):
             consumer.push(Change(record_batch([columns[p] for p in positions], rows)))
 
+    def dropped(self) -> Counter[str]:
+        """Rows left out, by reason."""
+        counts = Counter(self.reader.dropped)
+        counts.update(self.rows.rejections.counts)
+        counts["future"] += self.refused
+        return counts
+
     def close(self) -> None:
         self.reader.close()
 
@@ -282,7 +287,9 @@ class SourceHub:
     #: time and the source's watermark (over all reactors) of the last epoch
     now: int = 0
     mark: int = NO_WATERMARK
-    refused: int = 0
+    #: rows that earlier shared readings have left out
+    lost: Counter[str] = field(default_factory=Counter)
+    limit: RateLimit = field(default_factory=lambda: RateLimit(None))
     _turns: int = 0
     #: shared positions at the last barrier
     _marks: dict[str, int | None] = field(default_factory=dict)
@@ -292,6 +299,9 @@ class SourceHub:
     def assign(self, partitions: Partitions, positions: dict[str, PartitionState]) -> None:
         """Take over the partitions that are this reactor's."""
         self.partitions = partitions
+        mine = sum(owner == self.index for owner in partitions.owners.values())
+        if self.spec.rate_limit is not None and mine:
+            self.limit = RateLimit(self.spec.rate_limit * mine / len(partitions.owners))
         for name, owner in partitions.owners.items():
             if owner != self.index or name in self.states:
                 continue
@@ -317,18 +327,22 @@ class SourceHub:
             self.private.remove(reading)
         if self.shared is not None:
             left = [c for c in self.shared.consumers if c.dataflow != dataflow]
-            self.shared.close()
-            self.shared = None
+            self._unshare(self.shared)
             if left:
                 self._share(left)
 
     def _share(self, consumers: list[Consumer]) -> None:
         if self.shared is not None:
             consumers = self.shared.consumers + consumers
-            self.refused += self.shared.refused
-            self.shared.close()
+            self._unshare(self.shared)
         self.shared = Reading(self.spec, consumers, self.states)
         self.shared.now, self.shared.watermark = self.now, self.mark
+
+    def _unshare(self, shared: Reading) -> None:
+        """Another reading takes over."""
+        self.lost += shared.dropped()
+        shared.close()
+        self.shared = None
 
     def tick(self, now: int, watermark: int) -> None:
         """An epoch has ended."""
@@ -353,12 +367,22 @@ class SourceHub:
         try:
             for reading in self.private:
                 if reading.in_epoch < reading.pace.rows:
-                    worked |= reading.step(self.states)
+                    worked |= self._limited(reading, self.states)
             if self.shared is not None and (not worked or self._turns % 8 == 0):
-                worked |= self.shared.step()
+                worked |= self._limited(self.shared, None)
         except PgError as error:
             self.error = error.message
             worked = True
+        return worked
+
+    def _limited(self, reading: Reading, ahead: dict[str, PartitionState] | None) -> bool:
+        """Let a reading take what the rate limit allows."""
+        most = self.limit.allowed(BATCH_ROWS)
+        if most == 0:
+            return False
+        before = reading.in_epoch
+        worked = reading.step(most, ahead)
+        self.limit.took(reading.in_epoch - before)
         return worked
 
     def join(self) -> None:
@@ -443,9 +467,7 @@ class SourceHub:
 
     def dropped(self) -> dict[str, int]:
         """Rows lost in reading, by reason."""
-        if self.shared is None:
-            return {}
-        return {**self.shared.reader.dropped, "future": self.refused + self.shared.refused}
+        return dict(self.lost if self.shared is None else self.lost + self.shared.dropped())
 
     def close(self) -> None:
         for reading in [*self.private, *([self.shared] if self.shared else [])]:

@@ -17,6 +17,7 @@ from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import sources, temporary
 from laminar.server.building import Building
 from laminar.server.catalog_view import StoredCatalog
+from laminar.server.computed import computed_columns
 from laminar.server.definitions import Definitions, remove
 from laminar.server.notifications import Channels
 from laminar.server.plancache import PlanCache
@@ -92,7 +93,7 @@ class Database:
             if relation.kind in ("mview", "stream"):
                 relations.append(sources.view_spec(relation, root))
             elif relation.kind in ("table", "source"):
-                relations.append(sources.relation_spec(relation))
+                relations.append(sources.relation_spec(relation, computed_columns(self, relation)))
         return relations, dataflows
 
     def add_plan(self, relation: StoredRelation, root: Materialize | Sink) -> DataflowSpec:

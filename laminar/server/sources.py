@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.connectors.base import SourceColumn, SourceSpec, source_connector
 from laminar.connectors.options import SOURCE_OPTIONS, Option, bad_option, parse_options
 from laminar.engine.nodes import Materialize, Sink
-from laminar.engine.relations import RelationSpec
-from laminar.errors import PgError, not_supported
+from laminar.engine.relations import ComputedColumn, RelationSpec
+from laminar.errors import DUPLICATE_COLUMN, PgError, not_supported
 from laminar.sql import statements as s
 
 #: options of sources without a connector; retention defaults are SQL.md's
@@ -47,6 +48,10 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
         extra = {option.name.lower(): option.value or "" for option in statement.format.options}
         options |= {"format.kind": statement.format.kind, "format.encoding": encoding, **extra}
     if connector is None:
+        if statement.elements.includes:
+            raise not_supported(
+                "INCLUDE is for sources with a connector", position=statement.elements.includes[0].pos or None
+            )
         if statement.format is not None:
             raise bad_option("FORMAT needs a connector", hint="Add WITH (connector = '…').").at(
                 statement.format.pos or None
@@ -58,10 +63,36 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
         columns = source_connector(connector).columns(source_spec(described))
     except PgError as error:
         raise error.at(position) from None
-    if not relation.columns:
+    if not any(_is_physical(column) for column in relation.columns):
         found = tuple(StoredColumn(column.name, column.type, column.not_null) for column in columns)
-        return replace(described, columns=found)
-    return described
+        described = replace(
+            described,
+            columns=found + relation.columns,
+            primary_key=tuple(attnum + len(found) for attnum in relation.primary_key),
+        )
+    return _with_included(described, statement)
+
+
+def _with_included(relation: StoredRelation, statement: s.CreateSource) -> StoredRelation:
+    """The source with the columns of its INCLUDE clauses; 0A000 for what the connector does not have."""
+    columns = list(relation.columns)
+    assert relation.connector is not None
+    known = source_connector(relation.connector).includes
+    for clause in statement.elements.includes:
+        position = clause.pos or None
+        if clause.what not in known:
+            raise not_supported(
+                f"connector {relation.connector} has no {clause.what} of its rows",
+                hint=f"It has: {', '.join(sorted(known))}."
+                if known
+                else "INCLUDE is not for this connector.",
+                position=position,
+            )
+        name = clause.column or clause.what
+        if any(column.name == name for column in columns):
+            raise PgError(DUPLICATE_COLUMN, f'column "{name}" specified more than once', position=position)
+        columns.append(StoredColumn(name, known[clause.what], include=clause.what))
+    return replace(relation, columns=tuple(columns))
 
 
 def source_spec(relation: StoredRelation) -> SourceSpec:
@@ -69,13 +100,20 @@ def source_spec(relation: StoredRelation) -> SourceSpec:
     assert relation.connector is not None
     options = dict(relation.options)
     kind, encoding = options.pop("format.kind", None), options.pop("format.encoding", None)
+    physical = {i: column for i, column in enumerate(relation.columns, 1) if _is_physical(column)}
+    time = relation.watermark[0] if relation.watermark else None
     return SourceSpec(
         relation.connector,
         tuple(sorted(options.items())),
-        source_columns(relation.columns),
-        relation.watermark[0] - 1 if relation.watermark else None,
+        source_columns(tuple(physical.values())),
+        list(physical).index(time) if time in physical else None,
         (kind.lower(), (encoding or "").lower()) if kind is not None else None,
     )
+
+
+def _is_physical(column: StoredColumn) -> bool:
+    """Whether the connector's data has the column."""
+    return column.include is None and column.generated is None
 
 
 def source_columns(columns: Sequence[StoredColumn]) -> tuple[SourceColumn, ...]:
@@ -83,8 +121,8 @@ def source_columns(columns: Sequence[StoredColumn]) -> tuple[SourceColumn, ...]:
     return tuple(SourceColumn(column.name, column.type, column.not_null) for column in columns)
 
 
-def relation_spec(relation: StoredRelation) -> RelationSpec:
-    """A table or source as the engine stores or reads it."""
+def relation_spec(relation: StoredRelation, computed: tuple[ComputedColumn, ...] = ()) -> RelationSpec:
+    """A table or source as the engine stores or reads it; ``computed``: a connector source's columns."""
     attnums = tuple(range(1, len(relation.columns) + 1))
     types = tuple(column.type for column in relation.columns)
     spec = RelationSpec(
@@ -98,8 +136,19 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
         append_only=relation.append_only or (relation.kind == "source" and not relation.primary_key),
     )
     if relation.connector is not None:
-        future, idle = _times(relation)
-        return replace(spec, source=source_spec(relation), max_future=future, idle_timeout=idle)
+        values = _engine_options(relation)
+        return replace(
+            spec,
+            source=source_spec(relation),
+            max_future=values["watermark.max_future"],
+            idle_timeout=values["watermark.idle_timeout"],
+            included=tuple(
+                (i, c.include) for i, c in enumerate(relation.columns, 1) if c.include is not None
+            ),
+            computed=computed,
+            rate_limit=values["rate_limit"],
+            on_error=values["on_error"],
+        )
     if relation.kind == "source":
         values = parse_options(relation.options.items(), _PUSH_OPTIONS, "push sources")
         return replace(
@@ -111,12 +160,10 @@ def relation_spec(relation: StoredRelation) -> RelationSpec:
     return spec
 
 
-def _times(relation: StoredRelation) -> tuple[int | None, int | None]:
-    """``max_future`` and ``idle_timeout`` (microseconds) of a connector source."""
-    names = ("watermark.max_future", "watermark.idle_timeout")
-    given = [(name, text) for name in names if (text := relation.options.get(name)) is not None]
-    values = parse_options(given, {name: SOURCE_OPTIONS[name] for name in names}, "sources")
-    return values[names[0]], values[names[1]]
+def _engine_options(relation: StoredRelation) -> dict[str, Any]:
+    """Values of the options that every connector source has."""
+    given = [(name, text) for name, text in relation.options.items() if name in SOURCE_OPTIONS]
+    return parse_options(given, SOURCE_OPTIONS, "sources")
 
 
 def view_spec(relation: StoredRelation, root: Materialize | Sink) -> RelationSpec:

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from laminar.connectors.base import ScanRequest, SourceColumn
 from laminar.connectors.file.columns import Projection
-from laminar.connectors.file.convert import OnError, inferred_columns
+from laminar.connectors.file.convert import inferred_columns
+from laminar.connectors.rejected import Rejections
 
 
 def columns(path: str) -> tuple[SourceColumn, ...]:
@@ -25,12 +26,11 @@ class ArrowRows:
     """
 
     def __init__(
-        self, path: str, columns: Sequence[SourceColumn], request: ScanRequest, on_error: OnError
+        self, path: str, columns: Sequence[SourceColumn], request: ScanRequest, rejections: Rejections
     ) -> None:
         self._map = pa.memory_map(path)
         self._reader = pa.ipc.open_file(self._map)
-        self._projection = Projection(self._reader.schema, columns, request, on_error, f'file "{path}"')
-        self.dropped = self._projection.dropped
+        self._projection = Projection(self._reader.schema, columns, request, rejections, f'file "{path}"')
         self.bytes_read = 0
         self._next = 0
         self._batch: pa.RecordBatch | None = None
@@ -44,9 +44,10 @@ class ArrowRows:
             return None
         assert self._batch is not None
         piece = self._batch.slice(self._taken, max_rows)
+        first = self._row
         self._move(piece.num_rows)
         self.bytes_read += piece.nbytes
-        return self._projection.apply(piece)
+        return self._projection.apply(piece, first)
 
     def _advance(self) -> bool:
         """Load the next record batch that has rows; False at the end."""

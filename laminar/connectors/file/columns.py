@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from laminar.connectors.base import ScanRequest, SourceColumn
-from laminar.connectors.file.convert import OnError, convert_batch, converter, make_batch
+from laminar.connectors.file.convert import convert_batch, converter, make_batch, without
+from laminar.connectors.rejected import Rejections, row_as_json
 from laminar.errors import UNDEFINED_COLUMN, PgError
 
 
 class Projection:
     """A request, resolved against one file's schema.
+
+    Whether a row can be read does not depend on the columns that are wanted: others are read too where
+    their values may be refused.
 
     Args:
         schema: the file's.
@@ -25,29 +30,35 @@ class Projection:
         schema: pa.Schema,
         columns: Sequence[SourceColumn],
         request: ScanRequest,
-        on_error: OnError,
+        rejections: Rejections,
         what: str,
     ) -> None:
         self._columns = columns
         self._wanted = request.columns
-        self._on_error = on_error
-        self.dropped: dict[str, int] = {}
-        #: the wanted columns' indexes in the file
-        self.indexes = [find_field(schema, columns[i].name, what) for i in request.columns]
-        self._converters = [
-            converter(schema.field(at).type, columns[i], what)
-            for at, i in zip(self.indexes, request.columns, strict=True)
+        self._offsets = "offset" in request.includes
+        self._rejections = rejections
+        places = [find_field(schema, column.name, what) for column in columns]
+        converters = [
+            converter(schema.field(at).type, column, what) for at, column in zip(places, columns, strict=True)
         ]
+        read = [*request.columns]
+        read += [i for i, how in enumerate(converters) if not how.certain and i not in read]
+        #: the indexes in the file of the columns that are read, the wanted ones first
+        self.indexes = [places[i] for i in read]
+        self._converters = [converters[i] for i in read]
 
     def prune(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Only the wanted columns, in the wanted order, unconverted."""
+        """Only the columns that are read, in their order, unconverted."""
         return batch.select(self.indexes)
 
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Convert a pruned batch; rows that do not fit are dropped and counted."""
-        arrays, keep = convert_batch(batch.columns, self._converters, self._on_error, self.dropped)
-        rows = batch.num_rows if keep is None else int(keep.sum())
-        return make_batch(self._columns, self._wanted, arrays, rows)
+    def apply(self, batch: pa.RecordBatch, first: int) -> pa.RecordBatch:
+        """Convert a pruned batch of the rows from number ``first`` on; those that do not fit are left out."""
+        arrays, bad = convert_batch(batch.columns, self._converters)
+        self._rejections.add(bad, lambda row: first + row, lambda row: row_as_json(batch, row))
+        offsets = [pa.array(np.arange(first, first + batch.num_rows))] if self._offsets else []
+        kept = without([*arrays[: len(self._wanted)], *offsets], bad, batch.num_rows)
+        included = [("offset", kept.pop())] if self._offsets else []
+        return make_batch(self._columns, self._wanted, kept, batch.num_rows - len(bad), included)
 
 
 def find_field(schema: pa.Schema, name: str, what: str) -> int:

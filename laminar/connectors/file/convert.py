@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types as at
@@ -21,7 +20,6 @@ from laminar.connectors.base import SourceColumn, type_mismatch
 from laminar.errors import DATA_CORRUPTED, NOT_NULL_VIOLATION, PgError
 from laminar.types import PgType
 
-OnError = Literal["skip", "fail"]
 Convert = Callable[[pa.Array], pa.Array]
 
 _INTEGERS: Final = {pg.INT2: 2, pg.INT4: 4, pg.INT8: 8}
@@ -37,10 +35,11 @@ _FROM_ARROW: Final = {
 
 @dataclass(frozen=True, slots=True)
 class ColumnConverter:
-    """How one column of a file becomes one column of the source."""
+    """How one column of a file becomes one column of the source; ``certain``: every value does."""
 
     column: SourceColumn
     convert: Convert
+    certain: bool = False
 
 
 def pg_type(kind: pa.DataType) -> PgType | None:
@@ -88,7 +87,10 @@ def converter(kind: pa.DataType, column: SourceColumn, what: str) -> ColumnConve
     convert = _conversion(kind, column.type)
     if convert is None:
         raise type_mismatch(column, f"{kind}", what)
-    return ColumnConverter(column, convert)
+    widened = at.is_integer(kind) or at.is_floating(kind) or at.is_decimal(kind)
+    text = column.type.oid in _PLAIN_TEXT and column.type.typmod == -1
+    certain = not column.not_null and (kind == column.type.storage or widened or text)
+    return ColumnConverter(column, convert, certain)
 
 
 def _conversion(kind: pa.DataType, target: PgType) -> Convert | None:
@@ -188,45 +190,40 @@ def text_converter(column: SourceColumn) -> ColumnConverter:
     return ColumnConverter(column, lambda a: _parse(a, target))
 
 
-def convert_batch(
-    arrays: Sequence[pa.Array],
-    converters: Sequence[ColumnConverter],
-    on_error: OnError,
-    dropped: dict[str, int],
-) -> tuple[list[pa.Array], npt.NDArray[np.bool_] | None]:
-    """Convert columns; rows that cannot be converted go.
+#: a row's number, the kind of trouble, and what is wrong with it
+Bad = tuple[int, str, PgError]
 
-    Returns the arrays of the remaining rows and the mask of kept rows (None: all). With
-    ``on_error = 'fail'`` the first failure is raised, otherwise counted in ``dropped``:
-    ``not_null`` or ``malformed``.
+
+def convert_batch(
+    arrays: Sequence[pa.Array], converters: Sequence[ColumnConverter]
+) -> tuple[list[pa.Array], list[Bad]]:
+    """Convert columns; what cannot be is null.
+
+    Returns the arrays and the rows that do not fit, each once: ``malformed`` or ``not_null``.
     """
-    keep: npt.NDArray[np.bool_] | None = None
+    bad: dict[int, Bad] = {}
     done: list[pa.Array] = []
     for array, how in zip(arrays, converters, strict=True):
-        converted, bad = _convert_column(array, how, on_error)
-        if bad is not None:
-            _drop(dropped, "malformed", bad if keep is None else bad & keep)
-            keep = ~bad if keep is None else keep & ~bad
+        failures: dict[int, PgError] = {}
+        converted = _convert_column(array, how, failures)
+        for row, error in failures.items():
+            bad.setdefault(row, (row, "malformed", error))
         if how.column.not_null and converted.null_count:
-            nulls = converted.is_null().to_numpy(zero_copy_only=False)
-            nulls = nulls if keep is None else nulls & keep
-            if on_error == "fail" and nulls.any():
-                name = how.column.name
-                message = f'null value in column "{name}" violates not-null constraint'
-                raise PgError(NOT_NULL_VIOLATION, message)
-            _drop(dropped, "not_null", nulls)
-            keep = ~nulls if keep is None else keep & ~nulls
+            message = f'null value in column "{how.column.name}" violates not-null constraint'
+            for row in np.flatnonzero(converted.is_null().to_numpy(zero_copy_only=False)).tolist():
+                bad.setdefault(row, (row, "not_null", PgError(NOT_NULL_VIOLATION, message)))
         done.append(converted)
-    if keep is not None and not keep.all():
-        mask = pa.array(keep)
-        return [a.filter(mask) for a in done], keep
-    return done, None
+    return done, [bad[row] for row in sorted(bad)]
 
 
-def _drop(dropped: dict[str, int], reason: str, rows: npt.NDArray[np.bool_]) -> None:
-    count = int(np.count_nonzero(rows))
-    if count:
-        dropped[reason] = dropped.get(reason, 0) + count
+def without(arrays: Sequence[pa.Array], bad: Sequence[Bad], rows: int) -> list[pa.Array]:
+    """The arrays of ``rows`` rows without the bad ones."""
+    if not bad:
+        return list(arrays)
+    keep = np.ones(rows, np.bool_)
+    keep[[row for row, _, _ in bad]] = False
+    mask = pa.array(keep)
+    return [array.filter(mask) for array in arrays]
 
 
 class _Damaged(PgError):
@@ -248,42 +245,34 @@ def _convert(array: pa.Array, how: ColumnConverter) -> pa.Array:
     return how.convert(array)
 
 
-def _convert_column(
-    array: pa.Array, how: ColumnConverter, on_error: OnError
-) -> tuple[pa.Array, npt.NDArray[np.bool_] | None]:
+def _convert_column(array: pa.Array, how: ColumnConverter, failures: dict[int, PgError]) -> pa.Array:
     try:
-        return _convert(array, how), None
+        return _convert(array, how)
     except _Damaged:
         raise
-    except (PgError, pa.ArrowInvalid) as error:
-        if on_error == "fail":
-            raise _explained(error, how.column) from error
-    bad = np.zeros(len(array), np.bool_)
-    parts: list[pa.Array] = []
-    _bisect(array, how, 0, bad, parts)
-    return pa.concat_arrays(parts), bad
+    except (PgError, pa.ArrowInvalid):
+        parts: list[pa.Array] = []
+        _bisect(array, how, 0, failures, parts)
+        return pa.concat_arrays(parts)
 
 
 def _bisect(
-    array: pa.Array, how: ColumnConverter, start: int, bad: npt.NDArray[np.bool_], parts: list[pa.Array]
+    array: pa.Array, how: ColumnConverter, start: int, failures: dict[int, PgError], parts: list[pa.Array]
 ) -> None:
-    """Convert what can be; failing rows become null and are marked."""
-    if len(array) <= 1:
-        try:
-            parts.append(_convert(array, how))
-        except (PgError, pa.ArrowInvalid):
-            bad[start : start + 1] = True
-            parts.append(pa.nulls(len(array), how.column.type.storage))
-        return
-    half = len(array) // 2
-    for piece, at_ in ((array.slice(0, half), start), (array.slice(half), start + half)):
-        try:
-            parts.append(_convert(piece, how))
-        except (PgError, pa.ArrowInvalid):
-            _bisect(piece, how, at_, bad, parts)
+    """Convert what can be; failing rows become null and are noted."""
+    try:
+        parts.append(_convert(array, how))
+    except (PgError, pa.ArrowInvalid) as error:
+        if len(array) == 1:
+            failures[start] = _explained(error, how.column)
+            parts.append(pa.nulls(1, how.column.type.storage))
+            return
+        half = len(array) // 2
+        _bisect(array.slice(0, half), how, start, failures, parts)
+        _bisect(array.slice(half), how, start + half, failures, parts)
 
 
-def _explained(error: Exception, column: SourceColumn) -> Exception:
+def _explained(error: PgError | pa.ArrowInvalid, column: SourceColumn) -> PgError:
     if isinstance(error, PgError):
         error.fields.setdefault("W", f"column {column.name}")
         return error
@@ -291,9 +280,14 @@ def _explained(error: Exception, column: SourceColumn) -> Exception:
 
 
 def make_batch(
-    columns: Sequence[SourceColumn], wanted: Sequence[int], arrays: list[pa.Array], rows: int
+    columns: Sequence[SourceColumn],
+    wanted: Sequence[int],
+    arrays: list[pa.Array],
+    rows: int,
+    included: Sequence[tuple[str, pa.Array]] = (),
 ) -> pa.RecordBatch:
-    """A batch of the wanted columns; with none wanted it still counts ``rows`` rows."""
-    if not arrays:
+    """A batch of the wanted columns and what else is wanted; with none it still counts ``rows`` rows."""
+    named = [*zip((columns[i].name for i in wanted), arrays, strict=True), *included]
+    if not named:
         return pa.RecordBatch.from_struct_array(pa.Array.from_buffers(pa.struct([]), rows, [None]))
-    return pa.record_batch(arrays, names=[columns[i].name for i in wanted])
+    return pa.record_batch([array for _, array in named], names=[name for name, _ in named])

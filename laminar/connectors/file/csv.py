@@ -10,8 +10,9 @@ import pyarrow.csv as pa_csv
 
 from laminar.connectors.base import ScanRequest, SourceColumn, bad_option
 from laminar.connectors.file.columns import find_field
-from laminar.connectors.file.convert import ColumnConverter, OnError, text_converter
-from laminar.connectors.file.textrows import TextRows
+from laminar.connectors.file.convert import text_converter
+from laminar.connectors.file.textrows import Parsed, TextRows
+from laminar.connectors.rejected import Rejections
 from laminar.errors import BAD_COPY_FILE_FORMAT, PgError
 
 _QUOTE = ord('"')
@@ -34,26 +35,28 @@ class Dialect:
 class CsvRows(TextRows):
     """The rows of one file; they start behind the header."""
 
+    blanks = b"\r\n"
+
     def __init__(
         self,
         path: str,
         columns: Sequence[SourceColumn],
         request: ScanRequest,
-        on_error: OnError,
+        rejections: Rejections,
         dialect: Dialect,
     ) -> None:
-        super().__init__(path, columns, request, on_error, _QUOTE)
+        super().__init__(path, columns, request, rejections, _QUOTE)
         self._dialect = dialect
-        self._failure: PgError | None = None
+        #: of the block at hand: rows with too few or many fields
+        self._malformed: dict[int, str] = {}
         self._fields = [c.name for c in columns]
         if dialect.header:
             self._fields = self._header(path)
         self._start = self._blocks.offset
         # fields are numbered: their names may repeat, and only positions count
         schema = pa.schema([pa.field(name, pa.string()) for name in self._fields])
-        at = [find_field(schema, columns[i].name, f'file "{path}"') for i in request.columns]
-        self._picked = [str(i) for i in at]
-        self._converters = [text_converter(columns[i]) for i in request.columns]
+        self._picked = [str(find_field(schema, column.name, f'file "{path}"')) for column in columns]
+        self._converters = [text_converter(column) for column in columns]
 
     def _header(self, path: str) -> list[str]:
         first = self._blocks.next(1)
@@ -62,13 +65,14 @@ class CsvRows(TextRows):
         names = self._table(first, ncolumns=None)
         return [name.as_py() or "" for name in (column[0] for column in names.columns)]
 
-    def _parse(self, data: bytes) -> tuple[list[pa.Array], list[ColumnConverter], int]:
+    def _parse(self, data: bytes) -> Parsed:
+        self._malformed = {}
         try:
             table = self._table(data, ncolumns=len(self._fields))
         except pa.ArrowInvalid as error:
-            raise self._failure or PgError(BAD_COPY_FILE_FORMAT, f"malformed CSV: {error}") from error
+            raise PgError(BAD_COPY_FILE_FORMAT, f"malformed CSV: {error}") from error
         texts = [table.column(name).combine_chunks() for name in self._picked]
-        return texts, self._converters, table.num_rows
+        return Parsed(texts, self._converters, table.num_rows, self._malformed)
 
     def _table(self, data: bytes, ncolumns: int | None) -> pa.Table:
         """All columns as text, named by number. Rows with too few or many fields go."""
@@ -100,10 +104,6 @@ class CsvRows(TextRows):
         )
 
     def _invalid(self, row: pa_csv.InvalidRow) -> str:
-        if self._on_error == "fail":
-            # Arrow swallows what a handler raises: say that the block is in error, and why later
-            message = f"expected {row.expected_columns} fields, found {row.actual_columns}"
-            self._failure = PgError(BAD_COPY_FILE_FORMAT, message, detail=f"Row: {row.text}")
-            return "error"
-        self._drop_malformed()
+        message = f"expected {row.expected_columns} fields, found {row.actual_columns}"
+        self._malformed[row.number - 1] = message
         return "skip"

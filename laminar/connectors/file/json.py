@@ -16,9 +16,9 @@ import pyarrow.json as pa_json
 
 from laminar import types as pg
 from laminar.connectors.base import ScanRequest, SourceColumn
-from laminar.connectors.file.convert import ColumnConverter, OnError, text_converter
-from laminar.connectors.file.textrows import TextRows
-from laminar.errors import BAD_COPY_FILE_FORMAT, PgError
+from laminar.connectors.file.convert import ColumnConverter, text_converter
+from laminar.connectors.file.textrows import Parsed, TextRows
+from laminar.connectors.rejected import Rejections
 from laminar.types import PgType
 
 #: types that Arrow's parser reads from JSON exactly as the slow path does
@@ -32,16 +32,17 @@ _DIRECT = {
 class JsonRows(TextRows):
     """The rows of one file."""
 
+    blanks = b" \t\r\n\v\f"
+
     def __init__(
-        self, path: str, columns: Sequence[SourceColumn], request: ScanRequest, on_error: OnError
+        self, path: str, columns: Sequence[SourceColumn], request: ScanRequest, rejections: Rejections
     ) -> None:
-        super().__init__(path, columns, request, on_error, None)
-        wanted = [columns[i] for i in request.columns]
-        self._names = [c.name for c in wanted]
-        self._slow = [text_converter(c) for c in wanted]
-        kinds = [_DIRECT.get(c.type.oid) for c in wanted]
+        super().__init__(path, columns, request, rejections, None)
+        self._names = [c.name for c in columns]
+        self._slow = [text_converter(c) for c in columns]
+        kinds = [_DIRECT.get(c.type.oid) for c in columns]
         self._fast: pa_json.ParseOptions | None = None
-        if wanted and None not in kinds:
+        if None not in kinds:
             self._fast = pa_json.ParseOptions(
                 explicit_schema=pa.schema(list(zip(self._names, kinds, strict=True))),
                 unexpected_field_behavior="ignore",
@@ -49,16 +50,15 @@ class JsonRows(TextRows):
             )
         self._fast_converters = [
             text_converter(c) if kind == pa.string() else ColumnConverter(c, lambda a: a)
-            for c, kind in zip(wanted, kinds, strict=True)
+            for c, kind in zip(columns, kinds, strict=True)
         ]
 
-    def _parse(self, data: bytes) -> tuple[list[pa.Array], list[ColumnConverter], int]:
+    def _parse(self, data: bytes) -> Parsed:
         table = self._parse_block(data)
         if table is None:
-            texts, rows = self._parse_lines(data)
-            return texts, self._slow, rows
+            return self._parse_lines(data)
         values = [table.column(name).combine_chunks() for name in self._names]
-        return values, self._fast_converters, table.num_rows
+        return Parsed(values, self._fast_converters, table.num_rows)
 
     def _parse_block(self, data: bytes) -> pa.Table | None:
         """The block by Arrow's parser, or None when it refuses."""
@@ -75,20 +75,17 @@ class JsonRows(TextRows):
             return None
         return table
 
-    def _parse_lines(self, data: bytes) -> tuple[list[pa.Array], int]:
-        """Each wanted member as text, for the lines that are JSON objects."""
+    def _parse_lines(self, data: bytes) -> Parsed:
+        """Each declared member as text, for the lines that are JSON objects."""
         rows: list[dict[str, Any]] = []
-        for line in data.split(b"\n"):
-            if not line.strip():
-                continue
+        malformed: dict[int, str] = {}
+        for number, line in enumerate(line for line in data.split(b"\n") if line.strip()):
             try:
                 row = _DECODER.decode(line.decode())
                 if not isinstance(row, dict):
                     raise ValueError("not an object")
             except (ValueError, RecursionError) as error:
-                if self._on_error == "fail":
-                    raise PgError(BAD_COPY_FILE_FORMAT, f"malformed JSON: {error}") from error
-                self._drop_malformed()
+                malformed[number] = f"malformed JSON: {error}"
             else:
                 rows.append(row)
         kinds = [c.column.type for c in self._slow]
@@ -96,7 +93,7 @@ class JsonRows(TextRows):
             pa.array([_text(row.get(name), kind) for row in rows], pa.string())
             for name, kind in zip(self._names, kinds, strict=True)
         ]
-        return texts, len(rows)
+        return Parsed(texts, self._slow, len(rows), malformed)
 
 
 class _Digits(str):

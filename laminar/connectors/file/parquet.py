@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 
 from laminar.connectors.base import ScanRequest, SourceColumn
 from laminar.connectors.file.columns import Projection, find_field
-from laminar.connectors.file.convert import OnError, inferred_columns
+from laminar.connectors.file.convert import inferred_columns
 from laminar.connectors.file.skip import GroupRanges, as_microseconds, may_match
+from laminar.connectors.rejected import Rejections
 
 #: rows decoded at a time: a few milliseconds, and small enough for the cache
 DECODE_ROWS = 65536
@@ -31,13 +32,12 @@ class ParquetRows:
         columns: Sequence[SourceColumn],
         watermark: int | None,
         request: ScanRequest,
-        on_error: OnError,
+        rejections: Rejections,
     ) -> None:
         self._file = pq.ParquetFile(path, memory_map=True)
         self._meta = self._file.metadata
         schema, what = self._file.schema_arrow, f'file "{path}"'
-        self._projection = Projection(schema, columns, request, on_error, what)
-        self.dropped = self._projection.dropped
+        self._projection = Projection(schema, columns, request, rejections, what)
         self.bytes_read = 0
         self._ranges = GroupRanges(
             self._meta, schema, [find_field(schema, c.name, what) for c in columns], columns
@@ -67,13 +67,14 @@ class ParquetRows:
         if until is not None:
             max_rows = max(0, min(max_rows, until - self._row))
         piece = self._batch.slice(self._taken, max_rows)
+        first = self._row
         self._taken += piece.num_rows
         self._row += piece.num_rows
         if self._taken == self._batch.num_rows:
             self._batch = None
         if self._unseen_times and self._row == self._end:
             self._pass_over(self._latest(self._group - 1))
-        return self._projection.apply(piece)
+        return self._projection.apply(piece, first)
 
     def _decode(self) -> bool:
         """Take the next piece of the current row group, or go to the next one; False at the end."""

@@ -18,9 +18,10 @@ from laminar.connectors.base import (
     bad_option,
 )
 from laminar.connectors.file import arrow, csv, json, parquet
-from laminar.connectors.file.convert import OnError
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_options
+from laminar.connectors.rejected import OnError, Rejected, Rejections
 from laminar.errors import IO_ERROR, PgError
+from laminar.types import INT8, TEXT, PgType
 
 T = TypeVar("T")
 FORMATS: Final = ("parquet", "arrow", "csv", "json")
@@ -38,13 +39,16 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "csv.header": Option("bool", False),
     "csv.null": Option(default=""),
 }
+#: the row's number in its file, of text files its byte offset; the file's path
+INCLUDES: Final[Mapping[str, PgType]] = {"offset": PgType(INT8), "partition": PgType(TEXT)}
 
 
 class FileRows(Protocol):
-    """The rows of one file; ``SourceReader`` for one partition."""
+    """The rows of one file; ``SourceReader`` for one partition.
 
-    #: rows lost by reason
-    dropped: dict[str, int]
+    Of what is included it has only ``offset``, as the last column.
+    """
+
     bytes_read: int
 
     def read(self, max_rows: int, until: int | None = None) -> pa.RecordBatch | None: ...
@@ -106,8 +110,12 @@ def _format(option: str | None, path: str, clause: tuple[str, str] | None) -> st
 class FileReader:
     """Reads the files given to one reactor; each is opened when first read."""
 
-    def __init__(self, open_: Callable[[str], FileRows]) -> None:
+    def __init__(
+        self, open_: Callable[[str], FileRows], includes: tuple[str, ...], rejections: Rejections
+    ) -> None:
         self._open = open_
+        self._includes = includes
+        self._rejections = rejections
         self._files: dict[str, FileRows] = {}
         self._finished: dict[str, Any] = {}
         #: where to go on in files that are not open yet: a finished one may be gone by now
@@ -115,7 +123,13 @@ class FileReader:
         self._skipped: dict[str, int | None] = {}
         self._done_bytes = 0
         self.rows_read = 0
-        self.dropped: dict[str, int] = {}
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        return self._rejections.counts
+
+    def rejected(self) -> list[Rejected]:
+        return self._rejections.take()
 
     @property
     def bytes_read(self) -> int:
@@ -127,20 +141,27 @@ class FileReader:
         rows = self._rows(partition)
         if until is not None and rows.position >= until:
             return None
-        before = dict(rows.dropped)
         batch = _io(partition, lambda: rows.read(max_rows, until))
         self._skipped[partition] = rows.skipped()
-        for reason, count in rows.dropped.items():
-            lost = count - before.get(reason, 0)
-            if lost:
-                self.dropped[reason] = self.dropped.get(reason, 0) + lost
         if batch is None:
             self._finished[partition] = rows.position
             self._done_bytes += rows.bytes_read
             self._files.pop(partition).close()
             return None
         self.rows_read += batch.num_rows
-        return batch
+        return self._included(partition, batch)
+
+    def _included(self, partition: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch with what is included in the order that was asked for."""
+        if not self._includes:
+            return batch
+        columns, names = list(batch.columns), list(batch.schema.names)
+        offsets = columns.pop() if names[-1:] == ["offset"] and "offset" in self._includes else None
+        del names[len(columns) :]
+        for what in self._includes:
+            columns.append(offsets if what == "offset" else pa.repeat(partition, batch.num_rows))
+            names.append(what)
+        return pa.RecordBatch.from_arrays(columns, names)
 
     def skipped(self, partition: str) -> int | None:
         return self._skipped.get(partition)
@@ -188,6 +209,7 @@ def _io(path: str, action: Callable[[], T]) -> T:
 
 class FileSource:
     options: Mapping[str, Option] = OPTIONS
+    includes = INCLUDES
 
     def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:
         config = FileConfig.of(spec)
@@ -205,7 +227,7 @@ class FileSource:
             columns = _io(files[0], lambda: _inferred(config, files[0]))
         every = ScanRequest(tuple(range(len(columns))))
         for path in files:
-            open_ = _opener(config, columns, spec.watermark, every)
+            open_ = _opener(config, columns, spec.watermark, every, Rejections())
             _io(path, lambda path=path, open_=open_: open_(path).close())  # type: ignore[misc]
         return columns
 
@@ -219,7 +241,10 @@ class FileSource:
         return FileConfig.of(spec).format == "parquet"
 
     def open(self, spec: SourceSpec, request: ScanRequest) -> SourceReader:
-        return FileReader(_opener(FileConfig.of(spec), spec.columns, spec.watermark, request))
+        config = FileConfig.of(spec)
+        rejections = Rejections(config.on_error, request.rejects)
+        open_ = _opener(config, spec.columns, spec.watermark, request, rejections)
+        return FileReader(open_, request.includes, rejections)
 
 
 def _inferred(config: FileConfig, path: str) -> tuple[SourceColumn, ...]:
@@ -227,17 +252,21 @@ def _inferred(config: FileConfig, path: str) -> tuple[SourceColumn, ...]:
 
 
 def _opener(
-    config: FileConfig, columns: tuple[SourceColumn, ...], watermark: int | None, request: ScanRequest
+    config: FileConfig,
+    columns: tuple[SourceColumn, ...],
+    watermark: int | None,
+    request: ScanRequest,
+    rejections: Rejections,
 ) -> Callable[[str], FileRows]:
     match config.format:
         case "parquet":
-            return lambda path: parquet.ParquetRows(path, columns, watermark, request, config.on_error)
+            return lambda path: parquet.ParquetRows(path, columns, watermark, request, rejections)
         case "arrow":
-            return lambda path: arrow.ArrowRows(path, columns, request, config.on_error)
+            return lambda path: arrow.ArrowRows(path, columns, request, rejections)
         case "csv":
-            return lambda path: csv.CsvRows(path, columns, request, config.on_error, config.dialect)
+            return lambda path: csv.CsvRows(path, columns, request, rejections, config.dialect)
         case _:
-            return lambda path: json.JsonRows(path, columns, request, config.on_error)
+            return lambda path: json.JsonRows(path, columns, request, rejections)
 
 
 SOURCE = FileSource()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 import numpy as np
+import numpy.typing as npt
 
 from laminar.errors import BAD_COPY_FILE_FORMAT, PgError
 
@@ -55,16 +56,28 @@ class TextBlocks:
 
     def _cut(self, data: bytes, max_records: int, at_end: bool) -> int:
         """Length of the first whole records of ``data``; 0 when not even one is whole."""
-        values = np.frombuffer(data, np.uint8)
-        ends = np.flatnonzero(values == _NEWLINE)
-        if self._quote is not None and self._quote in data:
-            inside = np.cumsum(values == self._quote, dtype=np.int32) & 1
-            ends = ends[inside[ends] == 0]
+        ends = self._ends(data)
         if len(ends) >= max_records:
             return int(ends[max_records - 1]) + 1
         if at_end:
             return len(data)
         return int(ends[-1]) + 1 if len(ends) else 0
+
+    def _ends(self, data: bytes) -> npt.NDArray[np.int64]:
+        """Where the newlines are that end a record."""
+        values = np.frombuffer(data, np.uint8)
+        ends = np.flatnonzero(values == _NEWLINE)
+        if self._quote is not None and self._quote in data:
+            inside = np.cumsum(values == self._quote, dtype=np.int32) & 1
+            ends = ends[inside[ends] == 0]
+        return ends
+
+    def bounds(self, data: bytes) -> npt.NDArray[np.int64]:
+        """Where records begin in what ``next`` gave, and behind them where the last one ends."""
+        ends = self._ends(data) + 1
+        if not len(ends) or ends[-1] != len(data):
+            ends = np.append(ends, len(data))
+        return np.concatenate(([0], ends))
 
     def close(self) -> None:
         os.close(self._fd)

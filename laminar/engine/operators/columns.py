@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from laminar._native.rowindex import group_rows
 from laminar._native.rows import RowFormat
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
+from laminar.errors import PgError
 from laminar.sql.plan import Column, ColumnRef, Expr
 
 Numbers = npt.NDArray[np.int64]
@@ -129,10 +130,10 @@ class Expressions:
         self._count(failed, errors)
         return true_rows(value) & ~failed
 
-    def _count(self, failed: npt.NDArray[np.bool_], errors: dict[str, int]) -> None:
+    def _count(self, failed: npt.NDArray[np.bool_], errors: dict[int, PgError]) -> None:
         self.failed_rows += int(failed.sum())
-        for message, count in errors.items():
-            self.errors[message] = self.errors.get(message, 0) + count
+        for error in errors.values():
+            self.errors[error.message] = self.errors.get(error.message, 0) + 1
 
 
 def true_rows(mask: pa.Array) -> npt.NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges, sources, temporary
+from laminar.server.computed import computed_columns
 from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
@@ -116,7 +117,8 @@ class CreateRelationAction(Action):
             ]
             self.database.made(relation)
             catalog.create(relation, *sequences, *indexes)
-            self.database.coordinator.register_relation(sources.relation_spec(relation))
+            computed = computed_columns(self.database, relation)
+            self.database.coordinator.register_relation(sources.relation_spec(relation, computed))
         return Result(tag)
 
 
@@ -136,10 +138,6 @@ def _refuse_gaps(statement: s.CreateTable | s.CreateSource) -> None:
     elif statement.or_replace:
         raise not_supported(
             "CREATE OR REPLACE SOURCE is not supported yet", hint="Drop the source first.", position=position
-        )
-    elif statement.elements.includes:
-        raise not_supported(
-            "INCLUDE columns are not supported yet", position=statement.elements.includes[0].pos or None
         )
 
 
@@ -328,16 +326,11 @@ def _check_generated(
 ) -> None:
     """Computed columns, each bound once to see that it can be; ``uses`` as for columns."""
     described = session.catalog.describe(relation)
-    for definition, column in zip(elements.columns, described.columns, strict=False):
-        if definition.generated is None:
-            continue
-        if relation.connector is not None:
-            raise not_supported(
-                "computed columns of sources with a connector are not supported yet",
-                hint="Compute them in a view of the source.",
-                position=definition.pos or None,
-            )
-        bind_generated(definition.generated, column, described, session.catalog, uses)
+    columns = {column.name: column for column in described.columns}
+    for definition in elements.columns:
+        if definition.generated is not None:
+            column = columns[definition.name]
+            bind_generated(definition.generated, column, described, session.catalog, uses)
 
 
 def check_base(session: Session, relation: StoredRelation, check: s.Check) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from laminar.errors import PgError
 from laminar.sql.evaluator.compiler import compile_block, storage_of
 from laminar.sql.evaluator.environment import Env
 from laminar.sql.evaluator.program import Block, Failures, as_array
@@ -47,20 +48,17 @@ class Evaluator:
 
     def safe(
         self, batch: pa.RecordBatch, env: Env
-    ) -> tuple[list[pa.Array], np.ndarray[Any, Any] | None, dict[str, int]]:
+    ) -> tuple[list[pa.Array], np.ndarray[Any, Any] | None, dict[int, PgError]]:
         """As calling it, but a failing row does not fail the batch.
 
         Returns:
             columns (failed rows hold nulls or partial results), a mask of the failed rows
-            or None if there are none, and per message how many rows failed with it.
+            or None if there are none, and what is wrong with each of them.
         """
         try:
             return self(batch, env), None, {}
-        except Exception as error:
-            from laminar.errors import PgError
-
-            if not isinstance(error, PgError):
-                raise
+        except PgError:
+            pass
         n = batch.num_rows
         failures = Failures(n)
         values = self._block.run_safe(env, n, batch.columns, failures)

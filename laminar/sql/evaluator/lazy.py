@@ -45,10 +45,11 @@ class Branch:
             values = [v.take(indices) if isinstance(v, pa.Array) else v for v in values]
         if failures is None:
             return as_array(self.block.run(env, count, values)[0], count)
-        inner = Failures(count, failures.errors)
+        inner = Failures(count)
         inner.failed[:] = failures.failed[rows]
         result = self.block.run_safe(env, count, values, inner)[0]
         failures.failed[rows] |= inner.failed
+        failures.errors |= {int(rows[row]): error for row, error in inner.errors.items()}
         return as_array(result, count)
 
 

@@ -40,17 +40,17 @@ class Failures:
 
     Args:
         failed: one flag per row of the block's input.
-        errors: message of each failure -> how many rows.
+        errors: row -> the first thing that is wrong with it.
     """
 
-    def __init__(self, n: int, errors: dict[str, int] | None = None) -> None:
+    def __init__(self, n: int) -> None:
         self.failed = np.zeros(n, dtype=bool)
-        self.errors: dict[str, int] = {} if errors is None else errors
+        self.errors: dict[int, PgError] = {}
 
     def add(self, row: int, error: PgError) -> None:
         if not self.failed[row]:
             self.failed[row] = True
-            self.errors[error.message] = self.errors.get(error.message, 0) + 1
+            self.errors[row] = error
 
 
 @dataclass(slots=True)
