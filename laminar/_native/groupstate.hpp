@@ -162,11 +162,20 @@ class GroupState {
         if (batch.columns.size() != 2 || batch.layouts[0].shape != Shape::Var || batch.layouts[1].shape != Shape::Var)
             fail("XX001", "state of an aggregation is damaged");
         const Column &keys = batch.columns[0], &values = batch.columns[1];
-        for (int64_t i = 0; i < batch.rows; ++i) {
-            const uint8_t* k = keys.data + keys.offsets[i];
-            const size_t n = size_t(keys.offsets[i + 1] - keys.offsets[i]);
-            const bool gone = values.is_null(i);
-            restore_entry(k, n, gone ? nullptr : values.data + values.offsets[i], gone ? 0 : size_t(values.offsets[i + 1] - values.offsets[i]));
+        constexpr int64_t kBlock = 32;
+        uint64_t hashes[kBlock];
+        for (int64_t start = 0; start < batch.rows; start += kBlock) {
+            const int64_t n = std::min(kBlock, batch.rows - start);
+            auto key = [&](int64_t i) { return keys.data + keys.offsets[start + i]; };
+            auto size = [&](int64_t i) { return size_t(keys.offsets[start + i + 1] - keys.offsets[start + i]); };
+            for (int64_t i = 0; i < n; ++i) hashes[i] = size(i) ? Table::hash(key(i) + 1, size(i) - 1) : 0;
+            if (config_.window < 0) prefetch_groups(windows_.at(0)->groups, hashes, n);
+            for (int64_t i = 0; i < n; ++i) {
+                const int64_t r = start + i;
+                const bool gone = values.is_null(r);
+                restore_entry(key(i), size(i), hashes[i], gone ? nullptr : values.data + values.offsets[r],
+                              gone ? 0 : size_t(values.offsets[r + 1] - values.offsets[r]));
+            }
         }
     }
 
@@ -898,7 +907,12 @@ class GroupState {
 
     [[noreturn]] static void damaged() { fail("XX001", "state of an aggregation is damaged"); }
 
-    void restore_entry(const uint8_t* k, size_t n, const uint8_t* v, size_t vn) {
+    static void prefetch_groups(const Table& groups, const uint64_t* hashes, int64_t n) {
+        for (int64_t i = 0; i < n; ++i) groups.prefetch_slot(hashes[i]);
+        for (int64_t i = 0; i < n; ++i) groups.prefetch_row(hashes[i]);
+    }
+    // hash: of a group's key, which is what follows the tag.
+    void restore_entry(const uint8_t* k, size_t n, uint64_t hash, const uint8_t* v, size_t vn) {
         if (n < 1) damaged();
         const uint8_t tag = *k++;
         --n;
@@ -919,7 +933,7 @@ class GroupState {
         if (!v && !windows_.count(end)) return;
         Window& w = window_at(end);
         if (tag == kTagGroup) {
-            restore_row(w.groups, k, n, v, vn);
+            restore_row(w.groups, k, n, hash, v, vn);
             global_done_ |= config_.global && v;
             if (v) {
                 uint64_t number;
@@ -929,7 +943,7 @@ class GroupState {
         } else if (tag == kTagBlob) {
             if (n != 9) damaged();
             if (!w.blobs) w.blobs = std::make_unique<Table>(&arena_);
-            restore_row(*w.blobs, k, n, v, vn);
+            restore_row(*w.blobs, k, n, Table::hash(k, n), v, vn);
         } else if (tag == kTagTree) {
             if (n < 16 || (v && vn != 8)) damaged();
             if (!w.tree) {
@@ -944,8 +958,7 @@ class GroupState {
             damaged();
         }
     }
-    static void restore_row(Table& table, const uint8_t* k, size_t n, const uint8_t* v, size_t vn) {
-        const uint64_t h = Table::hash(k, n);
+    static void restore_row(Table& table, const uint8_t* k, size_t n, uint64_t h, const uint8_t* v, size_t vn) {
         if (!v) {
             table.erase(k, n, h);
             table.forget_deletions();

@@ -2,12 +2,15 @@
 """Hash index from key columns to row ids of Arrow chunks, and hashes of whole rows."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t, uintptr_t
+from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 import secrets
 
 import numpy as np
 import pyarrow as pa
+
+from laminar._native.columns cimport raise_pg_error
 
 # nobody can choose keys that collide
 cdef uint64_t _SEED = secrets.randbits(64)
@@ -29,16 +32,17 @@ cdef extern from "rowkeys.hpp" namespace "laminar" nogil:
     void c_group_sums "laminar::group_sums"(const double*, const int64_t*, int64_t, double*, double*)
     void hash_lists(const KeyColumn&, const uint64_t*, int64_t, uint64_t*)
 
+
+cdef extern from "rowindex.hpp" namespace "laminar" nogil:
     cdef cppclass CRowIndex "laminar::RowIndex":
-        CRowIndex(bint)
-        void set_chunk(uint64_t, const KeyColumns&, int64_t) except +
+        CRowIndex(bint, const string&) except +raise_pg_error
+        void set_chunk(uint64_t, const KeyColumns&, int64_t) except +raise_pg_error
         void drop_chunk(uint64_t)
         void take(const KeyColumns&, const uint64_t*, int64_t, int64_t*)
-        int64_t insert(uint64_t, const uint64_t*, int64_t, const uint8_t*) except +
+        int64_t insert(uint64_t, const uint64_t*, int64_t, const uint8_t*) except +raise_pg_error
         void find(const KeyColumns&, const uint64_t*, int64_t, int64_t*)
         int64_t erase(const uint64_t*, const int64_t*, int64_t)
         int64_t move(const uint64_t*, const int64_t*, const int64_t*, int64_t)
-        void reserve(uint64_t) except +
         uint64_t size()
         uint64_t bytes()
 
@@ -158,15 +162,16 @@ def group_sums(const double[::1] values not None, const int64_t[::1] groups not 
 cdef class RowIndex:
     """Key columns -> row id (chunk << 32 | offset). Keeps the chunks' key columns alive.
 
-    A ``multiset`` index may hold a key many times.
+    A ``multiset`` index may hold a key many times. Beyond the process's budget (statetable.memory_budget)
+    it lies in a file in ``directory``; without one it lies in memory.
     """
 
     cdef CRowIndex* index
     cdef uint64_t seed
     cdef dict columns
 
-    def __cinit__(self, uint64_t seed=0, bint multiset=False):
-        self.index = new CRowIndex(multiset)
+    def __cinit__(self, uint64_t seed=0, bint multiset=False, directory=None):
+        self.index = new CRowIndex(multiset, str(directory or "").encode())
         self.seed = seed
         self.columns = {}
 
@@ -192,10 +197,6 @@ cdef class RowIndex:
         """Let go of a chunk's columns; its rows must have been erased or moved."""
         if self.columns.pop(chunk, None) is not None:
             self.index.drop_chunk(chunk)
-
-    def reserve(self, uint64_t rows):
-        """Make room for this many more rows at once."""
-        self.index.reserve(rows)
 
     def insert(self, uint64_t chunk, const uint8_t[::1] live=None):
         """Insert a chunk's (live) rows. Returns the offset of the first duplicate key, or -1

@@ -36,6 +36,11 @@ def store_memory(limit: int, reactors: int) -> int:
     return max(_LEAST_STATE_BYTES, left // 9)
 
 
+def index_memory(limit: int, reactors: int) -> int:
+    """Bytes of plain memory for the indexes of stored tables and views, which go into mapped files beyond."""
+    return store_memory(limit, reactors)
+
+
 def handover_bytes(state_memory: int) -> int:
     """Bytes of changed entries that a reactor holds at once on their way to a state file."""
     return min(32 << 20, max(2 << 20, state_memory // 16))
@@ -58,6 +63,7 @@ class EngineConfig:
         state_memory: bytes of plain memory for each reactor's state, which goes into mapped files beyond.
         store_memory: bytes of new rows of tables and views in the server's memory that ask for a checkpoint;
             with twice as many sources rest and commits wait for it.
+        index_memory: bytes of plain memory for the indexes of tables and views, mapped files beyond.
         early_entries: entries by which an operator's state may grow before it hands over what changed, so
             that a checkpoint does not find a big state to collect.
         max_state_files: files of one reactor's state, one per checkpoint, beyond which they are merged.
@@ -75,7 +81,8 @@ class EngineConfig:
     max_undelivered_bytes: int = 1 << 30
     state_memory: int = 1 << 30
     store_memory: int = 256 << 20
-    early_entries: int = 100_000
+    index_memory: int = 256 << 20
+    early_entries: int = 50_000
     max_state_files: int = 64
     max_future: int | None = None
     pin: bool = True

@@ -8,7 +8,6 @@ next manifest leaves it out, and its files go.
 from __future__ import annotations
 
 import asyncio
-import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Any
 from laminar import failpoints, logging
 from laminar.connectors.base import DeliveringSink, SinkBatch, SinkSpec, SinkTarget, sink_connector
 from laminar.engine.nodes import Sink
+from laminar.engine.planformat import from_data, to_data
 from laminar.engine.protocol import SpoolReport
 from laminar.engine.relations import DataflowSpec
 from laminar.engine.spool import read_spool
@@ -57,7 +57,7 @@ class Delivery:
         return {
             "sink": self.sink,
             "number": self.number,
-            "spec": pickle.dumps(self.spec).hex(),
+            "spec": to_data(self.spec),
             "spools": spools,
         }
 
@@ -65,7 +65,7 @@ class Delivery:
 def delivery_from_json(data: dict[str, Any]) -> Delivery:
     """The delivery that ``to_json`` described."""
     spools = tuple(SpoolReport(data["sink"], *spool) for spool in data["spools"])
-    return Delivery(data["sink"], data["number"], pickle.loads(bytes.fromhex(data["spec"])), spools)
+    return Delivery(data["sink"], data["number"], from_data(data["spec"]), spools)
 
 
 @dataclass(slots=True)

@@ -222,9 +222,11 @@ class Fleet:
         return int.from_bytes(self.reactors[index].page[:8], "little", signed=True)
 
     @property
-    def restored_bytes(self) -> int:
-        """Bytes of state files that all reactors have read so far."""
-        return sum(int.from_bytes(reactor.page[8:16], "little") for reactor in self.reactors)
+    def restored(self) -> tuple[int, int]:
+        """Bytes and number of the state files that all reactors have read so far."""
+        pages = [reactor.page for reactor in self.reactors]
+        size, files = (sum(int.from_bytes(p[at : at + 8], "little") for p in pages) for at in (8, 16))
+        return size, files
 
     # --- the end ------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import lmdb
 
 from laminar._native.crc32c import crc32c
 from laminar.engine.deliveries import Delivery, delivery_from_json
+from laminar.engine.planformat import from_data, to_data
 from laminar.engine.protocol import Positions
 from laminar.engine.records import decode_positions
 from laminar.engine.relations import DataflowSpec, RelationSpec
@@ -19,7 +19,8 @@ from laminar.engine.serving import Segment
 from laminar.errors import DATA_CORRUPTED, PgError
 
 _KEY = b"manifest"
-_FORMAT = 1
+#: raised when what is written could be misread by versions that know the one before
+_FORMAT = 2
 
 
 @dataclass(slots=True)
@@ -70,6 +71,8 @@ class ManifestStore:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._env = lmdb.open(str(directory), map_size=1 << 30, subdir=True, max_dbs=1)
+        #: what was written of the plans and relations last time, which are seldom others
+        self._written: dict[int, tuple[object, dict[str, Any]]] = {}
 
     def load(self) -> Manifest | None:
         """The newest manifest, None before the first checkpoint; XX001 when it is damaged."""
@@ -80,8 +83,13 @@ class ManifestStore:
         if len(raw) < 4 or crc32c(raw[4:]) != int.from_bytes(raw[:4], "little"):
             raise PgError(DATA_CORRUPTED, f"the manifest in {self._env.path()} is damaged: wrong checksum")
         values = json.loads(raw[4:])
-        if values.pop("format") != _FORMAT:
-            raise PgError(DATA_CORRUPTED, f"the manifest in {self._env.path()} has an unknown format")
+        found = values.pop("format")
+        if found != _FORMAT:
+            raise PgError(
+                DATA_CORRUPTED,
+                f"the manifest in {self._env.path()} has format {found}; this version reads format {_FORMAT}",
+                hint="Start the version that wrote it.",
+            )
         return _decode(values)
 
     def save(self, manifest: Manifest) -> None:
@@ -89,8 +97,12 @@ class ManifestStore:
         plain = replace(manifest, dataflows=[], relations=[], deliveries=[])
         values = asdict(plain) | {"format": _FORMAT}
         values["deliveries"] = [delivery.to_json() for delivery in manifest.deliveries]
-        for name in ("dataflows", "relations"):
-            values[name] = [pickle.dumps(spec).hex() for spec in getattr(manifest, name)]
+        written = {}
+        for name, specs in (("dataflows", manifest.dataflows), ("relations", manifest.relations)):
+            for spec in specs:
+                written[id(spec)] = self._written.get(id(spec)) or (spec, to_data(spec))
+            values[name] = [written[id(spec)][1] for spec in specs]
+        self._written = written
         raw = json.dumps(values, separators=(",", ":")).encode()
         with self._env.begin(write=True) as txn:
             txn.put(_KEY, crc32c(raw).to_bytes(4, "little") + raw)
@@ -109,8 +121,8 @@ def _decode(values: dict[str, Any]) -> Manifest:
     manifest.positions = decode_positions(values["positions"])
     manifest.watermarks = {int(k): v for k, v in values["watermarks"].items()}
     manifest.row_ids = {int(k): v for k, v in values["row_ids"].items()}
-    manifest.dataflows = [pickle.loads(bytes.fromhex(spec)) for spec in values["dataflows"]]
-    manifest.relations = [pickle.loads(bytes.fromhex(spec)) for spec in values["relations"]]
+    manifest.dataflows = [from_data(spec) for spec in values["dataflows"]]
+    manifest.relations = [from_data(spec) for spec in values["relations"]]
     manifest.states = [[StateFile(**f) for f in files] for files in values["states"]]
     manifest.stored = {int(oid): [Segment(**s) for s in files] for oid, files in values["stored"].items()}
     manifest.deliveries = [delivery_from_json(delivery) for delivery in values.get("deliveries", [])]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from laminar.engine.relations import DataflowSpec
 
-#: shared with a reactor: the dataflow that it works on, and how many bytes of state files it has read
-PAGE_BYTES = 16
+#: shared with a reactor: the dataflow that it works on; bytes and number of the state files that it has read
+PAGE_BYTES = 24
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from laminar.engine.publishing import Publisher
 from laminar.engine.reactorgroup import ReactorGroup
 from laminar.engine.records import EpochRecord
 from laminar.engine.recovery import LogTail, ReplayedEpoch
+from laminar.engine.relations import RelationSpec
 from laminar.engine.rows import RowKeeper
 from laminar.engine.state import EngineState
 from laminar.errors import INTERNAL_ERROR, PgError
@@ -70,12 +71,19 @@ class Revival:
             fleet.broadcast(Kind.INSTALL, extra=Installation(flow))
             state.read_by(flow)
         await self.partitions.find()
-        await self._start_reactors(manifest)
+        await asyncio.gather(self._start_reactors(manifest), self._make_indexes())
         tail = LogTail(state.data_dir / "wal", manifest, state.wal.durable or None)
         await self._replay(tail)
         await self._rerun(finish)
         self.group.live()
         state.clock.urge()
+
+    async def _make_indexes(self) -> None:
+        """At the server's start, while reactors read their state and nobody uses the store yet."""
+        if self.state.wal.end:
+            return
+        changing = [oid for oid, spec in self.state.relations.items() if _finds_rows(spec)]
+        await asyncio.to_thread(self.state.store.make_indexes, [o for o in changing if o in self.state.store])
 
     async def _start_reactors(self, manifest: Manifest) -> None:
         fleet = self.group.fleet
@@ -97,14 +105,16 @@ class Revival:
         """Wait for the reactors' states; the log says how far they are."""
         fleet = self.group.fleet
         total = sum(file.size for files in manifest.states for file in files)
+        count = sum(map(len, manifest.states))
         started = time.monotonic()
         everything = asyncio.gather(*ready)
         while not (await asyncio.wait([everything], timeout=_PROGRESS_SECONDS))[0]:
             if fleet is not None:
-                log.info("reading state", bytes=fleet.restored_bytes, of=total)
+                size, files = fleet.restored
+                log.info("reading state", files=files, of_files=count, bytes=size, of=total)
         everything.result()
         if total:
-            log.info("state read", bytes=total, seconds=round(time.monotonic() - started, 2))
+            log.info("state read", files=count, bytes=total, seconds=round(time.monotonic() - started, 2))
 
     # --- published epochs ---------------------------------------------------------------------
 
@@ -190,3 +200,8 @@ class Revival:
         for relation, change in commits:
             if relation in self.state.relations:
                 steps.replayed(self.state.relations[relation], change)
+
+
+def _finds_rows(spec: RelationSpec) -> bool:
+    """Whether rows of a relation will be looked for: by deletions, or by a primary key."""
+    return not spec.append_only and (spec.kind != "source" or spec.key is not None)

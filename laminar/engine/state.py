@@ -6,6 +6,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from laminar._native.statetable import memory_budget
 from laminar.engine.checkpoint import Checkpoints
 from laminar.engine.config import EngineConfig
 from laminar.engine.deliveries import Deliveries, interval
@@ -32,7 +33,8 @@ class EngineState:
     def __init__(self, data_dir: Path, config: EngineConfig) -> None:
         self.data_dir = data_dir
         self.config = config
-        self.store = ServingStore()
+        self.store = ServingStore(data_dir / "scratch")
+        memory_budget(config.index_memory)
         self.rows = RowKeeper()
         self.relations: dict[int, RelationSpec] = {}
         #: the same and those that only the replay still needs

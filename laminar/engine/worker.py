@@ -44,7 +44,7 @@ from laminar.engine.protocol import (
 )
 from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
 from laminar.engine.sources import Consumer, SourceHub, check_readable
-from laminar.engine.statefile import Entries, read_states, size_of
+from laminar.engine.statefile import Entries, read_ahead, read_states, size_of
 from laminar.engine.statewriter import Spool, StateWriter
 from laminar.errors import INTERNAL_ERROR, PgError
 from laminar.sql.kernels.registry import registered
@@ -392,15 +392,22 @@ class Reactor:
         for dataflow_id in list(self.built):
             self._attach(dataflow_id, False)
         self._tick()
-        for path in start.segments:
+        self._restore(start.segments)
+        self._post(Kind.READY, 0, 1)
+
+    def _restore(self, paths: list[str]) -> None:
+        """Put back what state files have, oldest first; the disk reads the next one meanwhile."""
+        for number, path in enumerate(paths):
+            for following in paths[number + 1 : number + 2]:
+                read_ahead(following)
             for dataflow_id, node, entries in read_states(path):
                 dataflow = self.dataflows.get(dataflow_id)
                 if dataflow is not None:
                     self.page[0] = dataflow_id
                     dataflow.vertices[node].operator.restore(entries)
             self.page[1] += Path(path).stat().st_size
+            self.page[2] += 1
         self.page[0] = 0
-        self._post(Kind.READY, 0, 1)
 
     def _assign(self, partitions: dict[int, Any], start: StartState | None) -> None:
         for oid, found in partitions.items():

@@ -13,7 +13,7 @@ from laminar import __version__, logging
 from laminar.catalog.catalog import SUPERUSER
 from laminar.catalog.cluster import Cluster
 from laminar.config import Settings
-from laminar.engine.config import EngineConfig, state_memory, store_memory
+from laminar.engine.config import EngineConfig, index_memory, state_memory, store_memory
 from laminar.engine.coordinator import Coordinator
 from laminar.errors import INVALID_PARAMETER_VALUE, PgError
 from laminar.lockfile import DirectoryLock
@@ -58,6 +58,7 @@ async def _serve(settings: Settings) -> None:
         max_state_files=settings.max_state_files,
         state_memory=state_memory(settings.memory_limit, settings.reactors),
         store_memory=store_memory(settings.memory_limit, settings.reactors),
+        index_memory=index_memory(settings.memory_limit, settings.reactors),
     )
     coordinator = Coordinator(settings.data_dir / "engine", engine)
     instance = Instance(cluster, coordinator, settings)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from laminar.catalog.catalog import Catalog, index_attnums
 from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
 from laminar.engine.nodes import Materialize, Sink
+from laminar.engine.planformat import fingerprint
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.engine.serving.ordered import ColumnIndex
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
@@ -99,15 +98,12 @@ class Database:
     def add_plan(self, relation: StoredRelation, root: Materialize | Sink) -> DataflowSpec:
         """Remember a view's or sink's plan and describe it to the engine."""
         self.plans[relation.oid] = root
-        # positions in the statement's text are not the plan's: they differ after a restart
-        plan = re.sub(r"position=\d+", "", repr(root))
-        fingerprint = hashlib.sha256(plan.encode()).hexdigest()
         return DataflowSpec(
             relation.oid,
             root,
             tuple(sorted({node.relation for node in inputs_of(root)})),
             "sink" if relation.kind == "sink" else "view",
-            fingerprint,
+            fingerprint(root),
             timezone=relation.settings.get("TimeZone", "UTC"),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +33,14 @@ class RelationStore:
     made when the first deletion or lookup comes: append-only relations never pay for it.
     """
 
-    def __init__(self, oid: int, layout: Layout, span: int | None = None) -> None:
-        """``span``: chunks are not merged when their rows arrived further apart than these microseconds."""
+    def __init__(
+        self, oid: int, layout: Layout, span: int | None = None, scratch: Path | None = None
+    ) -> None:
+        """``span``: chunks are not merged when their rows arrived further apart than these microseconds;
+        ``scratch``: folder of the index's mapped file, when there is more of it than memory."""
         self.oid = oid
         self.span = span
+        self.scratch = scratch
         self.layout = layout
         #: chunk number -> chunk, oldest first
         self.chunks: dict[int, Chunk] = {}
@@ -115,6 +120,10 @@ class RelationStore:
             "bytes": sum(chunk.batch.nbytes for chunk in self.chunks.values()),
             "index_bytes": 0 if self._index is None else self._index.nbytes,
         }
+
+    def make_index(self) -> None:
+        """Make the index now, so that nobody has to wait for it later."""
+        self._indexed()
 
     # --- writing --------------------------------------------------------------------
 
@@ -301,8 +310,7 @@ class RelationStore:
     def _indexed(self) -> RowIndex:
         """The index, made now if it isn't there yet."""
         if self._index is None:
-            index = RowIndex(secrets.randbits(64), multiset=not self.layout.key)
-            index.reserve(self.num_rows)
+            index = RowIndex(secrets.randbits(64), not self.layout.key, self.scratch)
             for number, chunk in self.chunks.items():
                 index.set_chunk(number, self.layout.key_arrays(chunk.batch))
                 if index.insert(number, chunk.live) >= 0:

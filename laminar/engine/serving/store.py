@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,11 @@ class ServingStore:
 
     One thread (the event loop's) calls everything here; what ``read`` returns may go anywhere.
     ``publish`` makes an epoch visible in one step: a view taken before it keeps showing the old one.
+    ``scratch``: folder for what the indexes have beyond the process's budget; None keeps them in memory.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, scratch: Path | None = None) -> None:
+        self.scratch = scratch
         self.epoch = 0
         self.now = 0
         self._stores: dict[int, RelationStore] = {}
@@ -57,7 +59,8 @@ class ServingStore:
         if oid in self._stores:
             raise PgError(INTERNAL_ERROR, f"relation {oid} is stored already")
         age = retention.age if retention is not None else None
-        store = self._stores[oid] = RelationStore(oid, layout, span=None if age is None else age // 32)
+        span = None if age is None else age // 32
+        store = self._stores[oid] = RelationStore(oid, layout, span, self.scratch)
         self._checkpointers[oid] = Checkpointer(store)
         if retention is not None:
             self._retention[oid] = retention
@@ -153,6 +156,12 @@ class ServingStore:
             self._checkpointers[oid].restore(directory, files)
         self.epoch, self.now = epoch, now
         self._view = None
+
+    def make_indexes(self, oids: Iterable[int]) -> None:
+        """Make relations' indexes after ``restore``; in a thread, while nobody else uses the store."""
+        for oid in oids:
+            if self._stores[oid].num_rows:
+                self._stores[oid].make_index()
 
     def stats(self) -> dict[int, dict[str, int]]:
         """Per relation: rows, chunks, bytes (of rows), index_bytes, files."""
