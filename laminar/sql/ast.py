@@ -296,12 +296,20 @@ class Target:
 
 
 @dataclass(slots=True)
+class Definitions:
+    """A column definition list: what a function that returns ``record`` is to return."""
+
+    columns: list[tuple[str, TypeName]]
+    pos: int
+
+
+@dataclass(slots=True)
 class Alias:
     """``AS name (columns)``; ``definitions`` are the typed columns of a function alias."""
 
     name: str
     columns: list[str]
-    definitions: list[tuple[str, TypeName]] = field(default_factory=list)
+    definitions: Definitions | None = None
 
 
 @dataclass(slots=True)
@@ -324,13 +332,14 @@ class SubqueryRef:
 
 @dataclass(slots=True)
 class FunctionRef:
-    """Functions in FROM; several are ROWS FROM (…)."""
+    """Functions in FROM; several are ROWS FROM (…), where each may have its own ``definitions``."""
 
     calls: list[Expr]
     alias: Alias | None
     lateral: bool
     ordinality: bool
     pos: int
+    definitions: list[Definitions | None] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from laminar.errors import GROUPING_ERROR, UNDEFINED_FUNCTION, WRONG_OBJECT_TYPE, PgError, not_supported
 from laminar.sql import ast, facts
 from laminar.sql import plan as p
+from laminar.sql.binder import jsonrows
 from laminar.sql.binder.exprs import ExpressionBinder
 from laminar.sql.binder.hypothetical import HYPOTHETICAL, rewritten
 from laminar.sql.binder.records import JSON_FUNCTIONS, json_of, json_record
@@ -206,6 +207,10 @@ class CallBinder(ExpressionBinder):
                 )
             if routine.language == "sql":
                 return inline(self, resolved.function, bound, resolved.result_type, node.pos)
+        if jsonrows.populates(resolved.function):
+            return jsonrows.without_definitions(
+                resolved.function, bound, node, in_from=level.clause == "FROM"
+            )
         type_ = result_type(resolved, bound)
         if type_.oid == RECORD and type_.fields is None and level.clause != "FROM":
             return self._record(resolved.function, bound, node)

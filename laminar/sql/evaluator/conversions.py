@@ -105,6 +105,15 @@ def through_text(source: PgType, target: PgType) -> Convert:
     return convert
 
 
+def typed_input(target: PgType) -> Convert:
+    """Text as the type's input takes it for a column: 22001 for a text longer than its modifier allows."""
+    read = through_text(PgType(TEXT), target)
+    if target.typmod < 0 or target.oid == NUMERIC or target.oid not in SIZERS:
+        return read
+    fit = build(plan.Cast(plan.ColumnRef(0, PgType(target.oid)), target, "typmod"))
+    return lambda env, x: fit(env, read(env, x))
+
+
 def _elementwise(inner: plan.Expr, target: PgType) -> Convert:
     from laminar.sql.evaluator.compiler import compile_block
 

@@ -159,10 +159,10 @@ def _parse_labels(texts: pa.Array, type_: PgType) -> pa.Array:
 
 
 def _row_parser(type_: PgType) -> Format:
-    from laminar.sql.evaluator.conversions import through_text
+    from laminar.sql.evaluator.conversions import typed_input
 
     fields = fields_of(type_)
-    convert = [through_text(PgType(TEXT), t) for _, t in fields]
+    convert = [typed_input(t) for _, t in fields]
 
     def parse(env: Any, texts: pa.Array) -> pa.Array:
         missing: list[str | None] = [None] * len(fields)

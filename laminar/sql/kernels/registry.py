@@ -71,6 +71,7 @@ _MODULES: Final = (
     "jsonb",
     "jsonmaking",
     "jsonpaths",
+    "jsonrows",
     "math",
     "regex",
     "sequences",

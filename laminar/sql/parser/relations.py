@@ -70,13 +70,14 @@ class RelationParser(ExpressionParser):
             return ast.Alias(name, [], self._definitions())
         return ast.Alias(name, self.name_list())
 
-    def _definitions(self) -> list[tuple[str, ast.TypeName]]:
+    def _definitions(self) -> ast.Definitions:
         self.expect("(")
+        pos = self.pos
         items = [(self.name(), self.type())]
         while self.accept(","):
             items.append((self.name(), self.type()))
         self.expect(")")
-        return items
+        return ast.Definitions(items, pos)
 
     def _primary_item(self) -> ast.FromItem:
         pos = self.pos
@@ -168,13 +169,24 @@ class RelationParser(ExpressionParser):
             self.advance()
             self.expect("(")
             calls = [self.primary()]
+            definitions = [self._definitions() if self.accept("as") else None]
             while self.accept(","):
                 calls.append(self.primary())
+                definitions.append(self._definitions() if self.accept("as") else None)
             self.expect(")")
-        else:
-            calls = [self.primary()]
+            ordinality = self.accept_words("with", "ordinality")
+            return ast.FunctionRef(calls, self.alias(definitions=True), lateral, ordinality, at, definitions)
+        calls = [self.primary()]
         ordinality = self.accept_words("with", "ordinality")
-        return ast.FunctionRef(calls, self.alias(definitions=True), lateral, ordinality, at)
+        alias = self.alias(definitions=True)
+        own = None if alias is None else alias.definitions
+        if own is not None and ordinality:
+            raise self.error(
+                "WITH ORDINALITY cannot be used with a column definition list",
+                own.pos,
+                hint="Put the column definition list inside ROWS FROM().",
+            )
+        return ast.FunctionRef(calls, alias, lateral, ordinality, at, [own])
 
     # --- windows
 
