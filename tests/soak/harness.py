@@ -142,6 +142,8 @@ class Soak:
                 self.strike()
                 if n % 10 == 9:
                     self.compare(writer)
+                    wrong = len(self.outcome.differences) + len(writer.wrong)
+                    print(f"{n + 1} of {kills} kills, {writer.next} transactions, {wrong} wrong", flush=True)
             self.compare(writer)
         finally:
             writer.end()
