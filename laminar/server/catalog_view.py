@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from laminar.catalog.catalog import SYSTEM_SCHEMAS, index_attnums
 from laminar.catalog.objects import KIND_NAMES, StoredFunction, StoredRelation
@@ -167,6 +167,8 @@ class SessionCatalog(StoredCatalog):
     def __init__(self, database: Database, session: Session) -> None:
         super().__init__(database, (), session.authenticated)
         self._session = session
+        #: usable_path(), and what it was made of
+        self._usable: tuple[object, list[str]] = (None, [])
 
     @property
     def search_path(self) -> tuple[str, ...]:
@@ -192,12 +194,16 @@ class SessionCatalog(StoredCatalog):
 
     def usable_path(self) -> list[str]:
         """The schemas of the search path that there are and that the role may look into."""
-        catalog, role = self.database.catalog, self._session.role.name
-        return [
-            schema
-            for schema in self.search_path
-            if self.has_schema(schema) and "U" in privileges.schema_letters(catalog, role, schema)
-        ]
+        catalog, role, path = self.database.catalog, self._session.role.name, self.search_path
+        state = (catalog.version, role, path)
+        if self._usable[0] != state:
+            usable = [
+                schema
+                for schema in path
+                if self.has_schema(schema) and "U" in privileges.schema_letters(catalog, role, schema)
+            ]
+            self._usable = state, usable
+        return self._usable[1]
 
     def find(self, name: QName) -> StoredRelation | None:
         """The stored relation a name means, or None."""
@@ -371,16 +377,23 @@ class SessionCatalog(StoredCatalog):
 
 
 def _system_relation(system: SystemRelation) -> Relation:
-    attributes = tuple(Attribute(c.name, c.type, i, c.not_null) for i, c in enumerate(system.columns, 1))
-    return Relation(
-        oid=system.oid,
-        schema=system.schema,
-        name=system.name,
-        kind="system",
-        columns=attributes,
-        primary_key=(),
-        watermark=None,
-        append_only=False,
-        definition=None,
-        scannable=True,
-    )
+    found = _SYSTEM.get(system.oid)
+    if found is None:
+        attributes = tuple(Attribute(c.name, c.type, i, c.not_null) for i, c in enumerate(system.columns, 1))
+        found = _SYSTEM[system.oid] = Relation(
+            oid=system.oid,
+            schema=system.schema,
+            name=system.name,
+            kind="system",
+            columns=attributes,
+            primary_key=(),
+            watermark=None,
+            append_only=False,
+            definition=None,
+            scannable=True,
+        )
+    return found
+
+
+#: by oid; they are the same in every database
+_SYSTEM: Final[dict[int, Relation]] = {}

@@ -308,12 +308,19 @@ def _col_description(session: Session, oid: int, attnum: int) -> str | None:
 
 @answers("pg_table_is_visible")
 def _table_visible(session: Session, oid: int) -> bool | None:
-    found = session.catalog.relation_by_oid(oid)
+    database = session.database
+    found = database.catalog.relations.get(oid) or database.system.by_oid.get(oid)
     if found is None:
         table = _key(session, "key index", oid)
         return None if table is None else table.schema in session.catalog.search_path
-    visible = session.catalog.relation(None, found.name)
-    return visible is not None and visible.oid == oid
+    path = session.catalog.usable_path()
+    if found.schema not in path:
+        return False
+    before = path[: path.index(found.schema)]
+    return not any(
+        (schema, found.name) in database.system.by_name or database.catalog.find(schema, found.name)
+        for schema in before
+    )
 
 
 @answers("pg_type_is_visible")

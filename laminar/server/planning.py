@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from laminar.sql import adhoc
 from laminar.sql.binder import bind_query
-from laminar.sql.plan import Column, Plan
+from laminar.sql.plan import Column, Plan, Scan
 from laminar.sql.rewrite import rewrite
 from laminar.sql.unnest import unnest
 from laminar.types import PgType
@@ -26,6 +26,7 @@ class PlannedQuery:
         columns: the result's columns, out of ``plan.columns``.
         accesses: what it reads, with and within the definitions of views.
         waits: it calls pg_sleep() or the like.
+        scanned: oids of the relations that the plan scans.
     """
 
     plan: Plan
@@ -33,6 +34,7 @@ class PlannedQuery:
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
     waits: bool = False
+    scanned: frozenset[int] = frozenset()
 
     @property
     def dependencies(self) -> tuple[int, ...]:
@@ -44,4 +46,20 @@ def plan_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int
     """Bind, unnest and rewrite; raises PgError with position."""
     bound = bind_query(query, catalog, param_types)
     plan = rewrite(unnest(bound.plan), bound.columns)
-    return PlannedQuery(plan, bound.columns, tuple(bound.param_types), bound.accesses, adhoc.waits(plan))
+    waits, params = adhoc.waits(plan), tuple(bound.param_types)
+    return PlannedQuery(plan, bound.columns, params, bound.accesses, waits, scanned(plan))
+
+
+def scanned(plan: object) -> frozenset[int]:
+    """Oids of the relations that a plan scans."""
+    found: set[int] = set()
+    stack: list[object] = [plan]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Scan):
+            found.add(item.relation)
+        elif isinstance(item, tuple):
+            stack.extend(item)
+        elif hasattr(item, "__dataclass_fields__"):
+            stack.extend(getattr(item, name) for name in item.__dataclass_fields__)
+    return frozenset(found)

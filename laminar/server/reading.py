@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,7 +13,6 @@ from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import guc
 from laminar.server.planning import PlannedQuery
 from laminar.sql import adhoc
-from laminar.sql.plan import Scan
 
 if TYPE_CHECKING:
     from laminar.catalog.objects import StoredRelation
@@ -28,7 +27,7 @@ async def read_rows(
     statistics: adhoc.Statistics | None = None,
 ) -> AsyncIterator[pa.RecordBatch]:
     """The answer, batch by batch; ``statistics`` gets what the plan's nodes did."""
-    snapshots = await take_snapshots(session, planned.plan)
+    snapshots = await take_snapshots(session, planned.scanned)
     limits = adhoc.Limits(memory=guc.work_mem(session.settings))
 
     def sources(oid: int, _attnums: tuple[int, ...]) -> Snapshot:
@@ -63,14 +62,13 @@ def live_stores(session: Session, snapshots: dict[int, Snapshot]) -> Callable[[i
     return stores
 
 
-async def take_snapshots(session: Session, plan: object) -> dict[int, Snapshot]:
-    """Every relation that a plan scans, as of one epoch; taken here because the query runs in
+async def take_snapshots(session: Session, scanned: Collection[int]) -> dict[int, Snapshot]:
+    """Relations that a plan scans, as of one epoch; taken here because the query runs in
     another thread.
 
     Raises:
         PgError: 0A000 for a source that only its connector can read.
     """
-    scanned = {scan.relation for scan in scans(plan)}
     if not scanned:
         return {}
     view = await session.view()
@@ -114,18 +112,3 @@ def _sequence_row(session: Session, sequence: StoredRelation) -> Snapshot:
         [pa.array(v, t.storage) for v, t in zip(row, types, strict=True)], schema=layout.schema
     )
     return Snapshot(layout, (Chunk(batch, None, 1, (0, 0)),))
-
-
-def scans(plan: object) -> list[Scan]:
-    """All scans of a plan."""
-    found: list[Scan] = []
-    stack: list[object] = [plan]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, Scan):
-            found.append(item)
-        elif isinstance(item, tuple):
-            stack.extend(item)
-        elif hasattr(item, "__dataclass_fields__"):
-            stack.extend(getattr(item, name) for name in item.__dataclass_fields__)
-    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from laminar.errors import PgError
@@ -53,6 +54,8 @@ _ESCAPE: Final = re.compile(
 _ESCAPED: Final = re.compile(r"(?:[^'\\]|\\.|'')*'", re.DOTALL)
 _SIMPLE_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _MAX_NAME: Final = 63
+#: longer scripts are not remembered with their statements
+_MAX_KEPT: Final = 8192
 
 
 def fold(word: str) -> str:
@@ -273,7 +276,17 @@ def split(script: str) -> list[str]:
 
     Raises 42601 for an unterminated quote, dollar quote or comment.
     """
+    if ";" not in script and "--" not in script and "/*" not in script and script.strip():
+        return [script]
+    if len(script) <= _MAX_KEPT:
+        return list(_split_short(script))
     return [text for _, text in split_offsets(script)]
+
+
+@lru_cache(maxsize=500)
+def _split_short(script: str) -> tuple[str, ...]:
+    """Clients send the same queries of catalogs again and again."""
+    return tuple(text for _, text in split_offsets(script))
 
 
 def split_offsets(script: str) -> list[tuple[int, str]]:

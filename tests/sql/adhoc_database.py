@@ -34,6 +34,8 @@ class Database:
     store: ServingStore = field(default_factory=ServingStore)
     relations: dict[str, Relation] = field(default_factory=dict)
 
+    database_name = "laminar"
+
     @property
     def search_path(self) -> tuple[str, ...]:
         return ("pg_catalog", "public")

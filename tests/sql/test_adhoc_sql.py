@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from laminar.sql.adhoc import smalljoin
 from tests.harness.postgres import Postgres
 from tests.sql.adhoc_database import Database
 
@@ -229,6 +230,16 @@ def queries(text: str) -> list[str]:
     queries(SIMPLE + JOINS + AGGREGATES + SETS + WINDOWS + SETS_OF_ROWS + SUBQUERIES),
 )
 def test_query(database: Database, sql: str) -> None:
+    database.check(sql)
+
+
+@pytest.mark.parametrize("sql", queries(JOINS + SUBQUERIES))
+@pytest.mark.parametrize("limit", ["MOST_ROWS", "MOST_PAIRS"])
+def test_joins_of_many_rows(
+    database: Database, sql: str, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a low limit, few rows are joined as many are: a part of the query's joins, or all."""
+    monkeypatch.setattr(smalljoin, limit, 60)
     database.check(sql)
 
 

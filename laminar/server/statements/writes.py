@@ -15,7 +15,8 @@ from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNI
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml, guc
 from laminar.server.commit import PendingCommit
-from laminar.server.reading import live_stores, scans, take_snapshots
+from laminar.server.planning import scanned
+from laminar.server.reading import live_stores, take_snapshots
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches
 from laminar.server.writing import open_table
@@ -54,7 +55,8 @@ class WriteAction(Action):
         self.plan = plan
         self.verb = type(statement).__name__.upper()
         #: a plain INSERT of values reads nothing, so that it need not wait for what was committed before
-        self._plain = _adds(bound) and not scans(plan)
+        self._scanned = scanned(plan)
+        self._plain = _adds(bound) and not self._scanned
         self._row = None if plan is None else _one_row(plan)
         self.param_types = bound.param_types
         if bound.returning_columns:
@@ -210,7 +212,7 @@ class WriteAction(Action):
         if self._row is not None:
             values = compiled(self._row, ())(make([], 1), self.session.env(params))
             return pa.RecordBatch.from_arrays(values, [str(i) for i in range(len(values))])
-        snapshots = await take_snapshots(self.session, self.plan)
+        snapshots = await take_snapshots(self.session, self._scanned)
         limits = adhoc.Limits(memory=guc.work_mem(self.session.settings))
         rows = adhoc.run(
             self.plan,

@@ -30,6 +30,7 @@ from laminar.sql.adhoc import (
     windows,
 )
 from laminar.sql.adhoc.relational import Relational
+from laminar.sql.adhoc.smalljoin import Ready, small_join
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import walk
 from laminar.sql.plan import Call, Column, ColumnRef, Expr, Plan
@@ -213,10 +214,15 @@ def _join(run: Execution, plan: logical.Join) -> Batches:
             hint="Only they keep the versions that have been; AS OF PROCTIME() joins the current ones.",
         )
 
-    def stream(part: Plan) -> Batches:
-        return iter(run.collect(part))
+    ready: Ready = {}
+    joined = small_join(run, plan, ready)
+    if joined is not None:
+        return iter([joined])
 
-    return Relational(stream, run.env, run.limits.memory).join(plan)
+    def stream(part: Plan) -> Batches:
+        return iter(ready[id(part)] if id(part) in ready else run.collect(part))
+
+    return Relational(stream, run.env, run.limits.memory, ready.keys()).join(plan)
 
 
 def _group_by(run: Execution, plan: logical.GroupBy) -> Batches:

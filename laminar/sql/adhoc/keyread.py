@@ -13,7 +13,7 @@ from typing import Final
 from laminar import types as t
 from laminar.engine.serving import Layout
 from laminar.sql import plan as logical
-from laminar.sql.adhoc.relational import INTEGER_EQUALS
+from laminar.sql.adhoc.joinkeys import INTEGER_EQUALS
 from laminar.sql.expressions import conjuncts
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr, Param, Plan
 from laminar.types import PgType

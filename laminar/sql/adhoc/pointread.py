@@ -15,7 +15,7 @@ from laminar.engine.serving.chunk import Chunk
 from laminar.sql import plan as logical
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.calls import compiled
-from laminar.sql.adhoc.relational import EQUALS, INTEGER_EQUALS
+from laminar.sql.adhoc.joinkeys import EQUALS, INTEGER_EQUALS
 from laminar.sql.evaluator import Env
 from laminar.sql.expressions import conjuncts, walk
 from laminar.sql.plan import Call, ColumnRef, Expr, Outer, Plan

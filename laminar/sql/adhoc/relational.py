@@ -7,7 +7,7 @@ same kernels as everywhere else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,31 +19,14 @@ from substrait.proto import Expression, Rel
 from laminar.errors import INTERNAL_ERROR, OUT_OF_MEMORY, PgError
 from laminar.sql.adhoc import batches
 from laminar.sql.adhoc.calls import compiled
+from laminar.sql.adhoc.joinkeys import COMPARISONS, split_condition
 from laminar.sql.adhoc.substrait import Builder
 from laminar.sql.evaluator import Env
-from laminar.sql.expressions import columns_of, conjunction, conjuncts
-from laminar.sql.plan import BoolOp, Call, Cast, ColumnRef, Const, Distinct, Expr, Join, Plan, SortItem, Test
+from laminar.sql.expressions import columns_of
+from laminar.sql.plan import BoolOp, Call, ColumnRef, Const, Expr, Join, Plan, SortItem, Test
 from laminar.sql.sortkeys import sort_key
-from laminar.types import INT2, INT4, INT8, NUMERIC, PgType
 
 BATCH_ROWS: Final = 32768
-#: comparisons that Arrow does as PostgreSQL does, both sides being of the same storage
-_PREFIXES: Final = (
-    *("int2", "int4", "int8", "oid", "text", "bytea", "bool", "name", "char"),
-    *("date_", "time_", "timestamp_", "timestamptz_", "uuid_"),
-)
-_COMPARISONS: Final = {
-    prefix + suffix: name
-    for prefix in _PREFIXES
-    for suffix, name in {
-        "eq": "equal", "ne": "not_equal", "lt": "lt", "le": "lte", "gt": "gt", "ge": "gte",
-    }.items()
-} | {"text_lt": "lt", "text_le": "lte", "text_gt": "gt", "text_ge": "gte"}  # fmt: skip
-EQUALS: Final = frozenset(
-    [s for s, name in _COMPARISONS.items() if name == "equal"]
-    + ["numeric_eq", "float4eq", "float8eq", "interval_eq", "bpchareq", "jsonb_eq", "array_eq", "oidvectoreq"]
-)
-INTEGER_EQUALS: Final = frozenset(["int24eq", "int42eq", "int28eq", "int82eq", "int48eq", "int84eq"])
 
 
 @dataclass(slots=True)
@@ -69,11 +52,13 @@ class Relational:
     Args:
         stream: runs a logical plan that is not a join, giving its batches.
         memory: bytes that DataFusion may use before it spills or fails.
+        leaves: identities of joins that ``stream`` runs all the same.
     """
 
     stream: Callable[[Plan], Iterator[pa.RecordBatch]]
     env: Env
     memory: int
+    leaves: Container[int] = ()
     builder: Builder = field(default_factory=Builder)
     failure: Failure = field(default_factory=Failure)
     context: Any = None
@@ -107,7 +92,7 @@ class Relational:
             yield batches.make([], batch.num_rows)
 
     def _join(self, plan: Join) -> Node:
-        keys, rest = _split(plan)
+        keys, rest = split_condition(plan)
         left = self._side(plan.left, [k.left for k in keys])
         right = self._side(plan.right, [k.right for k in keys])
         conditions = []
@@ -132,7 +117,7 @@ class Relational:
     def _side(self, plan: Plan, keys: Sequence[Expr]) -> Node:
         """An input of a join with its key columns in place."""
         computed = [k for k in keys if not isinstance(k, ColumnRef)]
-        if isinstance(plan, Join) and not computed:
+        if isinstance(plan, Join) and not computed and id(plan) not in self.leaves:
             return self._join(plan)
         return self._leaf(plan, computed)
 
@@ -182,11 +167,11 @@ class Relational:
             if any(a is None for a in args):
                 return None
             return self.builder.call(expr.op, [a for a in args if a is not None], pa.bool_())
-        if isinstance(expr, Call) and expr.function.symbol in _COMPARISONS:
+        if isinstance(expr, Call) and expr.function.symbol in COMPARISONS:
             sides = [a for a in expr.args if isinstance(a, ColumnRef)]
             if len(sides) == 2 and sides[0].type.storage == sides[1].type.storage:
                 fields = [self.builder.field(positions[a.id]) for a in sides]
-                return self.builder.call(_COMPARISONS[expr.function.symbol], fields, pa.bool_())
+                return self.builder.call(COMPARISONS[expr.function.symbol], fields, pa.bool_())
         return None
 
     def _function(self, expr: Expr, positions: dict[int, int]) -> Expression:
@@ -266,77 +251,9 @@ class Relational:
         return PgError(INTERNAL_ERROR, f"query execution failed: {text[:500]}")
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A pair of expressions that must be equal; both are of the same storage."""
-
-    left: Expr
-    right: Expr
-    null_safe: bool
-
-
 def _key_id(expr: Expr) -> int:
     """Column id of a plain key; computed keys get one below all others, made from the expression."""
     return expr.id if isinstance(expr, ColumnRef) else -(hash(expr) & ((1 << 61) - 1)) - 1
-
-
-def _split(plan: Join) -> tuple[list[Key], Expr | None]:
-    """The equalities between the two sides, and the rest of the condition."""
-    left = {c.id for c in plan.left.columns}
-    right = {c.id for c in plan.right.columns}
-    keys, rest = [], []
-    for part in conjuncts(plan.condition):
-        key = _key(part, left, right)
-        if key is None:
-            rest.append(part)
-        else:
-            keys.append(key)
-    return keys, conjunction(rest)
-
-
-def _key(part: Expr, left: set[int], right: set[int]) -> Key | None:
-    if isinstance(part, Call) and len(part.args) == 2:
-        symbol, sides, null_safe = part.function.symbol, part.args, False
-    elif isinstance(part, Distinct) and part.negated:
-        symbol, sides, null_safe = part.equals.symbol, (part.left, part.right), True
-    else:
-        return None
-    if symbol not in EQUALS and symbol not in INTEGER_EQUALS:
-        return None
-    used = [columns_of(side) for side in sides]
-    if not used[0] or not used[1]:
-        return None
-    if used[0] <= right and used[1] <= left:
-        sides = (sides[1], sides[0])
-    elif not (used[0] <= left and used[1] <= right):
-        return None
-    try:
-        hash(sides)
-    except TypeError:  # a constant array: left to the rest of the condition
-        return None
-    comparable = _comparable(*sides)
-    return Key(*comparable, null_safe) if comparable is not None else None
-
-
-def _comparable(a: Expr, b: Expr) -> tuple[Expr, Expr] | None:
-    """Both sides in a form whose bytes are equal when the values are."""
-    if {a.type.oid, b.type.oid} <= {INT2, INT4, INT8} and a.type.oid != b.type.oid:
-        return _wide(a), _wide(b)
-    if a.type.oid == NUMERIC and b.type.oid == NUMERIC and a.type.decimal != b.type.decimal:
-        a, b = (Cast(e, PgType(NUMERIC), "rescale") if e.type.decimal else e for e in (a, b))
-    if a.type.storage != b.type.storage:
-        return None
-    return sort_key(a), sort_key(b)
-
-
-def _wide(expr: Expr) -> Expr:
-    """An integer as int8."""
-    from laminar.sql.plan import Function
-
-    symbol = {INT2: "int28", INT4: "int48"}.get(expr.type.oid)
-    if symbol is None:
-        return expr
-    return Call(Function(0, "int8", symbol, True, "i"), (expr,), PgType(INT8))
 
 
 def _refs(expr: Expr) -> Iterator[ColumnRef]:

@@ -28,6 +28,8 @@ _ABANDONED: Final = 12
 _WORKERS: Final = ThreadPoolExecutor(_ACTIVE + _ABANDONED, thread_name_prefix="adhoc")
 #: for queries that wait more than they compute (pg_sleep)
 _WAITERS: Final = ThreadPoolExecutor(64, thread_name_prefix="adhoc-waiting")
+#: rows of a batch that does not make another trip to a thread worth while
+_SHORT: Final = 1000
 _slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}
 
 
@@ -79,8 +81,11 @@ async def run(
             yield batch
         return
     try:
-        while (batch := await _step(rows)) is not None:
-            yield batch
+        more = True
+        while more:
+            made, more = await _step(rows)
+            for batch in made:
+                yield batch
     finally:
         execution.cancelled.set()
 
@@ -110,8 +115,8 @@ def waits(plan: object) -> bool:
     return any(waits(getattr(plan, name)) for name in names)
 
 
-async def _step(rows: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
-    """The next batch, computed in a worker thread.
+async def _step(rows: Iterator[pa.RecordBatch]) -> tuple[list[pa.RecordBatch], bool]:
+    """The next batches and whether there may be more, computed in a worker thread.
 
     A step that is cancelled gives its slot to others at once, though its thread ends with the step only.
     """
@@ -121,7 +126,18 @@ async def _step(rows: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
         _slots.clear()  # of a loop that has ended
         slots = _slots[loop] = asyncio.Semaphore(_ACTIVE)
     async with slots:
-        return await loop.run_in_executor(_WORKERS, next, rows, None)
+        return await loop.run_in_executor(_WORKERS, _next, rows)
+
+
+def _next(rows: Iterator[pa.RecordBatch]) -> tuple[list[pa.RecordBatch], bool]:
+    """A batch; after a short one, which is mostly the only one, the end is looked for too."""
+    first = next(rows, None)
+    if first is None:
+        return [], False
+    if first.num_rows > _SHORT:
+        return [first], True
+    second = next(rows, None)
+    return ([first], False) if second is None else ([first, second], True)
 
 
 def run_sync(
