@@ -138,7 +138,8 @@ class SourceConnector(Protocol):
     """A kind of source. Methods but ``open`` run in the server."""
 
     options: Mapping[str, Option]
-    #: what INCLUDE can name (offset, partition, key, timestamp, headers), and of which type it is
+    #: what INCLUDE can name (offset, partition, key, timestamp, headers), and of which type it is; with
+    #: "tombstone", which no statement names: whether a row of an upsert source says that its key is gone
     includes: Mapping[str, PgType]
 
     def columns(self, spec: SourceSpec) -> tuple[SourceColumn, ...]:

@@ -24,7 +24,7 @@ from laminar.connectors.base import (
     bad_option,
     type_label,
 )
-from laminar.connectors.numbered import INCLUDES, NumberedReader, Numbers, mix64, uniform
+from laminar.connectors.numbered import INCLUDES, NumberedReader, Numbers, check_format, mix64, uniform
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_duration, parse_options
 
 #: row numbers -> values
@@ -57,6 +57,7 @@ class Config:
     """The options, read."""
 
     def __init__(self, spec: SourceSpec) -> None:
+        check_format(spec)
         names = {c.name for c in spec.columns}
         known: dict[str, Option] = dict(OPTIONS)
         for name in names:

@@ -26,7 +26,7 @@ from laminar.connectors.base import (
     bad_option,
     check_columns,
 )
-from laminar.connectors.numbered import INCLUDES, NumberedReader, Numbers
+from laminar.connectors.numbered import INCLUDES, NumberedReader, Numbers, check_format
 from laminar.connectors.options import SOURCE_OPTIONS, Option, parse_options
 from laminar.types import PgType
 
@@ -82,6 +82,7 @@ class Config:
     """The options, read."""
 
     def __init__(self, spec: SourceSpec) -> None:
+        check_format(spec)
         values = parse_options(spec.options, OPTIONS, "connector nexmark")
         try:
             base = int(np.datetime64(values["base_time"], "us").astype(np.int64))

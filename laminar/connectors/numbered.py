@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from laminar.connectors.base import Rejected, ScanRequest, SourceColumn
+from laminar.connectors.base import Rejected, ScanRequest, SourceColumn, SourceSpec, bad_option
 from laminar.connectors.file.convert import make_batch
 from laminar.types import INT8, TEXT, PgType
 
@@ -67,6 +67,15 @@ class Pace:
         granted = max(0, min(wanted, int((now - since) * self._rate) - given + 1))
         self._given[partition] = (since, given + granted)
         return granted
+
+
+def check_format(spec: SourceSpec) -> None:
+    """22023 for a FORMAT clause: rows are made, not read; but UPSERT says what a primary key does."""
+    if spec.format not in (None, ("plain", ""), ("upsert", "")):
+        raise bad_option(
+            f"connector {spec.connector} has no {' '.join(spec.format).upper()} format",
+            hint="Known: FORMAT PLAIN and FORMAT UPSERT, without ENCODE.",
+        )
 
 
 class NumberedRows(Protocol):

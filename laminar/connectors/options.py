@@ -57,6 +57,7 @@ SOURCE_OPTIONS: Final[Mapping[str, Option]] = {
     "watermark.idle_timeout": Option("duration", minimum=1000),
     "watermark.max_future": Option("duration", minimum=0),
     "dead_letter_table": Option(unsupported=True),
+    "upsert.deleted": Option(),
     "rate_limit": Option("int", minimum=1),
 }
 SINK_OPTIONS: Final[Mapping[str, Option]] = {"connector": Option(required=True)}

@@ -176,12 +176,14 @@ class Database:
             return self._view_shape(self.plans[relation], stored)
         watermark = frozenset((stored.watermark[0],)) if stored.watermark else frozenset()
         append_only = stored.append_only or (stored.kind == "source" and not stored.primary_key)
+        upserts = sources.upserts(stored)
         return Shape(
             key=stored.primary_key,
             append_only=append_only,
             watermarks=watermark,
-            row_watermarks=bool(watermark),
+            row_watermarks=bool(watermark) and upserts is None,
             columns={i: (c.name, c.type) for i, c in enumerate(stored.columns, 1)},
+            upserts=upserts,
         )
 
     @staticmethod

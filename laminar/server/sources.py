@@ -8,11 +8,16 @@ from typing import Any
 
 from laminar.catalog.objects import StoredColumn, StoredRelation
 from laminar.connectors.base import SourceColumn, SourceSpec, source_connector
-from laminar.connectors.options import SOURCE_OPTIONS, Option, bad_option, parse_options
+from laminar.connectors.options import SOURCE_OPTIONS, Option, bad_option, parse_options, type_label
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import ComputedColumn, RelationSpec
-from laminar.errors import DUPLICATE_COLUMN, PgError, not_supported
+from laminar.errors import DATATYPE_MISMATCH, DUPLICATE_COLUMN, UNDEFINED_COLUMN, PgError, not_supported
 from laminar.sql import statements as s
+from laminar.sql.stream.shape import Upserts
+from laminar.types import BOOL
+
+#: attribute numbers of what an upsert source's rows are told apart by; -1 is the row watermark
+HIDDEN = {"partition": -2, "offset": -3, "tombstone": -4}
 
 #: options of sources without a connector; retention defaults are SQL.md's
 _PUSH_OPTIONS = {
@@ -35,12 +40,6 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
     if len(options) != len(statement.options):
         raise bad_option("an option is given twice").at(position)
     connector = options.get("connector")
-    if relation.primary_key and connector is not None:
-        raise not_supported(
-            "a PRIMARY KEY of sources with a connector is not supported yet",
-            hint="Take the last row of each key in a view: SELECT DISTINCT ON.",
-            position=position,
-        )
     if relation.primary_key and options.keys() & {"retention", "retention_bytes"}:
         raise bad_option("a source with a PRIMARY KEY keeps the last row of every key").at(position)
     if statement.format is not None:
@@ -70,7 +69,49 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
             columns=found + relation.columns,
             primary_key=tuple(attnum + len(found) for attnum in relation.primary_key),
         )
-    return _with_included(described, statement)
+    described = _with_included(described, statement)
+    _check_upserts(described, statement)
+    return described
+
+
+def _check_upserts(relation: StoredRelation, statement: s.CreateSource) -> None:
+    """A primary key and FORMAT UPSERT go together; the column that tells deletions is a boolean."""
+    position = statement.name.pos or None
+    upsert = statement.format is not None and statement.format.kind.lower() == "upsert"
+    if relation.primary_key and not upsert:
+        raise bad_option(
+            "a PRIMARY KEY of sources with a connector needs FORMAT UPSERT",
+            hint="With it, a later row takes the place of the one with its key.",
+        ).at(position)
+    if upsert and not relation.primary_key:
+        raise bad_option("FORMAT UPSERT needs a PRIMARY KEY").at(position)
+    deleted = relation.options.get("upsert.deleted")
+    if deleted is None:
+        return
+    if not relation.primary_key:
+        raise bad_option('option "upsert.deleted" is for sources with a PRIMARY KEY').at(position)
+    column = next((column for column in relation.columns if column.name == deleted), None)
+    if column is None:
+        raise PgError(UNDEFINED_COLUMN, f'column "{deleted}" does not exist', position=position)
+    if column.type.oid != BOOL:
+        raise PgError(
+            DATATYPE_MISMATCH,
+            f'column "{deleted}" is of type {type_label(column.type)},'
+            ' but option "upsert.deleted" names a boolean',
+            position=position,
+        )
+
+
+def upserts(relation: StoredRelation) -> Upserts | None:
+    """How the last rows of a connector source's keys are told; None when all rows stay."""
+    if relation.connector is None or not relation.primary_key:
+        return None
+    includes = source_connector(relation.connector).includes
+    hidden = {attnum: (what, includes[what]) for what, attnum in HIDDEN.items() if what in includes}
+    deletions = [HIDDEN["tombstone"]] if "tombstone" in includes else []
+    named = relation.options.get("upsert.deleted")
+    deletions += [i for i, column in enumerate(relation.columns, 1) if column.name == named]
+    return Upserts((HIDDEN["partition"], HIDDEN["offset"]), tuple(deletions), hidden)
 
 
 def _with_included(relation: StoredRelation, statement: s.CreateSource) -> StoredRelation:
@@ -142,9 +183,7 @@ def relation_spec(relation: StoredRelation, computed: tuple[ComputedColumn, ...]
             source=source_spec(relation),
             max_future=values["watermark.max_future"],
             idle_timeout=values["watermark.idle_timeout"],
-            included=tuple(
-                (i, c.include) for i, c in enumerate(relation.columns, 1) if c.include is not None
-            ),
+            included=_included(relation),
             computed=computed,
             rate_limit=values["rate_limit"],
             on_error=values["on_error"],
@@ -158,6 +197,15 @@ def relation_spec(relation: StoredRelation, computed: tuple[ComputedColumn, ...]
             retention_bytes=None if relation.primary_key else values["retention_bytes"],
         )
     return spec
+
+
+def _included(relation: StoredRelation) -> tuple[tuple[int, str], ...]:
+    """Attribute numbers, and what of a message they are; hidden ones of an upsert source too."""
+    found = [(i, c.include) for i, c in enumerate(relation.columns, 1) if c.include is not None]
+    latest = upserts(relation)
+    if latest is not None:
+        found += [(attnum, what) for attnum, (what, _) in latest.hidden.items()]
+    return tuple(found)
 
 
 def _engine_options(relation: StoredRelation) -> dict[str, Any]:

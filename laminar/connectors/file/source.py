@@ -91,10 +91,10 @@ def _format(option: str | None, path: str, clause: tuple[str, str] | None) -> st
     encoded = None
     if clause is not None:
         shape, encoded = clause[0].lower(), clause[1].lower()
-        if shape != "plain" or encoded not in FORMATS:
+        if shape not in ("plain", "upsert") or encoded not in (*FORMATS, ""):
             raise bad_option(
                 f"connector file does not read FORMAT {clause[0].upper()} ENCODE {clause[1].upper()}",
-                hint="Known: FORMAT PLAIN ENCODE PARQUET, ARROW, CSV or JSON.",
+                hint="Known: FORMAT PLAIN or UPSERT, ENCODE PARQUET, ARROW, CSV or JSON.",
             )
     if option and encoded and option != encoded:
         raise bad_option(f'option "format" is {option}, but the FORMAT clause says {encoded}')

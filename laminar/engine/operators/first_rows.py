@@ -67,7 +67,9 @@ class FirstRowsOperator:
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[Iterator[Change], Watermarks]:
         known = inputs[0].by_column
-        return self._changed(), Watermarks({k: known[k] for k in self.node.keys if k in known})
+        return self._changed(), Watermarks(
+            {c: known[c] for c in self.node.properties.watermarks if c in known}
+        )
 
     def _changed(self) -> Iterator[Change]:
         while (found := self._rows.next()) is not None:

@@ -35,11 +35,12 @@ from laminar.sql.stream import (
     setops,
     setreturning,
     timewindow,
+    upserts,
 )
 from laminar.sql.stream.clock import bounds
 from laminar.sql.stream.emission import clause_name, gate, settled
 from laminar.sql.stream.latedata import Carried, LateTable, late_rows
-from laminar.sql.stream.shape import Shapes, WindowRole
+from laminar.sql.stream.shape import Shape, Shapes, WindowRole
 from laminar.sql.stream.watermarks import passed_on
 from laminar.types import INT8, TIMESTAMPTZ, PgType
 
@@ -335,8 +336,25 @@ class Planner:
 
     def scan(self, node: logical.Scan, row_watermark: bool) -> Node:
         shape = self.shapes.shape(node.relation)
-        by_attnum = dict(zip(node.attnums, node.columns, strict=True))
+        if shape.upserts is not None:
+            return upserts.last_rows(self, node, shape)
+        return self.input(node, shape, (), row_watermark)
+
+    def carries(self, column: Column) -> bool:
+        """Whether late rows are to have a column."""
+        return self.carried is not None and column.id in {c.id for c in self.carried.columns.values()}
+
+    def input(
+        self, node: logical.Scan, shape: Shape, more: tuple[int, ...], row_watermark: bool = False
+    ) -> Input:
+        """The changes of a relation, with attributes ``more`` than the scan asks for."""
         columns, attnums = list(node.columns), list(node.attnums)
+        for attnum in dict.fromkeys(more):
+            if attnum not in attnums:
+                known = shape.columns if attnum > 0 or shape.upserts is None else shape.upserts.hidden
+                columns.append(self.column(*known[attnum]))
+                attnums.append(attnum)
+        by_attnum = dict(zip(attnums, columns, strict=True))
         for attnum, column in by_attnum.items():
             if attnum in shape.windows:
                 self.windows[column.id] = shape.windows[attnum]

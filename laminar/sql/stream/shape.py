@@ -22,6 +22,21 @@ class WindowRole:
 
 
 @dataclass(frozen=True, slots=True)
+class Upserts:
+    """An input whose rows take the place of earlier ones with their key.
+
+    Args:
+        order: attributes by which a row is later than another; never null.
+        deletions: boolean attributes of which one is true in rows that only remove the key's row.
+        hidden: names and types of those that are no columns of the relation.
+    """
+
+    order: tuple[int, ...]
+    deletions: tuple[int, ...]
+    hidden: dict[int, tuple[str, PgType]]
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """An input relation's properties, by attribute number.
 
@@ -32,6 +47,7 @@ class Shape:
         windows: attributes that are window bounds.
         row_watermarks: whether rows come with the watermark of their source partition.
         columns: names and types.
+        upserts: the rows are still to be made the last ones of their keys.
     """
 
     key: tuple[int, ...] = ()
@@ -40,6 +56,7 @@ class Shape:
     windows: dict[int, WindowRole] = field(default_factory=dict)
     row_watermarks: bool = False
     columns: dict[int, tuple[str, PgType]] = field(default_factory=dict)
+    upserts: Upserts | None = None
 
 
 class Shapes(Protocol):
