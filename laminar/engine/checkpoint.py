@@ -71,6 +71,8 @@ class Checkpoints:
         self._last = time.monotonic()
         #: something has been published since the last checkpoint
         self.stale = False
+        #: why the newest attempt failed, if it did
+        self.failure: PgError | None = None
         self.history: list[dict[str, int]] = []
 
     # --- when ----------------------------------------------------------------------
@@ -208,6 +210,7 @@ class Checkpoints:
             self.stale = True
             log.warning("checkpoint failed", epoch=begun.manifest.epoch, error=str(error))
             store.abandon_checkpoint(begun.stored)
+        self.failure = None if error is REACTORS_LOST else error
         self._remember(begun)
         for future in waiters:
             if not future.done():

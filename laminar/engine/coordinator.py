@@ -44,7 +44,13 @@ from laminar.engine.serving import EpochView
 from laminar.engine.state import EngineState, clock_time
 from laminar.engine.subscription import Subscription
 from laminar.engine.wal import Wal
-from laminar.errors import INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE, UNDEFINED_TABLE, PgError
+from laminar.errors import (
+    DISK_FULL,
+    INTERNAL_ERROR,
+    OBJECT_NOT_IN_PREREQUISITE_STATE,
+    UNDEFINED_TABLE,
+    PgError,
+)
 from laminar.types import PgType
 
 log = logging.get(__name__)
@@ -254,10 +260,11 @@ class Coordinator(EngineState):
             gate: asked at the moment of acceptance, told right after it.
 
         Raises:
-            PgError: 53100 when there is no room for the log, what the gate raises; then nothing
-                has happened.
+            PgError: 53100 when there is no room for the log, 53100 or 58030 while the disk does not take
+                what memory has of earlier rows, what the gate raises; then nothing has happened.
         """
         self.check()
+        self._check_disk()
         if self.fleet is not None:
             await self.fleet.room(self.config.max_backlog_bytes)
         await self.deliveries.room()
@@ -383,7 +390,7 @@ class Coordinator(EngineState):
             complete=tuple(plan.complete),
             detach=tuple(plan.detach),
             partitions=plan.partitions,
-            paused=self.deliveries.behind or self._publisher.crowded or self._crowded,
+            paused=self.deliveries.behind or self._publisher.crowded or self._crowded or self._overfull,
         )
         if self._crowded:
             self.checkpoints.when_done(self.clock.urge)
@@ -401,10 +408,27 @@ class Coordinator(EngineState):
         """Whether a checkpoint is being written that memory waits for."""
         return self.store.unsaved > 2 * self.config.store_memory and self.checkpoints.running
 
+    @property
+    def _overfull(self) -> bool:
+        """Whether memory has too much that belongs into files which cannot be written."""
+        unsaved = self.store.unsaved if self.checkpoints.failure is not None else 0
+        return self.refused + unsaved > 2 * self.config.store_memory
+
+    def _check_disk(self) -> None:
+        if self._overfull:
+            failure = self.checkpoints.failure
+            raise PgError(
+                failure.sqlstate if failure is not None else DISK_FULL,
+                "no more rows are taken until the disk takes what is in memory",
+                detail=None if failure is None else failure.message,
+                hint="Checkpoints are tried again and again; rows are taken as soon as one succeeds.",
+            )
+
     async def _finish(self, gathering: Gathering, plan: Plan, watermarks: dict[int, int]) -> None:
         """Make the epoch durable, then visible."""
         epoch = gathering.epoch
         del self._group.gatherings[epoch]
+        self.refused = gathering.refused
         self.positions |= gathering.positions
         self.watermarks = watermarks | gathering.watermarks
         await self._record(EpochRecord(epoch, self.now, self.positions, self.watermarks))
@@ -439,6 +463,8 @@ class Coordinator(EngineState):
     def _settle(self) -> None:
         if not self.checkpoints.stale:
             self._failures.settle()
+        if self.refused and self.checkpoints.failure is None:
+            self.clock.urge()  # the reactors will say that they are rid of it
 
     # --- checkpoints ------------------------------------------------------------------------
 

@@ -175,6 +175,12 @@ class Dataflow:
         operator = self.root.operator
         return operator.spooler.rotate() if isinstance(operator, DeliveredSinkOperator) else None
 
+    @property
+    def refused(self) -> int:
+        """Bytes of a sink's changes that stay in memory because the disk did not take them."""
+        operator = self.root.operator
+        return operator.spooler.refused if isinstance(operator, DeliveredSinkOperator) else 0
+
     def stats(self) -> list[OperatorStats]:
         return [
             OperatorStats(self.spec.id, v.node.id, type(v.node).__name__, v.busy_ns, v.operator.stats())

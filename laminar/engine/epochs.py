@@ -70,6 +70,11 @@ class Gathering:
         return min((r.due for r in self.reports.values() if r.due is not None), default=None)
 
     @property
+    def refused(self) -> int:
+        """Bytes for files that reactors keep in memory because the disk did not take them."""
+        return sum(report.refused for report in self.reports.values())
+
+    @property
     def behind(self) -> set[int]:
         """Dataflows that still read the past of a source."""
         return {dataflow for report in self.reports.values() for dataflow in report.behind}

@@ -163,6 +163,7 @@ class EpochReport:
         operators: their counters.
         busy_ns: time spent working since the start.
         due: when (microseconds since 1970) an operator wants the next epoch, data or not.
+        refused: bytes for files that stay in memory because the disk did not take them.
     """
 
     positions: Positions
@@ -173,6 +174,7 @@ class EpochReport:
     operators: list[OperatorStats] = field(default_factory=list)
     busy_ns: int = 0
     due: int | None = None
+    refused: int = 0
 
 
 @dataclass(slots=True)

@@ -35,14 +35,15 @@ class SpoolFile:
         self.rows = 0
         self._end = 0
         self._held: list[tuple[int, pa.RecordBatch]] = []
-        self._held_bytes = 0
+        #: of changes in memory
+        self.held_bytes = 0
 
     def add(self, epoch: int, batch: pa.RecordBatch) -> None:
         """Take changes of an epoch; writes when many have gathered."""
         self._held.append((epoch, batch))
-        self._held_bytes += batch.nbytes
+        self.held_bytes += batch.nbytes
         self.rows += batch.num_rows
-        if self._held_bytes > _HELD_BYTES:
+        if self.held_bytes > _HELD_BYTES:
             try:
                 self._write(b"")
             except OSError:
@@ -69,7 +70,7 @@ class SpoolFile:
             file.write(last)
             file.flush()
             self._end = end + (len(last) if last else 0)
-        self._held, self._held_bytes = [], 0
+        self._held, self.held_bytes = [], 0
 
     def discard(self) -> None:
         """The changes are not wanted."""
@@ -105,6 +106,11 @@ class Spooler:
             weights = np.ones(len(change), np.int64)
         arrays = [*change.batch.columns[: self.columns], pa.array(weights)]
         return pa.RecordBatch.from_arrays(arrays, [*(str(i) for i in range(self.columns)), _WEIGHT])
+
+    @property
+    def refused(self) -> int:
+        """Bytes that stay in memory because the disk did not take them."""
+        return self._file.held_bytes if self._file and self._file.held_bytes > _HELD_BYTES else 0
 
     def rotate(self) -> SpoolFile | None:
         """The file with everything up to the last barrier, if there is anything; a new one begins."""

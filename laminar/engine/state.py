@@ -57,6 +57,8 @@ class EngineState:
         #: the epoch that rows are committed into, and the time of the last one that was begun
         self.open = 1
         self.now = 0
+        #: bytes for files that reactors keep in memory because the disk did not take them
+        self.refused = 0
         self.deliveries = Deliveries(data_dir / "spools", config.max_undelivered_bytes, self.clock.urge)
         #: accepted rows of epochs that are not published, by epoch; where each epoch begins in the log
         self.pending: dict[int, Commits] = {}

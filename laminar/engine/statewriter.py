@@ -23,6 +23,10 @@ from laminar.errors import DISK_FULL, IO_ERROR, PgError
 class Spool(Protocol):
     """A file of a sink that is not whole yet."""
 
+    @property
+    def held_bytes(self) -> int:
+        """What memory has of it."""
+
     def finish(self) -> SpoolReport:
         """Make it whole and durable; OSError when that fails, then it can be tried again."""
 
@@ -67,6 +71,8 @@ class StateWriter:
         self._kept: Entries = []
         self._spools: list[Spool] = []
         self._count = 0
+        #: bytes that stay in memory because the disk did not take them
+        self.refused = 0
         scratch.mkdir(parents=True, exist_ok=True)
         for left in scratch.glob("early-*.state"):
             left.unlink()
@@ -114,17 +120,23 @@ class StateWriter:
             match job:
                 case _Early():
                     self._write_early(job)
+                    self._measure()
                     with self._room:
                         self._waiting -= job.size
                         self._room.notify()
                 case _Checkpoint():
-                    self._done.put((job.epoch, self._write(job)))
+                    result = self._write(job)
+                    self._measure()
+                    self._done.put((job.epoch, result))
                     os.eventfd_write(self._bell, 1)
                 case _:
                     for path in self._early.pop(job, []):
                         path.unlink(missing_ok=True)
                     self._kept = [found for found in self._kept if found[0] != job]
             del job
+
+    def _measure(self) -> None:
+        self.refused = size_of(self._kept) + sum(spool.held_bytes for spool in self._spools)
 
     def _write_early(self, job: _Early) -> None:
         self._count += 1

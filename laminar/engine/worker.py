@@ -488,6 +488,7 @@ class Reactor:
             operators=[s for dataflow in self.dataflows.values() for s in dataflow.stats()],
             busy_ns=self.busy_ns,
             due=min((at for d in self._timed() if (at := d.due()) is not None), default=None),
+            refused=self.writer.refused + sum(d.refused for d in self.dataflows.values()),
         )
 
     def _timed(self) -> Iterator[Dataflow | SourceHub]:

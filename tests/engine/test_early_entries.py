@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import time
 from pathlib import Path
@@ -11,10 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from laminar._native.checkpointed import ENTRIES
 from laminar.engine import statewriter
 from laminar.engine.config import EngineConfig
 from laminar.engine.coordinator import Coordinator
-from laminar.engine.statefile import write_states
+from laminar.engine.statefile import read_states, write_states
+from laminar.errors import PgError
 from tests.engine.plans import grouped_view, rows, table
 from tests.engine.test_coordinator import content, expected_groups
 
@@ -97,3 +100,35 @@ def test_who_has_more_than_fits_waits_for_the_disk(tmp_path: Path, monkeypatch: 
     assert not waiting
     assert 2 <= most <= 4  # three that may wait, and one that was counted before it was taken
     assert len(list(tmp_path.glob("early-*.state"))) == 20
+
+
+def test_what_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries stay in memory while the disk is full; the next checkpoint that can be written has them."""
+    full = True
+
+    def write(path: Path, entries: object) -> tuple[int, int]:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_states(path, entries)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(statewriter, "write_states", write)
+    bell = os.eventfd(0)
+    batches = [pa.record_batch({"key": [b"%d" % i], "value": [b"v"]}, ENTRIES) for i in range(3)]
+    writer = statewriter.StateWriter(bell, tmp_path / "early", 1 << 20)
+
+    def checkpoint(epoch: int, batch: pa.RecordBatch) -> object:
+        writer.write(epoch, str(tmp_path / f"{epoch}.state"), [(1, 1, [batch])], 0, [], {1})
+        while (found := writer.finished()) is None:
+            time.sleep(0.001)
+        return found[1]
+
+    writer.early(1, [(1, 1, [batches[0]])])
+    assert isinstance(checkpoint(1, batches[1]), PgError)
+    assert writer.refused == batches[0].nbytes + batches[1].nbytes
+    full = False
+    assert not isinstance(checkpoint(2, batches[2]), PgError)
+    assert writer.refused == 0
+    kept = [batch.column(0)[0].as_py() for _, _, batch in read_states(tmp_path / "2.state")]
+    assert kept == [b"0", b"1", b"2"]
+    writer.close()
+    os.close(bell)

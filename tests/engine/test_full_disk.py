@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from laminar.engine.config import EngineConfig
+from laminar.engine.coordinator import Coordinator
 from laminar.errors import PgError
 from tests.engine.crash_child import FLOW, TABLE, VIEW, value
-from tests.engine.plans import rows
+from tests.engine.plans import grouped_view, rows
 from tests.engine.test_coordinator import content, engine, expected_groups
 
 
@@ -56,6 +58,50 @@ def test_full_disk(small_disk: Path) -> None:
             await coordinator.commit([(100, rows([i], [value(i)]))])
             history.append((i, value(i), 1))
             await coordinator.flush()
+            assert content(coordinator, 200) == expected_groups(history)
+
+    asyncio.run(run())
+
+
+def test_what_the_disk_refuses_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints fail, so memory keeps what they were to write: commits are refused, until one succeeds."""
+    view, flow = grouped_view(200, TABLE)
+    limit = 200_000
+    config = EngineConfig(reactors=1, store_memory=limit // 2, checkpoint_interval=0.2)
+
+    async def run() -> None:
+        history: list[tuple[int, str, int]] = []
+        async with engine(tmp_path, [TABLE, view], [flow]):
+            pass  # from here on its checkpoint is there
+        monkeypatch.setenv("LAMINAR_FAILPOINTS", "state file: begun=full:6")
+        coordinator = Coordinator(tmp_path, config)
+        await coordinator.start([TABLE, view], [flow])
+        try:
+            refused = taken = 0
+            for i in range(20_000):
+                value = f"{i}".rjust(2000, "x")
+                try:
+                    await coordinator.commit([(100, rows([i], [value]))], sync=False)
+                except PgError as error:
+                    assert error.sqlstate == "53100"
+                    assert "No space left" in (error.detail or "")
+                    refused += 1
+                    await asyncio.sleep(0.02)
+                else:
+                    history.append((i, value, 1))
+                    taken += bool(refused)
+                    await coordinator.flush()
+                assert coordinator.refused < 4 * limit
+                if taken > 10:
+                    break
+            assert refused
+            assert taken > 10
+            await coordinator.flush()
+            assert content(coordinator, 200) == expected_groups(history)
+        finally:
+            await coordinator.stop()
+        monkeypatch.delenv("LAMINAR_FAILPOINTS")
+        async with engine(tmp_path, [TABLE, view], [flow]) as coordinator:
             assert content(coordinator, 200) == expected_groups(history)
 
     asyncio.run(run())
