@@ -11,9 +11,11 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import lmdb
 import pyarrow as pa
@@ -30,6 +32,8 @@ from laminar.engine.wal import Wal
 from laminar.errors import CANNOT_CONNECT_NOW, DISK_FULL, INTERNAL_ERROR, IO_ERROR, PgError
 
 log = logging.get(__name__)
+
+T = TypeVar("T")
 
 #: state files are merged when there is more than this many times the live state in them
 _GARBAGE = 2
@@ -65,6 +69,8 @@ class Checkpoints:
         self._losses = 0
         self._losses_before = 0
         self._task: asyncio.Task[None] | None = None
+        #: one thread for all of the work: each that allocates keeps memory of its own for the next time
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._held = False
         self._after_hold: list[Callable[[], None]] = []
         self._waiters: list[asyncio.Future[None]] = []
@@ -195,7 +201,7 @@ class Checkpoints:
             failpoints.reach("checkpoint: begun")
             await asyncio.wait(self._reports.values())
             failpoints.reach("checkpoint: reported")
-            await asyncio.to_thread(self._write_store, store, begun.stored)
+            await self._in_thread(self._write_store, store, begun.stored)
             reports = [_checked(await future) for future in list(self._reports.values())]
             if self._losses != self._losses_before:
                 # All had reported, but their files are among those that were given up.
@@ -219,6 +225,9 @@ class Checkpoints:
                 else:
                     future.set_exception(error)
 
+    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+
     def _write_store(self, store: ServingStore, pending: dict[int, Pending]) -> None:
         folder = self.data_dir / "store"
         store.write_checkpoint(pending, folder)
@@ -233,14 +242,14 @@ class Checkpoints:
         manifest.states = [old + new for old, new in zip(known, self._unnamed, strict=True)]
         promised = _deliveries(manifest, self._spools)
         manifest.deliveries = self.deliveries.open + promised
-        await asyncio.to_thread(self._compact, manifest)
+        await self._in_thread(self._compact, manifest)
         failpoints.reach("checkpoint: compacted")
-        await asyncio.to_thread(self._store.save, manifest)
+        await self._in_thread(self._store.save, manifest)
         failpoints.reach("checkpoint: saved")
         self.manifest = manifest
         self._unnamed, self._spools = [[] for _ in range(self.reactors)], []
         self.deliveries.promise(promised)
-        await asyncio.to_thread(self._sweep, manifest)
+        await self._in_thread(self._sweep, manifest)
         failpoints.reach("checkpoint: swept")
 
     def _compact(self, manifest: Manifest) -> None:
@@ -281,6 +290,7 @@ class Checkpoints:
         del self.history[:-100]
 
     def close(self) -> None:
+        self._thread.shutdown()
         self._store.close()
 
 

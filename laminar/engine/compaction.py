@@ -11,18 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from laminar._native.rowindex import hash_rows
+from laminar._native.statetable import StateTable
 from laminar.engine.statefile import END, MAGIC, StateEntries, block, read_states, write_states
 
-_BATCH_ROWS = 1 << 16
 #: bytes of files per part; in memory they are several times as many
-_PART_BYTES = 4 << 20
+_PART_BYTES = 2 << 20
 #: more would be many files with few entries each
 _MOST_PARTS = 256
 #: bytes of entries on their way to the parts
-_HELD_BYTES = 8 << 20
+_HELD_BYTES = 4 << 20
 #: of the hash that divides keys; any other than the tables' own
 _SEED = 0x5EED
 
@@ -93,18 +92,21 @@ def _merged_parts(parts: list[Path]) -> Iterator[StateEntries]:
 
 
 def _merged(entries: _Entries) -> Iterator[StateEntries]:
-    found: dict[tuple[int, int], list[pa.RecordBatch]] = {}
+    tables: dict[tuple[int, int], StateTable] = {}
     for dataflow, node, batch in entries:
-        found.setdefault((dataflow, node), []).append(batch)
-    for dataflow, node in list(found):
-        yield dataflow, node, newest(found.pop((dataflow, node)))
+        _put(tables.setdefault((dataflow, node), StateTable()), batch)
+    for dataflow, node in list(tables):
+        for batch in tables.pop((dataflow, node)).scan():
+            yield dataflow, node, [batch]
 
 
 def newest(batches: Iterable[pa.RecordBatch]) -> list[pa.RecordBatch]:
     """The last entry of each key, without deletions; columns key and value."""
-    table = pa.Table.from_batches(list(batches))
-    numbered = pa.table({"key": table.column(0), "row": pa.array(np.arange(len(table)))})
-    rows = numbered.group_by("key", use_threads=False).aggregate([("row", "max")]).column("row_max")
-    kept = table.take(rows)
-    kept = kept.filter(pc.is_valid(kept.column(1)))
-    return list(kept.to_batches(max_chunksize=_BATCH_ROWS))
+    table = StateTable()
+    for batch in batches:
+        _put(table, batch)
+    return table.snapshot()
+
+
+def _put(table: StateTable, batch: pa.RecordBatch) -> None:
+    table.put_batch(batch.column(0), batch.column(1))

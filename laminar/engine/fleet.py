@@ -134,6 +134,8 @@ class Fleet:
             [sys.executable, "-m", "laminar.engine.reactor", json.dumps(asdict(settings))],
             pass_fds=tuple(inherited),
             stdin=subprocess.DEVNULL,
+            # two threads allocate, and each of the C library's arenas keeps what it once had
+            env={"MALLOC_ARENA_MAX": "1", **os.environ},
         )
         bell = os.dup(bells[index])
         inbox = Inbox(RingReader(rings[index, -1], bell))

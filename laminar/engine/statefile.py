@@ -21,6 +21,8 @@ from laminar.errors import DATA_CORRUPTED, PgError
 MAGIC = b"LAMSTAT1"
 _BLOCK = struct.Struct("<qqqII")
 _END = -1
+#: Arrow's own threads would keep memory of their own, and what is read comes in small pieces
+_READING = pa.ipc.IpcReadOptions(use_threads=False)
 
 #: (dataflow, node, batches)
 StateEntries = tuple[int, int, list[pa.RecordBatch]]
@@ -51,7 +53,7 @@ def write_states(path: Path, entries: Iterable[StateEntries]) -> tuple[int, int]
 def block(dataflow: int, node: int, batches: list[pa.RecordBatch]) -> tuple[bytes, pa.Buffer]:
     """Head and payload of a block with batches of one schema."""
     sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression="lz4")
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with pa.ipc.new_stream(sink, batches[0].schema, options=options) as writer:
         for batch in batches:
             writer.write_batch(batch)
@@ -97,7 +99,7 @@ def read_states(path: str | Path) -> Iterator[tuple[int, int, pa.RecordBatch]]:
         payload = data.slice(at, length)
         if payload.size != length or crc32c(payload) != crc:
             raise _damaged(path, at, "wrong checksum")
-        for batch in pa.ipc.open_stream(payload):
+        for batch in pa.ipc.open_stream(payload, options=_READING):
             yield dataflow, node, batch
         at += length
 
