@@ -243,6 +243,13 @@ class KeyIndex {
             if (ends_[s.group] - from == n && std::memcmp(bytes_.p + from, key, n) == 0) return s.group;
         }
     }
+    // A key as RowCodec encodes it.
+    uint32_t of_encoded(const uint8_t* key, uint32_t n) {
+        if (!fixed_) return of(key, n);
+        FixedKey fixed{};
+        std::memcpy(static_cast<void*>(&fixed), key, n);
+        return of(fixed);
+    }
     const uint8_t* key(uint32_t g) const {
         return fixed_ ? reinterpret_cast<const uint8_t*>(&keys_[g]) : bytes_.p + ends_[g - 1];
     }

@@ -32,6 +32,25 @@ class Spec(Protocol):
     @property
     def output(self) -> pa.DataType: ...
 
+class Slices(Protocol):
+    """Windows whose rows come by slices (windows.hpp): all in microseconds.
+
+    ``start``, ``end``: the key columns with a window's bounds, timestamps; -1: none.
+    """
+
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def cumulate(self) -> bool: ...
+
 class Groups(Checkpointed):
     """Groups of one aggregation in one reactor.
 
@@ -48,6 +67,7 @@ class Groups(Checkpointed):
         corrects: a group goes out when the watermark reaches its window's end, and is corrected from then
             on until its state is freed.
         judged: late rows have been left out before; all that come count.
+        slices: the windows of rows that come by slices; None: none do.
 
     Raises:
         PgError: 53100 when the disk is full, XX001 for damaged entries.
@@ -66,13 +86,23 @@ class Groups(Checkpointed):
         multiset: bool = False,
         corrects: bool = False,
         judged: bool = False,
+        slices: Slices | None = None,
     ) -> None: ...
     def process(
-        self, batch: pa.RecordBatch, weights: npt.NDArray[np.int64] | None, row_watermark: int = -1
+        self,
+        batch: pa.RecordBatch,
+        weights: npt.NDArray[np.int64] | None,
+        row_watermark: int = -1,
+        sliced: bool = False,
     ) -> npt.NDArray[np.bool_] | None:
         """Take rows: the key columns, then what the specs refer to. ``row_watermark`` is the int64
         column that judges lateness; -1: the watermark of the last barrier does. Returns which rows were
-        late, None when none was."""
+        late, None when none was.
+
+        ``sliced``: the columns of the window's bounds have the start of the row's slice. Rows that are
+        late for one of its windows are then returned as late and not taken: they are to come again,
+        once per window.
+        """
     def barrier(self, watermark: int) -> list[tuple[pa.RecordBatch, npt.NDArray[np.int64] | None]]:
         """End the epoch; returns key columns and accumulators' results with weights. ``watermark`` is that
         of the windows' end; it never moves back."""

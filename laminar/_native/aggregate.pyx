@@ -8,6 +8,7 @@ from libc.stdint cimport uint8_t
 from libcpp.string cimport string
 
 from laminar._native.checkpointed cimport Checkpointed, take_rows
+from laminar._native.windows cimport WindowSpec
 from laminar._native.columns cimport (
     ArrowArray, Batch, BatchBuilder, Layout, cbool, int64_t, raise_pg_error, read_batch, read_layouts, uint64_t,
     vector,
@@ -47,6 +48,10 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
         Layout into "in"
         Layout out
 
+    cdef cppclass Slices:
+        int start, end
+        WindowSpec windows
+
     cdef cppclass GroupConfig:
         GroupConfig()
         vector[Layout] keys
@@ -59,6 +64,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
         cbool judged
         cbool is_global "global"
         cbool multiset
+        Slices slices
 
     cdef cppclass Emitted:
         ArrowArray batch
@@ -67,7 +73,7 @@ cdef extern from "groupstate.hpp" namespace "laminar::engine" nogil:
 
     cdef cppclass GroupState:
         GroupState(GroupConfig, const string&) except +raise_pg_error
-        void process(const Batch&, const int64_t*, int) except +raise_pg_error
+        void process(const Batch&, const int64_t*, int, cbool) except +raise_pg_error
         vector[Emitted] barrier(int64_t) except +raise_pg_error
         cbool checkpoint(BatchBuilder&) except +raise_pg_error
         void restore(const Batch&) except +raise_pg_error
@@ -96,7 +102,7 @@ cdef class Groups(Checkpointed):
     cdef object schema
 
     def __cinit__(self, keys, specs, directory, window=-1, window_unit=1, lateness=None, closes=False,
-                  single=False, multiset=False, corrects=False, judged=False):
+                  single=False, multiset=False, corrects=False, judged=False, slices=None):
         cdef GroupConfig config
         cdef AggSpec spec
         config.keys = read_layouts(keys)
@@ -121,13 +127,17 @@ cdef class Groups(Checkpointed):
         config.judged = judged
         config.is_global = single
         config.multiset = multiset
+        if slices is not None:
+            config.slices.start, config.slices.end = slices.start, slices.end
+            config.slices.windows.step, config.slices.windows.size = slices.step, slices.size
+            config.slices.windows.offset, config.slices.windows.cumulate = slices.offset, slices.cumulate
         self.schema = pa.schema(fields)
         self.state = new GroupState(config, str(directory or "").encode())
 
     def __dealloc__(self):
         del self.state
 
-    def process(self, batch, weights, int row_watermark=-1):
+    def process(self, batch, weights, int row_watermark=-1, bint sliced=False):
         cdef tuple held = batch.__arrow_c_array__()
         cdef Batch view = read_batch(held)
         cdef const int64_t[::1] w
@@ -136,7 +146,7 @@ cdef class Groups(Checkpointed):
             w = weights
             weight = &w[0]
         with nogil:
-            self.state.process(view, weight, row_watermark)
+            self.state.process(view, weight, row_watermark, sliced)
         cdef const uint8_t* late = self.state.late_rows() if view.rows else NULL
         if late is NULL:
             return None

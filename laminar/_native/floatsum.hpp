@@ -89,6 +89,10 @@ struct FloatWide {
             limb[i] &= 0xffffffff;
         }
     }
+    void merge(const FloatWide& o) {
+        for (int i = 0; i < kFloatLimbs; ++i) limb[i] += o.limb[i];
+        normalise();
+    }
     double value() const {
         FloatWide copy = *this;
         return round_limbs(copy.limb, kFloatLimbs, 0);

@@ -1,7 +1,7 @@
 // The state of one GroupAggregate: see aggregate.hpp for how it works.
 #pragma once
 
-#include "aggregate.hpp"
+#include "slices.hpp"
 
 namespace laminar::engine {
 
@@ -16,6 +16,7 @@ struct GroupConfig {
     bool judged = false;              // late rows have been left out before
     bool global = false;              // no keys: one row, always
     bool multiset = false;            // a group goes out with its number of rows as weight
+    Slices slices;
 };
 
 struct Emitted {
@@ -44,10 +45,13 @@ class GroupState {
     }
 
     // Rows of an epoch: key columns, then what the aggregates refer to. row_watermark: the column
-    // that judges lateness, -1: the last barrier's watermark does.
-    void process(const Batch& batch, const int64_t* weights, int row_watermark) {
+    // that judges lateness, -1: the last barrier's watermark does. sliced: the window's columns have
+    // the start of the row's slice; rows that are late for one of its windows are not taken but
+    // reported as late, to be handed in once per window.
+    void process(const Batch& batch, const int64_t* weights, int row_watermark, bool sliced) {
         if (!batch.rows) return;
         group_.resize(size_t(batch.rows));
+        sliced_ = sliced;
         judge(batch, row_watermark);
         if (index_fixed()) find_fixed(batch);
         else find_variable(batch);
@@ -68,6 +72,7 @@ class GroupState {
             watermark_changed_ = true;
         }
         Output out(*this);
+        spread_slices();
         if (config_.global && !global_done_) {
             find_empty_key();
             global_done_ = true;
@@ -264,15 +269,18 @@ class GroupState {
         for (int64_t i = 0; i < b.rows; ++i) {
             if (w.is_null(i)) continue;
             const int64_t mark = row_watermark >= 0 ? b.columns[size_t(row_watermark)].load<int64_t>(i) : watermark_;
-            if (mark < frozen_at(window_end(w, i))) continue;
+            const int64_t end = sliced_ ? config_.slices.windows.first_end(w.load<int64_t>(i)) : window_end(w, i);
+            if (mark < frozen_at(end)) continue;
             late_[size_t(i)] = 1;
             any_late_ = true;
-            ++late;
+            late += !sliced_;
         }
     }
     void note(uint32_t group, const Batch& b, int64_t row) {
-        if (config_.window >= 0 && group == window_ends_.size())
-            window_ends_.push_back(window_end(b.columns[size_t(config_.window)], row));
+        if (group != noted_) return;
+        ++noted_;
+        if (config_.window >= 0) window_ends_.push_back(window_end(b.columns[size_t(config_.window)], row));
+        if (sliced_) slices_.push_back({group, b.columns[size_t(config_.slices.column())].load<int64_t>(row)});
     }
     static Column from_row(const Column& c, int64_t start) {
         Column s = c;
@@ -298,6 +306,7 @@ class GroupState {
                 columns[c] = &shifted[c];
             }
             codec_.encode(columns.data(), n, rows);
+            for (int64_t i = 0; sliced_ && i < n; ++i) config_.slices.mark(codec_, reinterpret_cast<uint8_t*>(&block[i]));
             for (int64_t i = 0; i < n; ++i) hashes[i] = index_.hash(block[i]);
             if (index_.large()) {
                 for (int64_t i = 0; i < n; ++i) index_.prefetch_slot(hashes[i]);
@@ -326,6 +335,7 @@ class GroupState {
         uint8_t* p = key_bytes_.grow(total);
         for (size_t i = 0; i < n; ++i) starts_[i] = pointers_[i] = p, p += lengths_[i];
         codec_.encode(columns.data(), b.rows, pointers_.data());
+        for (size_t i = 0; sliced_ && i < n; ++i) config_.slices.mark(codec_, starts_[i]);
         for (size_t i = 0; i < n; ++i) {
             if (any_late_ && late_[i]) {
                 group_[i] = 0;
@@ -339,7 +349,7 @@ class GroupState {
         const uint32_t g = index_.of(reinterpret_cast<const uint8_t*>(""), 0);
         rows_.resize(index_.size());
         for (size_t a = 0; a < config_.aggs.size(); ++a) delta_[a].resize(config_.aggs[a], index_.size());
-        (void)g;
+        noted_ = g + 1;
     }
 
     // --- rows into accumulators ---
@@ -445,6 +455,37 @@ class GroupState {
         });
     }
 
+    // --- slices into windows ---
+
+    // Adds what each slice has gathered in this epoch to the windows that it is part of.
+    void spread_slices() {
+        spread_.clear();
+        if (slices_.empty()) return;
+        Bytes key;
+        for (const Slice& slice : slices_) {
+            spread_.begin(slice.group);
+            key.size = 0;
+            key.append(index_.key(slice.group), index_.length(slice.group));
+            config_.slices.unmark(codec_, key.p);
+            config_.slices.windows.each(slice.at, [&](int64_t start, int64_t end) {
+                config_.slices.put_bounds(codec_, key.p, start, end);
+                const uint32_t g = index_.of_encoded(key.p, uint32_t(key.size));
+                if (g == noted_) {
+                    ++noted_;
+                    if (config_.window >= 0) window_ends_.push_back(end);
+                }
+                spread_.add(slice.group, g);
+            });
+        }
+        spread_.end();
+        rows_.resize(index_.size());
+        spread_.spread(rows_);
+        for (size_t a = 0; a < config_.aggs.size(); ++a) {
+            delta_[a].resize(config_.aggs[a], index_.size());
+            spread_.spread(config_.aggs[a], delta_[a]);
+        }
+    }
+
     // --- the delta into the state ---
 
     Window& window_at(int64_t end) {
@@ -467,12 +508,15 @@ class GroupState {
         for (uint32_t start = 1; start < groups; start += kBlock) {
             const uint32_t n = std::min(kBlock, groups - start);
             for (uint32_t i = 0; i < n; ++i) {
+                if (spread_.is_slice(start + i)) continue;
                 hashes[i] = Table::hash(index_.key(start + i), index_.length(start + i));
                 window_at(end_of(start + i)).groups.prefetch_slot(hashes[i]);
             }
-            for (uint32_t i = 0; i < n; ++i) window_at(end_of(start + i)).groups.prefetch_row(hashes[i]);
+            for (uint32_t i = 0; i < n; ++i)
+                if (!spread_.is_slice(start + i)) window_at(end_of(start + i)).groups.prefetch_row(hashes[i]);
             for (uint32_t i = 0; i < n; ++i) {
                 const uint32_t g = start + i;
+                if (spread_.is_slice(g)) continue;
                 Window& w = window_at(end_of(g));
                 bool created = false;
                 Row* row = w.groups.upsert(index_.key(g), index_.length(g), hashes[i], row_size_, &created);
@@ -483,6 +527,8 @@ class GroupState {
         index_.clear();
         rows_.clear();
         window_ends_.resize(1);
+        slices_.clear();
+        noted_ = 1;
         if (groups > 1u << 20) {  // give the room of an exceptional epoch back
             delta_ = std::vector<Accumulators>(config_.aggs.size());
             rows_.shrink_to_fit(), window_ends_.shrink_to_fit();
@@ -675,8 +721,7 @@ class GroupState {
             sum.spill(total);
         }
         d.floats[g].spill(total);
-        if (wide != d.spilled.end())
-            for (int i = 0; i < kFloatLimbs; ++i) total.limb[i] += wide->second.limb[i];
+        if (wide != d.spilled.end()) total.merge(wide->second);
         total.normalise();
         if (sum.pack(total)) {
             erase_blob(w, number, a);
@@ -998,8 +1043,13 @@ class GroupState {
     KeyIndex index_;
     std::vector<Accumulators> delta_;
     std::vector<int64_t> rows_, window_ends_;
+    uint32_t noted_ = 1;               // groups known to note()
+    struct Slice { uint32_t group; int64_t at; };
+    std::vector<Slice> slices_;        // groups that are slices' and not windows'
 
     // scratch
+    SlicePairs spread_;
+    bool sliced_ = false;
     std::vector<uint32_t> group_, lengths_;
     std::vector<uint8_t> late_;
     std::vector<uint8_t*> pointers_, starts_;

@@ -15,5 +15,11 @@ def hop(
     one whose bounds are that infinity.
     """
 
+def slices(
+    times: Times, valid: npt.NDArray[np.uint8] | None, step: int, size: int, offset: int, cumulate: bool
+) -> tuple[Times, npt.NDArray[np.bool_] | None]:
+    """The start of every time's slice, between which no window starts or ends, and which times lie in a
+    window; None: all do."""
+
 def gather(batch: pa.RecordBatch, index: Index) -> pa.RecordBatch:
     """Rows by number, as often as named. Raises IndexError."""

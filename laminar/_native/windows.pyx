@@ -7,54 +7,57 @@ from laminar._native.columns cimport (
     ArrowArray, Batch, BatchBuilder, int64_t, raise_pg_error, read_batch, uint32_t, uintptr_t, vector,
 )
 
-cdef int64_t POSITIVE = 9223372036854775807
-cdef int64_t NEGATIVE = -9223372036854775807 - 1
+
+cdef extern from "windows.hpp" namespace "laminar::engine" nogil:
+    cdef cppclass FoundWindows:
+        vector[uint32_t] index
+        vector[int64_t] starts, ends
+    void find_windows(const WindowSpec&, const int64_t*, const unsigned char*, int64_t, FoundWindows&)
+    int64_t find_slices(const WindowSpec&, const int64_t*, const unsigned char*, int64_t, int64_t*, unsigned char*)
 
 
-cdef inline int64_t floor_to(int64_t t, int64_t step, int64_t offset) noexcept nogil:
-    """The greatest offset + n * step that is not above t."""
-    cdef int64_t r = (t - offset) % step
-    return t - (r + step if r < 0 else r)
+cdef WindowSpec window_spec(int64_t step, int64_t size, int64_t offset, bint cumulate):
+    cdef WindowSpec spec
+    spec.step, spec.size, spec.offset, spec.cumulate = step, size, offset, cumulate
+    return spec
 
 
-def hop(const int64_t[:] times, valid, int64_t step, int64_t size, int64_t offset, bint cumulate):
-    cdef const unsigned char[:] mask = valid if valid is not None else None
-    cdef vector[uint32_t] index
-    cdef vector[int64_t] starts, ends
-    cdef int64_t i, t, s, e
-    cdef bint masked = valid is not None
-    with nogil:
-        for i in range(times.shape[0]):
-            if masked and not mask[i]:
-                continue
-            t = times[i]
-            if t == POSITIVE or t == NEGATIVE:
-                index.push_back(<uint32_t>i)
-                starts.push_back(t)
-                ends.push_back(t)
-            elif cumulate:
-                s = floor_to(t, size, offset)
-                e = s + (t - s) // step * step + step
-                while e <= s + size:
-                    index.push_back(<uint32_t>i)
-                    starts.push_back(s)
-                    ends.push_back(e)
-                    e += step
-            else:
-                s = floor_to(t, step, offset)
-                while s > t - size:
-                    index.push_back(<uint32_t>i)
-                    starts.push_back(s)
-                    ends.push_back(s + size)
-                    s -= step
-    n = index.size()
-    if n == 0:
+cdef const unsigned char* bytes_of(const unsigned char[::1] mask) noexcept:
+    """Where a mask's bytes are; NULL for none."""
+    if mask is None or mask.shape[0] == 0:
+        return NULL
+    return &mask[0]
+
+
+def hop(const int64_t[::1] times, valid, int64_t step, int64_t size, int64_t offset, bint cumulate):
+    cdef const unsigned char* present = bytes_of(valid)
+    cdef int64_t n = times.shape[0]
+    cdef FoundWindows found
+    cdef WindowSpec spec = window_spec(step, size, offset, cumulate)
+    if n:
+        with nogil:
+            find_windows(spec, &times[0], present, n, found)
+    cdef size_t rows = found.index.size()
+    if rows == 0:
         return np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.int64)
     return (
-        np.array(<uint32_t[:n]>index.data(), dtype=np.uint32),
-        np.array(<int64_t[:n]>starts.data(), dtype=np.int64),
-        np.array(<int64_t[:n]>ends.data(), dtype=np.int64),
+        np.array(<uint32_t[:rows]>found.index.data(), dtype=np.uint32),
+        np.array(<int64_t[:rows]>found.starts.data(), dtype=np.int64),
+        np.array(<int64_t[:rows]>found.ends.data(), dtype=np.int64),
     )
+
+
+def slices(const int64_t[::1] times, valid, int64_t step, int64_t size, int64_t offset, bint cumulate):
+    cdef const unsigned char* present = bytes_of(valid)
+    cdef int64_t n = times.shape[0], none = 0
+    starts, kept = np.empty(n, np.int64), np.empty(n, np.bool_)
+    cdef int64_t[::1] start = starts
+    cdef unsigned char[::1] keep = kept.view(np.uint8)
+    cdef WindowSpec spec = window_spec(step, size, offset, cumulate)
+    if n:
+        with nogil:
+            none = find_slices(spec, &times[0], present, n, &start[0], &keep[0])
+    return starts, kept if none else None
 
 
 def gather(batch, const uint32_t[::1] index):

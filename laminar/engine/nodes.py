@@ -74,7 +74,9 @@ class Hop:
     """One row per window that it lies in; adds window_start, window_end (HOP, CUMULATE).
 
     window_end carries the watermark of ``time``, window_start the same less the size. Rows whose
-    time is null or infinite lie in no window.
+    time is null or infinite lie in no window. ``sliced``: each row once, with the start of its slice
+    (times between which no window starts or ends) as both bounds, for an aggregation that makes windows
+    of slices.
     """
 
     id: int
@@ -85,6 +87,23 @@ class Hop:
     size: int
     offset: int
     properties: Properties
+    sliced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slices:
+    """How an aggregation makes windows of the slices that a :class:`Hop` gives it.
+
+    ``start`` and ``end`` are ids of the key columns that come out with a window's bounds (None: not
+    grouped by) and come in with a slice's start; the rest is the Hop's.
+    """
+
+    start: int | None
+    end: int | None
+    kind: Literal["hop", "cumulate"]
+    step: int
+    size: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +233,7 @@ class GroupAggregate:
     Without keys there is always exactly one row. Elsewhere the output's watermark is the lateness
     behind the input's; ``partial`` results, which another aggregation combines, carry it as it is.
     ``judged``: the input comes from sessions, which have left out late rows themselves.
+    ``slices``: rows come by slices of time, each part of several windows.
     """
 
     id: int
@@ -226,6 +246,7 @@ class GroupAggregate:
     closes: bool = False
     partial: bool = False
     judged: bool = False
+    slices: Slices | None = None
 
 
 @dataclass(frozen=True, slots=True)

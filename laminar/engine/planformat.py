@@ -43,6 +43,7 @@ _CLASSES: dict[str, type] = {
         *(nodes.Input, nodes.Linear, nodes.Hop, nodes.Constant, nodes.UnionAll, nodes.FlatMap),
         *(nodes.Repeat, nodes.ClockBound, nodes.TemporalFilter, nodes.SessionWindow, nodes.Exchange),
         *(nodes.GroupAggregate, nodes.TopN, nodes.OverWindow, nodes.GroupReduce, nodes.GroupFold),
+        nodes.Slices,
         *(nodes.TimeBound, nodes.HashJoin, nodes.AsofJoin, nodes.Versions, nodes.TemporalJoin),
         *(nodes.EmitGate, nodes.EmitEvery, nodes.LateRows, nodes.Append, nodes.Materialize, nodes.Sink),
     )

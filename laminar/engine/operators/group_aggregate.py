@@ -8,17 +8,18 @@ and are freed, or first emitted when they close, by the watermark of their windo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from laminar._native import windows
 from laminar._native.aggregate import Groups
 from laminar._native.rows import RowFormat
 from laminar.engine.change import NO_WATERMARK, Barrier, Change, Watermarks
-from laminar.engine.nodes import GroupAggregate
+from laminar.engine.nodes import GroupAggregate, Slices
 from laminar.engine.operators.accumulators import Accumulator, Accumulators
 from laminar.engine.operators.columns import (
     Expressions,
@@ -67,6 +68,7 @@ class GroupAggregateOperator:
             closes=node.closes and not _corrects(node),
             corrects=node.closes and _corrects(node),
             judged=node.judged,
+            slices=None if node.slices is None else _SlicedKeys.of(node.slices, node.keys),
             single=not node.keys and context.index == 0,
         )
         self._results = _Results(node, plan, self._specs, context.timezone)
@@ -85,13 +87,38 @@ class GroupAggregateOperator:
         if self._row_watermark is not None:
             row_watermark = len(columns)
             columns.append(batch.column(self._row_watermark))
-        late = self._groups.process(_batch(columns, batch.num_rows), weights, row_watermark)
-        if late is not None and self.left_out.wanted:
+        rows = _batch(columns, batch.num_rows)
+        late = self._groups.process(rows, weights, row_watermark, sliced=self.node.slices is not None)
+        if late is not None and self.node.slices is not None:
+            self._groups.process(*self._by_windows(self.node.slices, rows, weights, late), row_watermark)
+        elif late is not None and self.left_out.wanted:
             marks = batch.column(self._row_watermark) if self._row_watermark is not None else None
             end = batch.column(self._keys[self._window])
             late_by = lateness_of(end, self.lateness or 0, marks, self._groups.watermark)
             self.left_out.add(batch, weights, late, late_by)
         return []
+
+    def _by_windows(
+        self,
+        slices: Slices,
+        rows: pa.RecordBatch,
+        weights: Weights,
+        chosen: npt.NDArray[np.bool_],
+    ) -> tuple[pa.RecordBatch, Weights]:
+        """The chosen rows of slices, what the groups read of them, once per window."""
+        places = [None if c is None else self.node.keys.index(c) for c in (slices.start, slices.end)]
+        numbers = np.flatnonzero(chosen)
+        (known, *_) = (p for p in places if p is not None)
+        starts = rows.column(known).view(pa.int64()).to_numpy()[numbers]
+        cumulates = slices.kind == "cumulate"
+        index, *bounds = windows.hop(starts, None, slices.step, slices.size, slices.offset, cumulates)
+        index = numbers.astype(np.uint32)[index]
+        rows = windows.gather(rows, index)
+        for place, bound in zip(places, bounds, strict=True):
+            if place is not None:
+                field = rows.schema.field(place)
+                rows = rows.set_column(place, field, pa.array(bound).view(field.type))
+        return rows, None if weights is None else weights[index]
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
         self.now = barrier.now
@@ -134,6 +161,23 @@ class GroupAggregateOperator:
 
     def close(self) -> None:
         del self._groups
+
+
+@dataclass(frozen=True, slots=True)
+class _SlicedKeys:
+    """What :class:`Groups` is told of slices (its Slices)."""
+
+    start: int
+    end: int
+    step: int
+    size: int
+    offset: int
+    cumulate: bool
+
+    @classmethod
+    def of(cls, slices: Slices, keys: tuple[int, ...]) -> _SlicedKeys:
+        start, end = (-1 if c is None else keys.index(c) for c in (slices.start, slices.end))
+        return cls(start, end, slices.step, slices.size, slices.offset, slices.kind == "cumulate")
 
 
 def _corrects(node: GroupAggregate) -> bool:

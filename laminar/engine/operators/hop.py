@@ -1,6 +1,7 @@
 """HOP and CUMULATE: each row once per window that its time lies in, with the window's bounds.
 
-A window is [start, end). The cost is that of copying a row size / slide times.
+A window is [start, end). The cost is that of copying a row size / slide times, unless an aggregation
+above makes windows of slices: then each row goes on once, with its slice's start.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from laminar._native import windows
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import Hop
-from laminar.engine.operators.columns import positions, shift_watermark, storage_schema
+from laminar.engine.operators.columns import keep_rows, positions, shift_watermark, storage_schema
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.windowing import DAY, microseconds
 
@@ -38,9 +40,10 @@ class HopOperator:
             valid = times.is_valid().to_numpy(zero_copy_only=False).astype(np.uint8)
             self.no_time += times.null_count
             times = times.fill_null(0)
-        index, starts, ends = windows.hop(
-            times.to_numpy(), valid, node.step, node.size, node.offset, node.kind == "cumulate"
-        )
+        spec = (node.step, node.size, node.offset, node.kind == "cumulate")
+        if node.sliced:
+            return self._sliced(change, *windows.slices(times.to_numpy(), valid, *spec))
+        index, starts, ends = windows.hop(times.to_numpy(), valid, *spec)
         if not len(index):
             return []
         rows = windows.gather(batch, index)
@@ -51,6 +54,20 @@ class HopOperator:
         self.rows_out += len(index)
         weights = None if change.weights is None else change.weights[index]
         return [Change(pa.RecordBatch.from_arrays([*rows.columns, *bounds], schema=self.schema), weights)]
+
+    def _sliced(
+        self,
+        change: Change,
+        starts: npt.NDArray[np.int64],
+        kept: npt.NDArray[np.bool_] | None,
+    ) -> list[Change]:
+        slices = [pa.array(starts).view(self.schema.field(len(self.schema) + i).type) for i in (-2, -1)]
+        batch = pa.RecordBatch.from_arrays([*change.batch.columns, *slices], schema=self.schema)
+        out = Change(batch, change.weights)
+        if kept is not None:
+            out = Change(*keep_rows(batch, change.weights, kept))
+        self.rows_out += len(out)
+        return [out]
 
     def barrier(self, barrier: Barrier, inputs: list[Watermarks]) -> tuple[list[Change], Watermarks]:
         out = dict(inputs[0].by_column)

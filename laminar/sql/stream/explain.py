@@ -61,7 +61,8 @@ def _head(node: Node, names: dict[int, str]) -> str:
             what = f"Linear [{', '.join(expression(e) for e in node.exprs)}]"
             return what if node.filter is None else f"{what} where {expression(node.filter)}"
         case Hop():
-            return f"Hop {expression(node.time)} every {_span(node.step)} of {_span(node.size)}"
+            by = " by slices" * node.sliced
+            return f"Hop {expression(node.time)} every {_span(node.step)} of {_span(node.size)}{by}"
         case Constant():
             return f"Constant {len(node.rows)} row{'s' * (len(node.rows) != 1)}"
         case UnionAll():

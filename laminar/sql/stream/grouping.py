@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import GroupAggregate, GroupFold, GroupReduce, HashJoin, Node, Properties
+from laminar.engine.nodes import GroupAggregate, GroupFold, GroupReduce, HashJoin, Node, Properties, Slices
 from laminar.sql import plan as logical
 from laminar.sql.plan import Aggregate, Call, Coalesce, Column, ColumnRef, Const, Expr
 from laminar.sql.sortkeys import key_type, sort_key
 from laminar.sql.stream import distincts, reduction, twophase
 from laminar.sql.stream.emission import check_sessions, emit_above, of_sessions
 from laminar.sql.stream.setops import union_all
+from laminar.sql.stream.slicing import by_slices
 from laminar.sql.stream.timewindow import closing_key
 from laminar.sql.stream.twophase import ANY_VALUE
 
@@ -110,10 +111,18 @@ class _Grouping:
                 node, aggregates = distincts.beside(self.planner, node, key_ids, named, aggregates)
             hidden = None
             self.sums_counts = two_phases and not key_ids
-        elif not reduced and self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates):
-            node, aggregates = twophase.partial(self.planner, node, key_ids, aggregates, window_end)
-            hidden = None
-        node = self.planner.exchange(node, key_ids)
+        slices = None
+        if not reduced and not values:
+            node, slices = self._sliced(node, aggregates)
+            if self._in_two_phases(node, aggregates):
+                node, aggregates = twophase.partial(
+                    self.planner, node, key_ids, aggregates, window_end, slices
+                )
+                hidden = slices = None
+        apart = (
+            key_ids if slices is None else tuple(k for k in key_ids if k not in (slices.start, slices.end))
+        )
+        node = self.planner.exchange(node, apart)
         added = tuple(self.planner.column("representative", a.type) for a in self.representatives)
         n_keys = len(self.node.keys)
         results = self.node.columns[n_keys : n_keys + len(self.node.aggregates)]
@@ -140,7 +149,15 @@ class _Grouping:
             )
         else:
             grouped = GroupAggregate(
-                number, node, key_ids, aggregates, properties, window_end, held, judged=judged
+                number,
+                node,
+                key_ids,
+                aggregates,
+                properties,
+                window_end,
+                held,
+                judged=judged,
+                slices=slices,
             )
         return self._restore_keys(grouped, added, results)
 
@@ -169,6 +186,21 @@ class _Grouping:
         both = replace(properties, columns=(*kept.columns, *folded.columns))
         every = tuple(range(n))
         return HashJoin(planner.node_id(), left, right, properties.key, ids, None, both, null_safe=every)
+
+    def _in_two_phases(self, node: Node, aggregates: tuple[Aggregate, ...]) -> bool:
+        key_ids = tuple(column.id for column, _ in self.keys)
+        return self.planner.spreads(node, key_ids) and twophase.splits(node, aggregates)
+
+    def _sliced(self, node: Node, aggregates: tuple[Aggregate, ...]) -> tuple[Node, Slices | None]:
+        """The input by slices where that is possible; not if all rows would go to one of several reactors."""
+        key_ids = tuple(column.id for column, _ in self.keys)
+        found = by_slices(self.planner, node, key_ids, aggregates)
+        if found is None:
+            return node, None
+        alone = set(key_ids) <= {found[1].start, found[1].end}
+        if alone and self.planner.shapes.reactors > 1 and not self._in_two_phases(node, aggregates):
+            return node, None
+        return found
 
     def _value(self, expr: Expr) -> tuple[Column, Expr]:
         """The column whose different values are aggregated."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from laminar.engine.nodes import GroupAggregate, Node, Properties
+from laminar.engine.nodes import GroupAggregate, Node, Properties, Slices
 from laminar.sql.plan import Aggregate, ColumnRef, Function
 from laminar.types import FLOAT4, FLOAT8, INT8, PgType
 
@@ -52,6 +52,7 @@ def partial(
     keys: tuple[int, ...],
     aggregates: tuple[Aggregate, ...],
     window_end: int | None,
+    slices: Slices | None,
 ) -> tuple[Node, tuple[Aggregate, ...]]:
     """The local phase over ``node``, and the aggregates that the final phase computes from it."""
     by_id = {column.id: column for column in node.properties.columns}
@@ -64,7 +65,7 @@ def partial(
     )
     emit = planner.emit if window_end is not None else None
     local = GroupAggregate(
-        planner.node_id(), node, keys, aggregates, properties, window_end, emit, partial=True
+        planner.node_id(), node, keys, aggregates, properties, window_end, emit, partial=True, slices=slices
     )
     return local, tuple(final(a, ColumnRef(c.id, c.type)) for a, c in zip(aggregates, results, strict=True))
 
