@@ -8,7 +8,7 @@ from typing import Any, Literal
 from laminar.catalog.acl import Acl, AclItem
 from laminar.types import PgType
 
-Kind = Literal["table", "source", "mview", "view", "stream", "sink", "sequence", "index"]
+Kind = Literal["table", "source", "mview", "view", "stream", "sink", "sequence", "index", "lookup"]
 
 #: how each kind is called in messages
 KIND_NAMES: dict[str, str] = {
@@ -20,6 +20,7 @@ KIND_NAMES: dict[str, str] = {
     "sink": "sink",
     "sequence": "sequence",
     "index": "index",
+    "lookup": "lookup table",
     "system": "table",
 }
 

@@ -272,6 +272,80 @@ class WritingSink(SinkConnector, Protocol):
         """Counters of the whole sink from those of each reactor's writer."""
 
 
+@dataclass(frozen=True, slots=True)
+class LookupSpec:
+    """A lookup table as declared.
+
+    Args:
+        options: WITH options, sorted.
+        columns: the declared ones.
+        key: positions of the primary key's columns.
+    """
+
+    connector: str
+    options: tuple[tuple[str, str], ...]
+    columns: tuple[SourceColumn, ...]
+    key: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookupLimits:
+    """How answers are kept and waited for.
+
+    Args:
+        ttl: microseconds for which an answer holds.
+        size: answers that a join keeps for later rows.
+        timeout: seconds after which an attempt is given up.
+    """
+
+    ttl: int
+    size: int
+    timeout: float
+
+
+class LookupReader(Protocol):
+    """Finds rows of a table outside by their keys; used by one thread at a time, but for ``abort``."""
+
+    def fetch(self, keys: pa.RecordBatch) -> tuple[pa.Array, pa.RecordBatch]:
+        """The rows with these keys.
+
+        Args:
+            keys: the key's columns in storage types, without nulls; no key comes twice.
+
+        Returns:
+            int64 positions in ``keys``, each at most once, and the rows with all declared columns.
+
+        Raises PgError or whatever the library does: then it is tried again later, with another reader.
+        """
+
+    def abort(self) -> None:
+        """Have a ``fetch`` that hangs in another thread fail soon."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+class LookupConnector(Protocol):
+    """What answers for lookup tables."""
+
+    options: Mapping[str, Option]
+
+    def limits(self, spec: LookupSpec) -> LookupLimits:
+        """Checks the options; raises 22023."""
+
+    def open(self, spec: LookupSpec) -> LookupReader:
+        """A reader; called in a thread.
+
+        Also at CREATE LOOKUP TABLE, so that what is wrong with the table is the statement's error.
+        """
+
+
+def lookup_connector(name: str) -> LookupConnector:
+    """The connector ``name`` of lookup tables; 22023 when there is none."""
+    found: LookupConnector = _find(name, "LOOKUP", "lookup")
+    return found
+
+
 def source_connector(name: str) -> SourceConnector:
     """The source connector ``name``; 22023 when there is none."""
     found: SourceConnector = _find(name, "SOURCE", "source")
@@ -319,6 +393,10 @@ def type_mismatch(column: SourceColumn, actual: str, what: str) -> PgError:
 
 __all__ = [
     "DeliveringSink",
+    "LookupConnector",
+    "LookupLimits",
+    "LookupReader",
+    "LookupSpec",
     "Option",
     "Rejected",
     "ScanRequest",
@@ -334,6 +412,7 @@ __all__ = [
     "WritingSink",
     "bad_option",
     "check_columns",
+    "lookup_connector",
     "sink_connector",
     "source_connector",
     "type_label",

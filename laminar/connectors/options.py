@@ -61,6 +61,13 @@ SOURCE_OPTIONS: Final[Mapping[str, Option]] = {
     "rate_limit": Option("int", minimum=1),
 }
 SINK_OPTIONS: Final[Mapping[str, Option]] = {"connector": Option(required=True)}
+#: options of every lookup table
+LOOKUP_OPTIONS: Final[Mapping[str, Option]] = {
+    "connector": Option(required=True),
+    "cache.ttl": Option("duration", 60_000_000, minimum=0),
+    "cache.size": Option("int", 100_000, minimum=0),
+    "timeout": Option("duration", 5_000_000, minimum=10_000),
+}
 
 
 def parse_options(given: Iterable[tuple[str, str]], known: Mapping[str, Option], what: str) -> dict[str, Any]:

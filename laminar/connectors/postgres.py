@@ -1,4 +1,4 @@
-"""The sink ``postgres``: a delivery is one transaction, which also notes its number.
+"""The connector ``postgres``. Its sink: a delivery is one transaction, which also notes its number.
 
 The table ``laminar_sinks`` in the target database says which delivery was the last of each sink, so one
 that is repeated after a crash, or after a COMMIT whose outcome was never heard, does nothing.
@@ -17,28 +17,21 @@ import pyarrow.csv as pa_csv
 from psycopg import sql
 
 from laminar import failpoints
+from laminar.connectors import postgres_connection
 from laminar.connectors.base import SinkBatch, SinkSpec, SinkTarget, SourceColumn, bad_option
 from laminar.connectors.file.output import csv_bytes
 from laminar.connectors.net import net_changes
 from laminar.connectors.options import SINK_OPTIONS, Option, parse_options
-from laminar.errors import CONNECTION_FAILURE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PgError, not_supported
+from laminar.connectors.postgres_lookup import PostgresLookup
+from laminar.errors import UNDEFINED_COLUMN, UNDEFINED_TABLE, PgError, not_supported
 
 _OPTIONS: Final[Mapping[str, Option]] = {
     **SINK_OPTIONS,
-    "host": Option(),
-    "port": Option("int", 5432, minimum=1),
-    "dbname": Option(),
-    "user": Option(),
-    "password": Option(secret=True),
-    "sslmode": Option(),
-    "table": Option(required=True),
-    "schema": Option(),
+    **postgres_connection.OPTIONS,
     "mode": Option("choice", choices=("upsert", "append")),
     "primary_key": Option(),
     "commit_interval": Option("duration", 1_000_000, minimum=10_000),
 }
-_CONNECTION: Final = ("host", "port", "dbname", "user", "password", "sslmode")
-_CONNECT_SECONDS: Final = 10
 _CSV: Final = pa_csv.WriteOptions(include_header=False, quoting_style="all_valid")
 _NOTES: Final = """CREATE TABLE IF NOT EXISTS laminar_sinks
     (sink text PRIMARY KEY, delivery bigint NOT NULL, delivered_at timestamptz NOT NULL DEFAULT now())"""
@@ -75,8 +68,7 @@ class PostgresConfig:
             key = _key(values["primary_key"], names, spec)
         elif values["primary_key"]:
             raise bad_option("option \"primary_key\" is for mode = 'upsert'")
-        table = (values["schema"], values["table"]) if values["schema"] else (values["table"],)
-        connection = {name: values[name] for name in _CONNECTION if values[name] is not None}
+        connection, table = postgres_connection.connection_of(values), postgres_connection.table_of(values)
         return cls(connection, table, key, values["commit_interval"] / 1_000_000)
 
 
@@ -106,21 +98,10 @@ class PostgresTarget:
         self.spec = spec
         self.table = sql.Identifier(*self.config.table)
         self.columns = [column.name for column in spec.columns]
-        try:
-            self.connection = psycopg.connect(
-                **self.config.connection,
-                connect_timeout=_CONNECT_SECONDS,
-                application_name="laminar",
-                options="-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
-                " -c client_encoding=UTF8 -c standard_conforming_strings=on"
-                # What was delivered is forgotten here, so it must survive there.
-                " -c synchronous_commit=on",
-                keepalives_idle=10,
-            )
-        except psycopg.OperationalError as error:
-            raise PgError(
-                CONNECTION_FAILURE, f"could not connect to the sink's server: {str(error).strip()}"
-            ) from error
+        # What was delivered is forgotten here, so it must survive there.
+        self.connection = postgres_connection.connect(
+            self.config.connection, "the sink", "-c synchronous_commit=on"
+        )
         try:
             self._check()
         except BaseException:
@@ -254,3 +235,4 @@ class PostgresSink:
 
 
 SINK = PostgresSink()
+LOOKUP = PostgresLookup()

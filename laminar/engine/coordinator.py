@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
@@ -24,6 +24,7 @@ from laminar.engine.epochs import EpochEntry, Gathering, Plan
 from laminar.engine.failures import Failures
 from laminar.engine.fleet import Fleet, ReactorsLost
 from laminar.engine.installation import Installer
+from laminar.engine.lookups import Lookups
 from laminar.engine.manifest import Manifest
 from laminar.engine.partitions import SourcePartitions
 from laminar.engine.protocol import BarrierMessage, EpochReport
@@ -80,10 +81,14 @@ class Coordinator(EngineState):
         super().__init__(data_dir, config)
         self._failures = Failures(self, self._given_up)
         self._group = ReactorGroup(self, self._failures)
+        self.lookups = Lookups(self, self._answered)
+        self._group.asked = self.lookups.ask
         self._publisher = Publisher(self)
         self._partitions = SourcePartitions(self)
         self._revival = Revival(self, self._group, self._publisher, self._partitions)
-        self._installer = Installer(self, self._group, self._publisher, self._partitions, self.checkpoint)
+        self._installer = Installer(
+            self, self._group, self._publisher, self._partitions, self.lookups, self.checkpoint
+        )
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -148,6 +153,7 @@ class Coordinator(EngineState):
         except BaseException:
             for task in self._tasks:
                 task.cancel()
+            self.lookups.close()
             await self.deliveries.close(0)
             self._group.kill()
             raise
@@ -205,6 +211,7 @@ class Coordinator(EngineState):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.lookups.close()
         await self.checkpoints.idle()
         await self.deliveries.close(_DELIVERY_GRACE)
         if self.fleet is not None:
@@ -229,6 +236,11 @@ class Coordinator(EngineState):
         self.add_relation(spec)
         self._group.announce(spec)
 
+    def add_relation(self, spec: RelationSpec) -> None:
+        super().add_relation(spec)
+        if spec.lookup is not None:
+            self.lookups.add(spec)
+
     def announce_type(self, type_: PgType) -> None:
         """A user's type has changed: running views are to know its new values before rows have them."""
         self._group.announce_type(type_)
@@ -237,6 +249,7 @@ class Coordinator(EngineState):
         """Forget a relation that no dataflow reads any more; its rows are gone."""
         self.relations.pop(oid, None)
         self.known.pop(oid, None)
+        self.lookups.drop(oid)
         if oid in self.store:
             self.store.drop(oid)
         self.positions.pop(oid, None)
@@ -269,6 +282,7 @@ class Coordinator(EngineState):
             await self.fleet.room(self.config.max_backlog_bytes)
         await self.deliveries.room()
         await self._publisher.room()
+        await self.lookups.room({oid for oid, _ in changes})
         while self._crowded:
             await self.checkpoints.idle()
             await asyncio.sleep(0)
@@ -309,10 +323,30 @@ class Coordinator(EngineState):
         await self._publisher.wait(epoch, timeout)
 
     async def flush(self) -> int:
-        """End an epoch with all that was accepted so far and wait until it is published."""
+        """End an epoch with all that was accepted so far and wait until it is published, with what
+        lookup tables answer to it."""
         epoch = self.open
         await self.wait_published(epoch)
+        return await self.settled(epoch, self.dataflows)
+
+    async def settled(self, epoch: int, relations: Collection[int], timeout: float | None = None) -> int:
+        """Wait until rows of a published epoch have reached these relations through joins with lookup
+        tables; returns the epoch in which they have.
+
+        Raises TimeoutError.
+        """
+        tables = self.lookups.behind(relations)
+        async with asyncio.timeout(timeout):
+            for _ in tables:  # at most so many joins lie one behind the other
+                await self.lookups.answered(epoch, tables)
+                epoch = self.open
+                await self.wait_published(epoch)
         return epoch
+
+    async def _answered(self, table: int, answers: Change) -> None:
+        """A lookup table's answers become part of the epoch that is open."""
+        if table in self.relations:
+            await self.commit([(table, answers)], sync=False)
 
     def accepted_epoch(self, relation: int) -> int:
         """The newest epoch with accepted rows of a relation that readers do not see yet; 0: none."""
@@ -391,6 +425,7 @@ class Coordinator(EngineState):
             detach=tuple(plan.detach),
             partitions=plan.partitions,
             paused=self.deliveries.behind or self._publisher.crowded or self._crowded or self._overfull,
+            resting=self.lookups.crowded,
         )
         if self._crowded:
             self.checkpoints.when_done(self.clock.urge)
@@ -433,6 +468,7 @@ class Coordinator(EngineState):
         self.watermarks = watermarks | gathering.watermarks
         await self._record(EpochRecord(epoch, self.now, self.positions, self.watermarks))
         self._publisher.publish(epoch, self.now, self.pending.pop(epoch, []), gathering)
+        self.lookups.published(gathering.reports.values())
         for dataflow in plan.complete:
             if dataflow in self.installing:  # else it has been cancelled
                 self.dataflows[dataflow] = self.installing[dataflow]

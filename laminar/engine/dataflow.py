@@ -16,7 +16,7 @@ from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.exchange import ExchangeOperator
 from laminar.engine.inputs import InputOperator
 from laminar.engine.nodes import Append, Exchange, Input, LateRows, Materialize, Node, Sink
-from laminar.engine.operators.base import Operator, Timed
+from laminar.engine.operators.base import Asked, Asking, Operator, Timed
 from laminar.engine.operators.leftout import Judge
 from laminar.engine.outputs import AppendOperator, DeliveredSinkOperator, MaterializeOperator, sink_operator
 from laminar.engine.protocol import OperatorStats
@@ -103,6 +103,7 @@ class Dataflow:
             self.vertices[node.id] = Vertex(node, self._make(node), inputs)
         self.root = self.vertices[spec.root.id]
         self._timed = [v.operator for v in self.vertices.values() if isinstance(v.operator, Timed)]
+        self._asking = [v.operator for v in self.vertices.values() if isinstance(v.operator, Asking)]
 
     def _make(self, node: Node) -> Operator:
         match node:
@@ -169,6 +170,10 @@ class Dataflow:
     def due(self) -> int | None:
         """When (microseconds since 1970) an operator wants a barrier even if nothing comes in."""
         return min((at for operator in self._timed if (at := operator.due()) is not None), default=None)
+
+    def asks(self, epoch: int) -> list[Asked]:
+        """What operators want to know of the world outside, at the end of ``epoch``."""
+        return [asked for operator in self._asking if (asked := operator.asks(epoch)) is not None]
 
     def spool(self) -> SpoolFile | None:
         """At a checkpoint: what a sink has gathered for its target."""

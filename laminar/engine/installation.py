@@ -9,6 +9,7 @@ from laminar import logging
 from laminar.engine.backfill import Progress, send_past
 from laminar.engine.deliveries import interval
 from laminar.engine.fleet import ReactorsLost
+from laminar.engine.lookups import Lookups
 from laminar.engine.messages import Kind
 from laminar.engine.partitions import SourcePartitions
 from laminar.engine.protocol import Installation
@@ -37,12 +38,14 @@ class Installer:
         group: ReactorGroup,
         publisher: Publisher,
         partitions: SourcePartitions,
+        lookups: Lookups,
         checkpoint: Callable[[], Awaitable[None]],
     ) -> None:
         self.state = state
         self.group = group
         self.publisher = publisher
         self.partitions = partitions
+        self.lookups = lookups
         self.checkpoint = checkpoint
 
     async def install(self, spec: DataflowSpec, progress: Progress | None = None) -> int:
@@ -92,9 +95,12 @@ class Installer:
         state.clock.urge()
         _, view = await attached
         past = [(oid, view.snapshot(oid)) for oid in stored]
-        await send_past(
-            fleet, spec, past, lambda: state.open, lambda epoch: self.publisher.wait(epoch, None), progress
-        )
+
+        async def published(epoch: int) -> None:
+            await self.publisher.wait(epoch, None)
+            await self.lookups.room(spec.inputs)
+
+        await send_past(fleet, spec, past, lambda: state.open, published, progress)
         while True:
             epoch = state.open
             await self.publisher.wait(epoch, None)
@@ -102,6 +108,10 @@ class Installer:
                 raise ReactorsLost
             if spec.id not in self.publisher.behind:
                 break
+        for _ in self.lookups.joined_by(spec):
+            await self.lookups.answered(epoch, self.lookups.joined_by(spec))
+            epoch = state.open
+            await self.publisher.wait(epoch, None)
         state.plan.complete.append(spec.id)
         await self.checkpoint()
         if spec.id not in state.dataflows:

@@ -42,6 +42,7 @@ class Kind(IntEnum):
     CHANGES = 22  #: a: relation, c: epoch; a change
     DONE = 23  #: c: epoch, extra: EpochReport
     CHECKPOINTED = 24  #: c: epoch, extra: CheckpointReport or PgError
+    ASKED = 26  #: a: lookup table, c: epoch; keys whose rows are wanted, as a change
     FAILED = 25  #: extra: PgError; the reactor ends
     # reactor to reactor
     EXCHANGED = 40  #: a: dataflow, b: node, c: epoch; a change

@@ -424,6 +424,31 @@ class TemporalJoin:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupJoin:
+    """Joins each left row with the row that a lookup table has for its key, as of when the row comes.
+
+    ``right`` brings the answers: ``right_columns`` (null when there is no row) and by ``asked`` the epoch in
+    which the key was asked for, whether there is a row, and the key. Rows wait until theirs is answered,
+    which the operator asks for; an answer holds for ``ttl`` microseconds, of at most ``size`` keys. What a
+    row was given is what it is taken back with. Output columns: left's, then ``right_columns``, of ``semi``
+    and ``anti`` left's only; without a match (``residual`` included) left joins pad with nulls.
+    """
+
+    id: int
+    left: Node
+    right: Node
+    relation: int
+    left_keys: tuple[int, ...]
+    asked: tuple[int, ...]
+    right_columns: tuple[Column, ...]
+    residual: Expr | None
+    kind: Literal["inner", "left", "semi", "anti"]
+    ttl: int
+    size: int
+    properties: Properties
+
+
+@dataclass(frozen=True, slots=True)
 class EmitGate:
     """Holds rows back until W >= end + lateness; in mode watermark until W >= end (EMIT where not fused)."""
 
@@ -528,6 +553,7 @@ Node = Union[
     HashJoin,
     AsofJoin,
     TemporalJoin,
+    LookupJoin,
     EmitGate,
     EmitEvery,
     LateRows,

@@ -19,7 +19,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, cast
 
-from laminar.connectors.base import SinkSpec, SourceColumn, SourceSpec
+from laminar.connectors.base import LookupSpec, SinkSpec, SourceColumn, SourceSpec
 from laminar.engine import nodes, relations
 from laminar.errors import DATA_CORRUPTED, PgError
 from laminar.sql import plan
@@ -32,6 +32,7 @@ _CLASSES: dict[str, type] = {
         SinkSpec,
         SourceColumn,
         SourceSpec,
+        LookupSpec,
         relations.ComputedColumn,
         relations.DataflowSpec,
         relations.RelationSpec,
@@ -45,6 +46,7 @@ _CLASSES: dict[str, type] = {
         *(nodes.GroupAggregate, nodes.TopN, nodes.OverWindow, nodes.GroupReduce, nodes.GroupFold),
         nodes.Slices,
         *(nodes.TimeBound, nodes.HashJoin, nodes.AsofJoin, nodes.Versions, nodes.TemporalJoin),
+        nodes.LookupJoin,
         *(nodes.EmitGate, nodes.EmitEvery, nodes.LateRows, nodes.Append, nodes.Materialize, nodes.Sink),
     )
 }

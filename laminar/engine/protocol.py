@@ -125,6 +125,7 @@ class BarrierMessage:
         replay: positions to read connector sources up to, exactly; None when live.
         partitions: connector sources with new partitions.
         paused: connector sources rest, because what is downstream cannot keep up.
+        resting: those that rest while others go on, because what they feed waits for a lookup table.
     """
 
     epoch: int
@@ -137,6 +138,7 @@ class BarrierMessage:
     replay: Positions | None = None
     partitions: dict[int, Partitions] = field(default_factory=dict)
     paused: bool = False
+    resting: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
+
+import pyarrow as pa
 
 from laminar import logging
 from laminar.engine.epochs import Commits, Gathering
@@ -38,6 +41,8 @@ class ReactorGroup:
         self.gatherings: dict[int, Gathering] = {}
         #: by dataflow: its barrier has been published as the given view
         self.attached: dict[int, asyncio.Future[tuple[int, EpochView]]] = {}
+        #: takes what reactors ask lookup tables: the table, keys, the epoch
+        self.asked: Callable[[int, pa.RecordBatch, int], None] | None = None
         self._revived = asyncio.Event()
         self._ready: dict[tuple[int, int], asyncio.Future[None]] = {}
         self._turn = 0
@@ -120,6 +125,9 @@ class ReactorGroup:
             case Kind.CHANGES:
                 assert message.change is not None
                 self.gathering(message.c).deliver(message.a, message.change)
+            case Kind.ASKED:
+                assert message.change is not None and self.asked is not None
+                self.asked(message.a, message.change.batch, message.c)
             case Kind.DONE:
                 self.gathering(message.c).report(reactor, message.object())
             case Kind.DIRTY:

@@ -9,14 +9,17 @@ from typing import Literal
 
 import pyarrow as pa
 
-from laminar.connectors.base import SourceSpec
+from laminar.connectors.base import LookupSpec, SourceSpec
 from laminar.engine.nodes import Input, Materialize, Node
 from laminar.engine.serving import Layout
 from laminar.sql.plan import Expr
-from laminar.types import INT8, PgType
+from laminar.types import BOOL, INT8, PgType
 
 #: attribute numbers of the hidden columns of stored relations
 ROW_ID, ROW_WATERMARK = 0, -1
+#: of a lookup table's answers: the epoch in which the key was asked for, whether there is a row, and the
+#: key's columns as they were asked for, from ASKED_KEY downwards
+ASKED_EPOCH, FOUND, ASKED_KEY = -2, -3, -4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class RelationSpec:
         oid: its number, never used again for another relation.
         name: for messages.
         kind: ``table`` and ``source`` take commits; ``connector`` is read by the reactors;
-            ``view`` is fed by the dataflow of the same number.
+            ``view`` is fed by the dataflow of the same number; of a ``lookup`` table the answers are
+            logged as commits, and not kept.
         attnums: attribute numbers of the columns (all columns of a view's Materialize).
         types: their types.
         key: positions that identify a row; () when only the whole row does; None: the engine
@@ -58,13 +62,14 @@ class RelationSpec:
             what INCLUDE names), and those that are computed.
         rate_limit: rows per second that a connector source gives at most; None: any number.
         on_error: what happens when a computed column's expression fails: ``fail``, or the row is left out.
+        lookup: what answers for a lookup table.
         kept: the rows are stored; of a stream only the changes go out.
         retention, retention_bytes: seconds and bytes that a push source keeps; None for all.
     """
 
     oid: int
     name: str
-    kind: Literal["table", "source", "connector", "view"]
+    kind: Literal["table", "source", "connector", "view", "lookup"]
     attnums: tuple[int, ...]
     types: tuple[PgType, ...]
     key: tuple[int, ...] | None = None
@@ -77,6 +82,7 @@ class RelationSpec:
     computed: tuple[ComputedColumn, ...] = ()
     rate_limit: int | None = None
     on_error: str = "skip"
+    lookup: LookupSpec | None = None
     retention: float | None = None
     retention_bytes: int | None = None
     kept: bool = True
@@ -92,6 +98,8 @@ class RelationSpec:
         """Attribute numbers of the stored columns, hidden ones at the end."""
         if self.kind in ("view", "connector"):
             return self.attnums
+        if self.kind == "lookup":
+            return (*self.attnums, ASKED_EPOCH, FOUND, *asked_keys(len(self.key or ())))
         return (
             self.attnums
             + ((ROW_ID,) if self.key is None else ())
@@ -100,6 +108,9 @@ class RelationSpec:
 
     @property
     def stored_types(self) -> tuple[PgType, ...]:
+        if self.kind == "lookup":
+            keys = (self.types[i] for i in self.key or ())
+            return (*self.types, PgType(INT8), PgType(BOOL), *keys)
         return self.types + (PgType(INT8),) * (len(self.stored_attnums) - len(self.types))
 
     @property
@@ -116,6 +127,11 @@ class RelationSpec:
     def schema(self) -> pa.Schema:
         """Arrow schema of the stored columns, named by attribute number."""
         return _schema(self.stored_attnums, self.stored_types)
+
+
+def asked_keys(count: int) -> tuple[int, ...]:
+    """Attribute numbers of a key's columns as they were asked for."""
+    return tuple(ASKED_KEY - i for i in range(count))
 
 
 @lru_cache(maxsize=1000)

@@ -79,7 +79,7 @@ class EngineState:
     def add_relation(self, spec: RelationSpec) -> None:
         """Make a relation known; a stored one begins empty."""
         self.relations[spec.oid] = self.known[spec.oid] = spec
-        if spec.kind == "connector" or not spec.kept:
+        if spec.kind in ("connector", "lookup") or not spec.kept:
             return
         retention = None
         if spec.retention is not None or spec.retention_bytes is not None:

@@ -60,6 +60,7 @@ _OPERATORS = (
     "laminar.engine.operators.hash_join",
     "laminar.engine.operators.hop",
     "laminar.engine.operators.linear",
+    "laminar.engine.operators.lookup_join",
     "laminar.engine.operators.repeat",
     "laminar.engine.operators.union_all",
     "laminar.engine.operators.session",
@@ -116,8 +117,9 @@ class Reactor:
         self.running = True
         self.live = False
         self.dirty = False
-        #: sources rest until a barrier says otherwise
+        #: sources rest until a barrier says otherwise: all, or some
         self.paused = False
+        self.resting: frozenset[int] = frozenset()
         self.relations: dict[int, RelationSpec] = {}
         #: dataflows in order of installation, so inputs come before what reads them
         self.dataflows: dict[int, Dataflow] = {}
@@ -420,8 +422,8 @@ class Reactor:
         if not self.live or self.paused:
             return False
         worked = False
-        for hub in self.hubs.values():
-            worked |= hub.step()
+        for oid, hub in self.hubs.items():
+            worked |= oid not in self.resting and hub.step()
         if worked and not self.dirty:
             self.dirty = True
             self._post(Kind.DIRTY)
@@ -443,6 +445,7 @@ class Reactor:
         for dataflow_id, dataflow in self.dataflows.items():
             complete = dataflow_id in message.complete
             dataflow.barrier(replace(barrier, complete=True) if complete else barrier)
+        self._ask()
         self._tell_peers(Kind.END)
         if message.checkpoint:
             self._checkpoint(message)
@@ -454,10 +457,20 @@ class Reactor:
         for dataflow_id in message.attach:
             self._attach(dataflow_id, True)
         self.dirty = False
-        self.paused = message.paused
+        self.paused, self.resting = message.paused, message.resting
         self.epoch += 1
         self.now = message.now
         self._tick()
+
+    def _ask(self) -> None:
+        """Ask for lookup tables' rows; in a replay the answers are in the log."""
+        if not self.live:
+            return
+        for dataflow in self.dataflows.values():
+            for asked in dataflow.asks(self.epoch):
+                change = Change(asked.keys)
+                if not self.outbox.post_change(Kind.ASKED, asked.relation, 0, self.epoch, change):
+                    self._flush(self.outbox)
 
     def _tick(self) -> None:
         for oid, hub in self.hubs.items():

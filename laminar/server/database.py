@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from laminar.catalog.catalog import Catalog, index_attnums
 from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
+from laminar.connectors.base import lookup_connector
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.planformat import fingerprint
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
@@ -21,7 +22,7 @@ from laminar.server.definitions import Definitions, remove
 from laminar.server.notifications import Channels
 from laminar.server.plancache import PlanCache
 from laminar.sql.catalog_view import Relation
-from laminar.sql.stream.shape import Shape, WindowRole
+from laminar.sql.stream.shape import LookupShape, Shape, WindowRole
 
 if TYPE_CHECKING:
     from laminar.server.instance import Instance
@@ -91,7 +92,7 @@ class Database:
                 dataflows.append(self.add_plan(relation, root))
             if relation.kind in ("mview", "stream"):
                 relations.append(sources.view_spec(relation, root))
-            elif relation.kind in ("table", "source"):
+            elif relation.kind in ("table", "source", "lookup"):
                 relations.append(sources.relation_spec(relation, computed_columns(self, relation)))
         return relations, dataflows
 
@@ -112,7 +113,7 @@ class Database:
         self.plans.pop(relation.oid, None)
         self._indexes.pop(relation.oid, None)
         self.uniques.forget(relation.oid)
-        if relation.kind in ("table", "source", "mview", "stream"):
+        if relation.kind in ("table", "source", "mview", "stream", "lookup"):
             self.coordinator.drop_relation(relation.oid)
 
     async def retire(self, relations: Iterable[StoredRelation]) -> None:
@@ -161,6 +162,11 @@ class Database:
 
     # --- the planner's questions ---------------------------------------------------
 
+    def is_lookup(self, relation: int) -> bool:
+        """See :class:`laminar.sql.stream.shape.Shapes`."""
+        stored = self.catalog.relations.get(relation)
+        return stored is not None and stored.kind == "lookup"
+
     def shape(self, relation: int) -> Shape:
         """See :class:`laminar.sql.stream.shape.Shapes`."""
         stored = self.catalog.relations.get(relation)
@@ -184,6 +190,7 @@ class Database:
             row_watermarks=bool(watermark) and upserts is None,
             columns={i: (c.name, c.type) for i, c in enumerate(stored.columns, 1)},
             upserts=upserts,
+            lookup=_lookup_shape(stored) if stored.kind == "lookup" else None,
         )
 
     @staticmethod
@@ -198,3 +205,9 @@ class Database:
             windows={attnums[i]: WindowRole(bound, size) for i, bound, size in windows},
             columns={i: (c.name, c.type) for i, c in enumerate(stored.columns, 1)},
         )
+
+
+def _lookup_shape(table: StoredRelation) -> LookupShape:
+    spec = sources.lookup_spec(table)
+    limits = lookup_connector(spec.connector).limits(spec)
+    return LookupShape(table.name, limits.ttl, limits.size)

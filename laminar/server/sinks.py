@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from laminar.catalog.objects import KIND_NAMES, StoredColumn, StoredRelation
-from laminar.connectors.base import SinkSpec, sink_connector
+from laminar.connectors.base import SinkSpec, lookup_connector, sink_connector
 from laminar.connectors.options import bad_option, type_label
 from laminar.errors import (
     DATATYPE_MISMATCH,
@@ -49,12 +49,13 @@ def connector_options(statement: s.CreateSink) -> tuple[str, dict[str, str]]:
 
 
 def without_secrets(relation: StoredRelation) -> str:
-    """The statement that made a sink, the values of secret options left out."""
+    """The statement that made a sink or lookup table, the values of secret options left out."""
     sql = relation.sql
     statement = parse(sql)
-    if relation.connector is None or not isinstance(statement, s.CreateSink):
+    if relation.connector is None or not isinstance(statement, s.CreateSink | s.CreateLookupTable):
         return sql
-    known = sink_connector(relation.connector).options
+    find = sink_connector if isinstance(statement, s.CreateSink) else lookup_connector
+    known = find(relation.connector).options
     ends = {token.start: token.end for token in tokenize(sql)[0]}
     for option in reversed(statement.options):
         if option.name.lower() in known and known[option.name.lower()].secret:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from laminar.catalog.objects import StoredColumn, StoredRelation
-from laminar.connectors.base import SourceColumn, SourceSpec, source_connector
+from laminar.connectors.base import LookupSpec, SourceColumn, SourceSpec, source_connector
 from laminar.connectors.options import SOURCE_OPTIONS, Option, bad_option, parse_options, type_label
 from laminar.engine.nodes import Materialize, Sink
 from laminar.engine.relations import ComputedColumn, RelationSpec
@@ -157,6 +157,17 @@ def _is_physical(column: StoredColumn) -> bool:
     return column.include is None and column.generated is None
 
 
+def lookup_spec(relation: StoredRelation) -> LookupSpec:
+    """A lookup table as its connector is told of it."""
+    assert relation.connector is not None
+    return LookupSpec(
+        relation.connector,
+        tuple(sorted(relation.options.items())),
+        source_columns(relation.columns),
+        tuple(a - 1 for a in relation.primary_key),
+    )
+
+
 def source_columns(columns: Sequence[StoredColumn]) -> tuple[SourceColumn, ...]:
     """Columns as connectors want them."""
     return tuple(SourceColumn(column.name, column.type, column.not_null) for column in columns)
@@ -176,6 +187,8 @@ def relation_spec(relation: StoredRelation, computed: tuple[ComputedColumn, ...]
         relation.watermark,
         append_only=relation.append_only or (relation.kind == "source" and not relation.primary_key),
     )
+    if relation.kind == "lookup":
+        return replace(spec, kind="lookup", lookup=lookup_spec(relation))
     if relation.connector is not None:
         values = _engine_options(relation)
         return replace(

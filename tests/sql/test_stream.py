@@ -18,7 +18,7 @@ from laminar.sql.parse import parse, split
 from laminar.sql.rewrite import rewrite
 from laminar.sql.stream import plan_view
 from laminar.sql.stream.explain import explain_stream
-from laminar.sql.stream.shape import Shape
+from laminar.sql.stream.shape import LookupShape, Shape
 from laminar.sql.unnest import unnest
 from tests.sql.catalog import TestCatalog
 
@@ -26,6 +26,7 @@ SCHEMA = """
 CREATE TABLE t (id int PRIMARY KEY, k text, v int, f float8);
 CREATE TABLE u (k text PRIMARY KEY, name text, w bigint);
 CREATE SOURCE s (k text, v int, at timestamp, WATERMARK FOR at);
+CREATE TABLE d (k text PRIMARY KEY, name text, w bigint);
 """
 DATA = Path(__file__).parent / "data"
 GOLDEN = DATA / "stream_plans.txt"
@@ -38,8 +39,13 @@ class Shapes:
         self.reactors = reactors
         self.catalog = TestCatalog(SCHEMA)
 
+    def is_lookup(self, relation: int) -> bool:
+        return any(r.name == "d" for r in self.catalog.relations.values() if r.oid == relation)
+
     def shape(self, relation: int) -> Shape:
         found = next(r for r in self.catalog.relations.values() if r.oid == relation)
+        if self.is_lookup(relation):
+            return Shape(found.primary_key, lookup=LookupShape(found.name, 60_000_000, 1000))
         watermark = frozenset((found.watermark.attnum,)) if found.watermark else frozenset()
         return Shape(found.primary_key, found.kind == "source", watermark, {}, bool(watermark))
 
@@ -94,6 +100,10 @@ def test_node_numbers_are_the_same_every_time() -> None:
         ("SELECT id FROM t EMIT FINAL", "EMIT FINAL needs a window", "WATERMARK"),
         ("SELECT id FROM t EMIT AFTER WATERMARK", "EMIT AFTER WATERMARK needs a window", "WATERMARK"),
         ("SELECT now() FROM t", r"now\(\) cannot be used this way", "Compare a time"),
+        ("SELECT k, name FROM d", "can only be joined by its whole primary key", "for every key column"),
+        ("SELECT t.id FROM t JOIN d ON t.k = d.name", "can only be joined", "for every key column"),
+        ("SELECT t.id FROM t FULL JOIN d ON t.k = d.k", "can only be joined", "for every key column"),
+        ("SELECT t.id FROM d LEFT JOIN t ON t.k = d.k", "can only be joined", "for every key column"),
         ("SELECT random() FROM t", "volatile function random", "before the row is inserted"),
     ],
 )

@@ -44,6 +44,7 @@ _TYPES: Final = {
     "view": "VIEW",
     "stream": "VIEW",
     "sink": "FOREIGN",
+    "lookup": "FOREIGN",
 }
 _BITS: Final = {INT2: 16, INT4: 32, INT8: 64, FLOAT4: 24, FLOAT8: 53}
 _TIMES: Final = frozenset({TIME, TIMESTAMP, TIMESTAMPTZ})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from laminar import __version__
 from laminar.catalog.catalog import PUBLIC_OID, SUPERUSER
 from laminar.catalog.cluster import SUPERUSER_OID
-from laminar.catalog.objects import StoredRelation, StoredType
+from laminar.catalog.objects import KIND_NAMES, StoredRelation, StoredType
 from laminar.catalog.sequences import definition_of
 from laminar.catalog.system import usertypes
 from laminar.catalog.system.builtin import ARRAY_TYPE, INFORMATION_SCHEMA, PG_CATALOG, ROW_TYPE
@@ -41,7 +41,7 @@ INTERNAL = 2281
 #: pg_class.relkind; a source has a comment that says so
 RELKINDS: Final = {
     "table": "r", "source": "r", "mview": "m", "view": "v", "stream": "v", "sink": "f", "sequence": "S",
-    "index": "i",
+    "index": "i", "lookup": "f",
 }  # fmt: skip
 #: oids of catalogs that pg_depend, pg_description and the like name
 PG_CLASS, PG_TYPE, PG_PROC, PG_NAMESPACE, PG_CONSTRAINT, PG_ATTRDEF, PG_REWRITE = (
@@ -397,9 +397,9 @@ def comments(session: Session) -> dict[tuple[int, int, int], str]:
     """Comments by (catalog, object, attribute or 0): the user's, and what a source or sink is."""
     found: dict[tuple[int, int, int], str] = {}
     for r in session.database.catalog.relations.values():
-        if r.kind in ("source", "sink"):
+        if r.kind in ("source", "sink", "lookup"):
             from_ = f", connector {r.connector}" if r.connector else ""
-            found[PG_CLASS, r.oid, 0] = f"{r.kind}{from_}"
+            found[PG_CLASS, r.oid, 0] = f"{KIND_NAMES[r.kind]}{from_}"
     return found | session.database.catalog.comments
 
 

@@ -19,6 +19,7 @@ from laminar.engine.nodes import (
     Hop,
     LateRows,
     Linear,
+    LookupJoin,
     Node,
     OverWindow,
     Repeat,
@@ -55,6 +56,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.hop import HopOperator
     from laminar.engine.operators.leftout import LateRowsOperator
     from laminar.engine.operators.linear import LinearOperator
+    from laminar.engine.operators.lookup_join import LookupJoinOperator
     from laminar.engine.operators.over_window import OverWindowOperator
     from laminar.engine.operators.repeat import RepeatOperator
     from laminar.engine.operators.session import SessionOperator
@@ -94,6 +96,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return AsofJoinOperator(node, context)
         case TemporalJoin():
             return TemporalJoinOperator(node, context)
+        case LookupJoin():
+            return LookupJoinOperator(node, context)
         case HashJoin():
             return HashJoinOperator(node, context)
         case EmitGate():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -43,6 +44,22 @@ class Operator(Protocol):
 
     def close(self) -> None:
         """Free the state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Keys that a lookup table's rows are wanted for."""
+
+    relation: int
+    keys: pa.RecordBatch
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """An operator that waits for answers from outside, which come as rows of a relation in a later epoch."""
+
+    def asks(self, epoch: int) -> Asked | None:
+        """What it wants to know and has not asked yet, at the end of ``epoch``."""
 
 
 @runtime_checkable

@@ -70,6 +70,22 @@ def added_up(batch: pa.RecordBatch, weights: npt.NDArray[np.int64], rows: RowFor
     return Change(batch.take(pa.array(firsts[kept])), sums[kept])
 
 
+def with_prefix(entries: pa.RecordBatch, prefix: bytes) -> pa.RecordBatch:
+    """Checkpoint entries with ``prefix`` before each key, where an operator has several states."""
+    keys = pc.binary_join_element_wise(pa.scalar(prefix, pa.binary()), entries.column(0), b"")
+    return pa.RecordBatch.from_arrays([keys, entries.column(1)], names=entries.schema.names)
+
+
+def of_prefix(entries: pa.RecordBatch, prefix: bytes) -> pa.RecordBatch:
+    """The entries that :func:`with_prefix` gave this prefix, without it."""
+    keys = entries.column(0)
+    own = pc.equal(pc.binary_slice(keys, 0, len(prefix)), pa.scalar(prefix, pa.binary()))
+    bare = pa.RecordBatch.from_arrays(
+        [without_prefix(keys, len(prefix)), entries.column(1)], names=entries.schema.names
+    )
+    return bare.filter(own)
+
+
 def without_prefix(keys: pa.BinaryArray, size: int) -> pa.BinaryArray:
     """What follows the first ``size`` bytes of each key."""
     # without an end Arrow computes a negative size

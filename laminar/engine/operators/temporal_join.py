@@ -14,13 +14,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from laminar._native.asof import AsofJoiner
 from laminar._native.rows import comparable
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Barrier, Change, Watermarks
 from laminar.engine.nodes import EmitGate, TemporalJoin
-from laminar.engine.operators.columns import positions, shift_watermark, storage_schema, without_prefix
+from laminar.engine.operators.columns import (
+    of_prefix,
+    positions,
+    shift_watermark,
+    storage_schema,
+    with_prefix,
+)
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.emit_gate import EmitGateOperator
 from laminar.sql.plan import Emit
@@ -122,17 +127,12 @@ class TemporalJoinOperator:
 
     def checkpoint(self) -> Iterator[pa.RecordBatch]:
         if self._gate is not None:
-            yield from (_prefixed(entries, _HELD) for entries in self._gate.checkpoint())
-        yield from (_prefixed(entries, _MATCHED) for entries in self._joiner.checkpoint())
+            yield from (with_prefix(entries, _HELD) for entries in self._gate.checkpoint())
+        yield from (with_prefix(entries, _MATCHED) for entries in self._joiner.checkpoint())
 
     def restore(self, entries: pa.RecordBatch) -> None:
-        keys = entries.column(0)
-        first = pc.binary_slice(keys, 0, 1)
-        bare = pa.RecordBatch.from_arrays(
-            [without_prefix(keys, 1), entries.column(1)], names=entries.schema.names
-        )
         for prefix, state in ((_HELD, self._gate), (_MATCHED, self._joiner)):
-            own = bare.filter(pc.equal(first, pa.scalar(prefix, pa.binary())))
+            own = of_prefix(entries, prefix)
             if state is not None and own.num_rows:
                 state.restore(own)
 
@@ -150,8 +150,3 @@ class TemporalJoinOperator:
         if self._gate is not None:
             self._gate.close()
         del self._joiner
-
-
-def _prefixed(entries: pa.RecordBatch, prefix: bytes) -> pa.RecordBatch:
-    keys = pc.binary_join_element_wise(pa.scalar(prefix, pa.binary()), entries.column(0), b"")
-    return pa.RecordBatch.from_arrays([keys, entries.column(1)], names=entries.schema.names)

@@ -37,6 +37,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         functions,
         grants,
         indexes,
+        lookups,
         maintenance,
         merge,
         notifications,
@@ -76,6 +77,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return comments.CommentAction(session, statement)
         case s.CreateTable() | s.CreateSource():
             return create.CreateRelationAction(session, statement, sql)
+        case s.CreateLookupTable():
+            return lookups.CreateLookupTableAction(session, statement, sql)
         case s.CreateMaterializedView() | s.CreateStream():
             return views.CreateMaterializedViewAction(session, statement, sql)
         case s.CreateView():

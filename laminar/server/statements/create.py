@@ -72,7 +72,7 @@ class CreateRelationAction(Action):
         schema, name = session.catalog.creation_name(statement.name, temp)
         uses: set[int] = set()
         columns, self.sequences = new_columns(session, statement.elements, schema, name, uses)
-        primary = _primary_key(statement.elements, columns, name)
+        primary = primary_key(statement.elements, columns, name)
         columns = tuple(replace(c, not_null=True) if i in primary else c for i, c in enumerate(columns, 1))
         relation = StoredRelation(
             oid=0,
@@ -223,7 +223,7 @@ def new_columns(
     return tuple(columns), sequences
 
 
-def _primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relation: str) -> tuple[int, ...]:
+def primary_key(elements: s.Elements, columns: tuple[StoredColumn, ...], relation: str) -> tuple[int, ...]:
     """Attribute numbers of the primary key, wherever it was declared."""
     numbers = {column.name: attnum for attnum, column in enumerate(columns, 1)}
     keys: list[tuple[tuple[str, ...], int]] = [((c.name,), c.pos) for c in elements.columns if c.primary_key]

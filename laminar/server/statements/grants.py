@@ -26,7 +26,16 @@ from laminar.server.statements.base import Action
 from laminar.server.statements.databases import named_database
 from laminar.sql import statements as s
 
-_RELATIONS: Final = ("table", "source", "view", "materialized view", "sink", "sequence", "stream")
+_RELATIONS: Final = (
+    "table",
+    "source",
+    "view",
+    "materialized view",
+    "sink",
+    "sequence",
+    "stream",
+    "lookup table",
+)
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ _LISTS = {
     "views": "view",
     "streams": "stream",
     "sinks": "sink",
+    "lookup tables": "lookup",
 }
 #: lists of things that are known words but not there yet
 _EMPTY = ("indexes", "secrets", "jobs")

@@ -20,6 +20,7 @@ from laminar.engine.nodes import (
     Input,
     LateRows,
     Linear,
+    LookupJoin,
     Materialize,
     Node,
     OverWindow,
@@ -98,6 +99,12 @@ def _head(node: Node, names: dict[int, str]) -> str:
             pairs = [f"#{a} = #{b}" for a, b in zip(node.left_keys, node.right_keys, strict=True)]
             at = "proctime" if node.versions is None else f"#{node.versions.left_time}"
             return f"TemporalJoin{' left' if node.padded else ''} on {' and '.join(pairs)} as of {at}"
+        case LookupJoin():
+            pairs = [f"#{k}" for k in node.left_keys]
+            kind = "" if node.kind == "inner" else f" {node.kind}"
+            rest = "" if node.residual is None else f" and {expression(node.residual)}"
+            name = names.get(node.relation, str(node.relation))
+            return f"LookupJoin{kind} {name} by ({', '.join(pairs)}){rest} for {_span(node.ttl)}"
         case HashJoin():
             return _join(node)
         case EmitGate():

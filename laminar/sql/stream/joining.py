@@ -27,6 +27,11 @@ def join(planner: Planner, node: logical.Join) -> Node:
         from laminar.sql.stream.asof import asof_join
 
         return asof_join(planner, node)
+    from laminar.sql.stream.lookup import lookup_join
+
+    looked_up = lookup_join(planner, node)
+    if looked_up is not None:
+        return looked_up
     if node.condition is not None:
         legality.check_expression(node.condition)
     kind = "inner" if node.kind == "cross" else node.kind
@@ -42,7 +47,7 @@ def join(planner: Planner, node: logical.Join) -> Node:
     keys = [pair for n, pair in enumerate(zip(left_keys, right_keys, strict=True)) if n not in null_safe]
     bound = time_bound(left, right, keys, rest, (planner.emit.lateness or 0) if planner.judges else None)
     if bound is None:
-        left, right = _unjudged(planner, left), _unjudged(planner, right)
+        left, right = unjudged(planner, left), unjudged(planner, right)
     left, right = planner.exchange_pair(left, left_keys, right, right_keys)
     return HashJoin(
         planner.node_id(),
@@ -58,7 +63,7 @@ def join(planner: Planner, node: logical.Join) -> Node:
     )
 
 
-def _unjudged(planner: Planner, node: Node) -> Node:
+def unjudged(planner: Planner, node: Node) -> Node:
     """The input without the watermarks of its rows."""
     hidden = node.properties.row_watermark
     if hidden is None:
@@ -133,7 +138,7 @@ def split(
     for part in conjuncts(node.condition):
         if isinstance(part, Const) and part.value is True:
             continue
-        sides = _equality(part)
+        sides = equality(part)
         if sides is None:
             rest.append(part)
             continue
@@ -150,7 +155,7 @@ def split(
     return pairs, null_safe, rest
 
 
-def _equality(part: Expr) -> tuple[Expr, Expr] | None:
+def equality(part: Expr) -> tuple[Expr, Expr] | None:
     """Both sides of ``a = b`` or ``a IS NOT DISTINCT FROM b``, brought to one type."""
     if isinstance(part, Call) and len(part.args) == 2 and part.function.symbol in EQUALITIES:
         return same_type(part.args[0], part.args[1])

@@ -30,6 +30,7 @@ from laminar.sql.stream import (
     grouping,
     joining,
     legality,
+    lookup,
     overwindows,
     ranking,
     setops,
@@ -336,6 +337,8 @@ class Planner:
 
     def scan(self, node: logical.Scan, row_watermark: bool) -> Node:
         shape = self.shapes.shape(node.relation)
+        if shape.lookup is not None:
+            raise lookup.unbound(shape.lookup.name, None)
         if shape.upserts is not None:
             return upserts.last_rows(self, node, shape)
         return self.input(node, shape, (), row_watermark)

@@ -37,6 +37,15 @@ class Upserts:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupShape:
+    """A lookup table: its name, microseconds for which an answer holds, how many a join keeps."""
+
+    name: str
+    ttl: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """An input relation's properties, by attribute number.
 
@@ -48,6 +57,7 @@ class Shape:
         row_watermarks: whether rows come with the watermark of their source partition.
         columns: names and types.
         upserts: the rows are still to be made the last ones of their keys.
+        lookup: rows are elsewhere, and found by the key only.
     """
 
     key: tuple[int, ...] = ()
@@ -57,6 +67,7 @@ class Shape:
     row_watermarks: bool = False
     columns: dict[int, tuple[str, PgType]] = field(default_factory=dict)
     upserts: Upserts | None = None
+    lookup: LookupShape | None = None
 
 
 class Shapes(Protocol):
@@ -64,6 +75,9 @@ class Shapes(Protocol):
 
     #: how many reactors will run the plan
     reactors: int
+
+    def is_lookup(self, relation: int) -> bool:
+        """Whether a relation is a lookup table."""
 
     def shape(self, relation: int) -> Shape:
         """The shape of a relation; raises 0A000 for what no view can read."""

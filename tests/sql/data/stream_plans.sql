@@ -47,3 +47,9 @@ SELECT count(DISTINCT k) AS a, count(*) AS n FROM t;
 SELECT window_end, count(DISTINCT k) AS a FROM TUMBLE(s, at, INTERVAL '1 minute') GROUP BY window_start, window_end EMIT ON WINDOW CLOSE ALLOW LATENESS INTERVAL '10 seconds';
 SELECT a.k, b.v FROM s a ASOF LEFT JOIN s b MATCH_CONDITION (b.at <= a.at) ON a.k = b.k;
 SELECT k, count(DISTINCT v) AS a, count(DISTINCT f) FILTER (WHERE v > 1) AS b, avg(v) AS c, count(DISTINCT k) AS d FROM t GROUP BY k;
+
+-- lookup tables
+SELECT t.id, d.name FROM t JOIN d ON t.k = d.k AND d.w > t.v WHERE d.name <> '';
+SELECT s.k, d.name FROM d RIGHT JOIN s ON d.k = s.k;
+SELECT window_end, d.name, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 hour') JOIN d USING (k) GROUP BY window_end, d.name EMIT ON WINDOW CLOSE;
+SELECT id FROM t WHERE NOT EXISTS (SELECT FROM d WHERE d.k = t.k);
