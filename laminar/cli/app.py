@@ -72,8 +72,10 @@ def restore(
     from laminar.engine.backup import restore as restore_backup
 
     with errors_told():
-        label = restore_backup(folder_of(uri), data_dir)
+        label, left = restore_backup(folder_of(uri), data_dir)
         typer.echo(f"restored epoch {label.epoch}: {len(label.files)} files into {data_dir}")
+        for oid, reason in left.items():
+            typer.echo(f"sink {oid} cannot go on: {reason}")
 
 
 @contextmanager

@@ -213,6 +213,12 @@ class SinkTarget(Protocol):
         Raises PgError or whatever the target's library does: the delivery is tried again later.
         """
 
+    def delivered(self) -> int:
+        """The number of the newest delivery that is visible, even in part; 0 when there was none.
+
+        Tells whether a server that was restored from a backup can go on.
+        """
+
     def close(self) -> None:
         """Release connections and files; an unfinished delivery is undone or finished by the next."""
 

@@ -137,6 +137,12 @@ class PostgresTarget:
             failpoints.reach("postgres sink: written")
         failpoints.reach("postgres sink: committed")
 
+    def delivered(self) -> int:
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            cursor.execute("SELECT delivery FROM laminar_sinks WHERE sink = %s", (self.spec.id,))
+            found = cursor.fetchone()
+        return found[0] if found is not None else 0
+
     def _begin(self, cursor: psycopg.Cursor[Any], number: int) -> bool:
         """Note the delivery; False when it was made before."""
         cursor.execute(

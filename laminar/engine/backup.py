@@ -15,8 +15,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from laminar import __version__
-from laminar.engine.deliveries import interval
+from laminar.connectors.base import SinkSpec
+from laminar.engine.deliveries import as_pg_error, interval, open_target
 from laminar.engine.manifest import Manifest, ManifestStore
+from laminar.engine.nodes import Sink
 from laminar.errors import (
     DATA_CORRUPTED,
     DISK_FULL,
@@ -63,7 +65,7 @@ def link_files(engine: Path, manifest: Manifest, target: Path) -> None:
     names = {
         "state": [file.name for states in manifest.states for file in states],
         "store": [segment.file for files in manifest.stored.values() for segment in files],
-        "spools": [],
+        "spools": [spool.name for delivery in manifest.deliveries for spool in delivery.spools],
     }
     for folder, files in names.items():
         (target / folder).mkdir(parents=True)
@@ -114,11 +116,12 @@ def _sync(folder: Path) -> None:
         os.close(fd)
 
 
-def restore(backup: Path, data_dir: Path) -> Label:
-    """Make a data directory from a backup; returns what the backup says of itself.
+def restore(backup: Path, data_dir: Path) -> tuple[Label, dict[int, str]]:
+    """Make a data directory from a backup; returns what the backup says of itself, and the sinks left behind.
 
-    Sinks outside do not take part: what was delivered after the backup is not known, so they are in a
-    failed state until they are dropped and created again.
+    A sink outside goes on if its target, which is asked now, has nothing that came after the backup, and
+    everything that had been delivered before it. Others (by oid, with the reason) are in a failed state until
+    they are dropped and created again.
 
     Raises:
         PgError: 58P01 when there is no backup, 58P02 when the directory is not empty, XX001 when a
@@ -141,11 +144,11 @@ def restore(backup: Path, data_dir: Path) -> Label:
                 raise PgError(DATA_CORRUPTED, f'file "{name}" of the backup is missing') from None
             if found != (size, crc):
                 raise PgError(DATA_CORRUPTED, f'file "{name}" of the backup is damaged: wrong checksum')
-        _leave_sinks(data_dir / "engine")
+        left = _settle_sinks(data_dir / "engine")
     except BaseException:
         shutil.rmtree(data_dir, ignore_errors=True)
         raise
-    return label
+    return label, left
 
 
 def _place(name: str) -> str:
@@ -156,13 +159,40 @@ def _place(name: str) -> str:
     return name if parts[0] == "catalog" else str(Path("engine", *parts))
 
 
-def _leave_sinks(engine: Path) -> None:
+def _settle_sinks(engine: Path) -> dict[int, str]:
+    """Leave out the sinks that cannot go on; returns why."""
     store = ManifestStore(engine / "manifest")
     try:
         manifest = store.load()
-        if manifest is not None:
-            manifest.dataflows = [flow for flow in manifest.dataflows if interval(flow) is None]
-            manifest.deliveries = []
-            store.save(manifest)
+        if manifest is None:
+            return {}
+        for flow in manifest.dataflows:
+            if isinstance(flow.root, Sink) and interval(flow) is not None:
+                reason = _why_not(flow.root.spec, manifest.epoch, manifest.delivered.get(flow.id, 0))
+                if reason is not None:
+                    manifest.left[flow.id] = reason
+        manifest.dataflows = [flow for flow in manifest.dataflows if flow.id not in manifest.left]
+        manifest.deliveries = [d for d in manifest.deliveries if d.sink not in manifest.left]
+        store.save(manifest)
+        return manifest.left
     finally:
         store.close()
+
+
+def _why_not(spec: SinkSpec, epoch: int, known: int) -> str | None:
+    """Why a sink cannot go on from a checkpoint, which knows of delivery ``known``; None when it can."""
+    try:
+        target = open_target(spec)
+        try:
+            has = target.delivered()
+        finally:
+            target.close()
+    except Exception as error:
+        return f"its target could not be asked what it has: {as_pg_error(error).message}"
+    if has > epoch:
+        return f"its target has changes up to epoch {has}, the backup those up to {epoch}"
+    if has < known:
+        return (
+            f"its target has changes up to epoch {has} only, and the backup no longer has those up to {known}"
+        )
+    return None

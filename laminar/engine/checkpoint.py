@@ -242,6 +242,7 @@ class Checkpoints:
         manifest.states = [old + new for old, new in zip(known, self._unnamed, strict=True)]
         promised = _deliveries(manifest, self._spools)
         manifest.deliveries = self.deliveries.open + promised
+        manifest.delivered = self.deliveries.delivered
         await self._in_thread(self._compact, manifest)
         failpoints.reach("checkpoint: compacted")
         await self._in_thread(self._store.save, manifest)

@@ -140,7 +140,8 @@ class Coordinator(EngineState):
             wanted = {spec.id: spec for spec in in_dependency_order(dataflows)}
             take_up(self, wanted, next_oid)
             self.wal = Wal(self.data_dir / "wal", self.config.wal_segment_bytes, self._fail)
-            self.deliveries.promise(self.checkpoints.manifest.deliveries)
+            manifest = self.checkpoints.manifest
+            self.deliveries.take_up(manifest.delivered, manifest.deliveries)
             await self._revival.until_it_works(self._finish)
             self._tasks.append(asyncio.create_task(self._run()))
             await self._reconcile(wanted)
@@ -172,8 +173,12 @@ class Coordinator(EngineState):
     async def _install_again(self, spec: DataflowSpec) -> None:
         """Install what no checkpoint has; what cannot be is in a failed state, the others run."""
         if interval(spec) is not None:
-            reason = "its state is gone, and everything would be delivered again: drop it and create it again"
-            self._failures.fail(spec.id, reason)
+            why = self.left.get(spec.id, "the checkpoint does not have it")
+            self._failures.fail(
+                spec.id,
+                f"its state is gone, and everything would be delivered again ({why}):"
+                " drop it and create it again",
+            )
             return
         try:
             await self.install(spec)
@@ -550,6 +555,7 @@ class Coordinator(EngineState):
             filling=[
                 oid for i in self.installing.values() if i.id not in self.dataflows for oid in i.outputs
             ],
+            left=dict(self.left),
         )
 
     # --- dataflows ----------------------------------------------------------------------------

@@ -113,6 +113,17 @@ class Deliveries:
         """Return when targets keep up."""
         await self._room.wait()
 
+    @property
+    def delivered(self) -> dict[int, int]:
+        """The newest delivery that each sink is known to have had."""
+        return {sink: found.delivered for sink, found in self.progress.items() if found.delivered}
+
+    def take_up(self, delivered: dict[int, int], deliveries: Iterable[Delivery]) -> None:
+        """Go on from a manifest at a start."""
+        for sink, number in delivered.items():
+            self.progress[sink] = SinkProgress(delivered=number)
+        self.promise(deliveries)
+
     def promise(self, deliveries: Iterable[Delivery]) -> None:
         """A durable manifest names these: deliver them."""
         for delivery in deliveries:

@@ -47,6 +47,8 @@ class Manifest:
         state_bytes: live state per reactor, for deciding on compaction.
         filling: relations with rows of dataflows that were being installed.
         deliveries: promised to sinks and not known to be delivered.
+        delivered: the newest delivery that each sink is known to have had.
+        left: sinks that cannot go on from this checkpoint, and why.
     """
 
     epoch: int = 0
@@ -63,6 +65,8 @@ class Manifest:
     state_bytes: list[int] = field(default_factory=list)
     filling: list[int] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
+    delivered: dict[int, int] = field(default_factory=dict)
+    left: dict[int, str] = field(default_factory=dict)
 
 
 class ManifestStore:
@@ -121,6 +125,8 @@ def _decode(values: dict[str, Any]) -> Manifest:
     manifest.positions = decode_positions(values["positions"])
     manifest.watermarks = {int(k): v for k, v in values["watermarks"].items()}
     manifest.row_ids = {int(k): v for k, v in values["row_ids"].items()}
+    manifest.delivered = {int(k): v for k, v in values.get("delivered", {}).items()}
+    manifest.left = {int(k): v for k, v in values.get("left", {}).items()}
     manifest.dataflows = [from_data(spec) for spec in values["dataflows"]]
     manifest.relations = [from_data(spec) for spec in values["relations"]]
     manifest.states = [[StateFile(**f) for f in files] for files in values["states"]]

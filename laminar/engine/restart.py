@@ -23,6 +23,7 @@ def take_up(state: EngineState, wanted: dict[int, DataflowSpec], next_oid: int |
     """
     manifest = state.checkpoints.manifest
     _refuse_doubling(state, manifest, wanted)
+    state.left = dict(manifest.left)
     state.dataflows = _usable(state, manifest, wanted)
     for old in manifest.relations:
         state.known.setdefault(old.oid, old)
@@ -60,6 +61,13 @@ def _usable(
         current = wanted.get(spec.id, spec)
         if current.fingerprint != spec.fingerprint or void.intersection(spec.inputs):
             log.warning("a view is computed anew: its plan has changed", view=spec.id)
+            if interval(spec) is not None:
+                other = current.fingerprint != spec.fingerprint
+                state.left[spec.id] = (
+                    "this version plans it in another way"
+                    if other
+                    else "a view that it reads is computed anew"
+                )
             void |= {spec.id, *spec.outputs}
         else:
             found[spec.id] = current

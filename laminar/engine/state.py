@@ -44,6 +44,8 @@ class EngineState:
         self.installing: dict[int, DataflowSpec] = {}
         #: dataflows that were given up, and why
         self.failed: dict[int, str] = {}
+        #: sinks whose state is gone, and why
+        self.left: dict[int, str] = {}
         #: stored relation -> dataflows that take its rows as they are committed
         self.readers: dict[int, set[int]] = {}
         self.positions: Positions = {}

@@ -103,6 +103,7 @@ def _delivers_once(kit: Kit) -> None:
             target = kit.sink.target(kit.spec)
             for _ in range(2):
                 target.deliver(number * 10, lambda delivery=delivery: batches(delivery))
+                assert target.delivered() == number * 10
             target.close()
         done.append(delivery)
         assert sorted(kit.visible()) == expected(done)
@@ -111,6 +112,7 @@ def _delivers_once(kit: Kit) -> None:
 def _interrupted_source_leaves_nothing(kit: Kit) -> None:
     first, second, *_ = deliveries(kit.updates, 2)
     target = kit.sink.target(kit.spec)
+    assert target.delivered() == 0
     target.deliver(1, lambda: batches(first))
 
     def broken() -> Iterator[SinkBatch]:
@@ -120,6 +122,7 @@ def _interrupted_source_leaves_nothing(kit: Kit) -> None:
     with pytest.raises(Interrupted):
         target.deliver(2, broken)
     target.close()
+    assert kit.sink.target(kit.spec).delivered() == 1
     assert sorted(kit.visible()) == expected([first])
     target = kit.sink.target(kit.spec)
     target.deliver(2, lambda: batches(second))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow.dataset as ds
 import pytest
 
+from tests.harness.processes import wait_until
 from tests.harness.server import ROOT, LaminarServer
 
 pytestmark = [pytest.mark.timeout(180)]
@@ -77,9 +80,62 @@ def test_backup_under_load(new_laminar: Any, tmp_path: Path) -> None:
             db.execute("INSERT INTO t VALUES (3000, 3000)")
             assert db.execute("SELECT n FROM g WHERE v = 3000").fetchall() == [(1,)]
             (error,) = db.execute("SELECT error FROM laminar_catalog.sinks").fetchone()  # type: ignore[misc]
-            assert "would be delivered again" in error
+            assert "would be delivered again (its target has changes up to epoch" in error
     finally:
         again.stop()
+
+
+def events(folder: Path) -> list[int]:
+    """What the files of a sink have."""
+    found = ds.dataset(str(folder), format="parquet") if any(folder.glob("*.parquet")) else None
+    return sorted(found.to_table().column("i").to_pylist()) if found is not None else []
+
+
+def await_events(server: LaminarServer, folder: Path, count: int) -> None:
+    assert server.process is not None
+    arrived = lambda: len(events(folder)) >= count  # noqa: E731
+    wait_until(arrived, process=server.process, log=server.log, what="the delivery", seconds=60)
+
+
+@pytest.mark.parametrize("delivered", [True, False])
+def test_a_sink_goes_on_from_a_backup(new_laminar: Any, tmp_path: Path, delivered: bool) -> None:
+    """When its target has nothing from after it, whether it had what the backup promises or not."""
+    server: LaminarServer = new_laminar("--reactors", "1")
+    out = tmp_path / "out"
+    with server.connect() as db:
+        db.execute("CREATE SOURCE e (i int)")
+        db.execute(
+            f"CREATE SINK s FROM e WITH (connector = 'file', path = '{out}', commit_interval = '200ms')"
+        )
+        server.stop()
+    if not delivered:
+        server.environment["LAMINAR_FAILPOINTS"] = "file sink: written=error:1000000"
+    server.start()
+    with server.connect() as db:
+        db.execute("INSERT INTO e SELECT generate_series(0, 99)")
+        db.execute("CHECKPOINT")
+        if delivered:
+            await_events(server, out, 100)
+        db.execute(f"BACKUP TO 'file://{tmp_path}/b'")
+    server.kill()
+    (tmp_path / "restored").mkdir()
+    again = LaminarServer(tmp_path / "restored", "--reactors", "1")
+    status, text = laminar("restore", f"file://{tmp_path}/b", "--data-dir", str(again.data_dir))
+    assert status == 0 and "cannot go on" not in text, text
+    again.start()
+    try:
+        with again.connect() as db:
+            db.execute("INSERT INTO e SELECT generate_series(100, 149)")
+            db.execute("CHECKPOINT")
+            await_events(again, out, 150)
+            assert db.execute("SELECT error FROM laminar_catalog.sinks").fetchall() == [(None,)]
+    finally:
+        again.stop()
+    assert events(out) == list(range(150))
+    if delivered:
+        shutil.rmtree(out)
+        status, text = laminar("restore", f"file://{tmp_path}/b", "--data-dir", str(tmp_path / "third"))
+        assert status == 0 and "its target has changes up to epoch 0 only" in text, text
 
 
 def test_a_damaged_backup_is_refused(new_laminar: Any, tmp_path: Path) -> None:

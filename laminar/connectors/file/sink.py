@@ -145,6 +145,10 @@ class FileTarget:
         _replace(self.stage / "delivered", str(number).encode())
         plan.unlink()
 
+    def delivered(self) -> int:
+        # A plan is a delivery whose files are being renamed.
+        return max([self._delivered(), *(int(plan.stem) for plan in self.stage.glob("*.plan"))])
+
     def _delivered(self) -> int:
         try:
             return int((self.stage / "delivered").read_text())
