@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +11,7 @@ import pytest
 
 from laminar.sql import resolve
 from laminar.sql.kernels.sortkeys import sort_key, sort_key_storage
+from laminar.types import INTERVAL, PgType
 from tests.harness.postgres import Postgres
 from tests.sql import kernel_probe
 
@@ -47,3 +49,20 @@ def test_nulls_stay_null() -> None:
         first = next(v for v in kernel_probe.POOL[name] if v is not None)
         keys = sort_key(kernel_probe.column(name, [None, first]).slice(0, 2), type_)
         assert keys.is_null().to_pylist() == [True, False]
+
+
+def test_intervals_are_ordered_by_their_exact_length() -> None:
+    r = random.Random(1)
+
+    def part(bits: int) -> int:
+        return r.choice([r.randint(-(1 << bits), (1 << bits) - 1), r.randint(-3, 3)])
+
+    drawn = [(part(31), part(31), part(63)) for _ in range(2000)]
+    stored = [
+        b"".join(p.to_bytes(n, "little", signed=True) for p, n in zip(d, (4, 4, 8), strict=True))
+        for d in drawn
+    ]
+    keys = sort_key(pa.array(stored, pa.binary(16)), PgType(INTERVAL)).to_pylist()
+    for (months, days, micros), key in zip(drawn, keys, strict=True):
+        length = (months * 30 + days) * 86_400_000_000 + micros
+        assert key == (length + (1 << 127)).to_bytes(16, "big")

@@ -174,11 +174,11 @@ def _interval_key(array: pa.Array) -> pa.Array:
     if raw is None:
         return pa.nulls(0, pa.binary(16))
     days = raw["months"].astype(np.int64) * 30 + raw["days"]
-    # days * day + micros = high * 2^64 + low, by halves of 32 bits
-    low_part = (days & 0xFFFFFFFF).astype(np.uint64) * np.uint64(_DAY)
-    high = (days >> 32) * np.int64(_DAY)
-    low = low_part + ((high & 0xFFFFFFFF).astype(np.uint64) << np.uint64(32))
-    top = (high >> 32) + (low < low_part)
+    # days * day + micros = top * 2^64 + low; days below 2^36 and a day below 2^37 leave room for 16 bits
+    low_part = (days & 0xFFFF).astype(np.uint64) * np.uint64(_DAY)
+    high = (days >> 16) * np.int64(_DAY)
+    low = low_part + ((high & 0xFFFFFFFFFFFF).astype(np.uint64) << np.uint64(16))
+    top = (high >> 48) + (low < low_part)
     micros = raw["micros"].astype(np.int64)
     total = low + micros.view(np.uint64)
     top = top + (micros >> 63) + (total < low)
