@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from laminar.engine.nodes import Materialize
+from laminar.engine.nodes import GroupAggregate, Materialize
+from laminar.engine.relations import topological
 from laminar.errors import PgError
 from laminar.sql.binder import bind_emit, bind_query
 from laminar.sql.parse import parse, split
@@ -112,3 +113,19 @@ def test_what_is_refused_says_why_and_what_helps(query: str, message: str, hint:
         plan(query)
     assert caught.value.sqlstate == "0A000"
     assert hint in (caught.value.hint or "")
+
+
+def test_an_aggregation_that_is_there_twice_is_kept_once() -> None:
+    """Also where the two differ in names; not where a value is written otherwise."""
+    counts = "SELECT k AS key, count(*) AS {} FROM t GROUP BY k HAVING count(*) > {}"
+    query = "SELECT a.key, x, y FROM ({}) a JOIN ({}) b ON a.key = b.key"
+
+    def aggregations(query: str) -> int:
+        root, _ = plan(query)
+        return sum(isinstance(node, GroupAggregate) for node in topological(root))
+
+    assert aggregations(query.format(counts.format("x", 1), counts.format("y", 1))) == 1
+    assert aggregations(query.format(counts.format("x", 1), counts.format("y", 2))) == 1
+    sums = "SELECT k AS key, sum(v + {}) AS {} FROM t GROUP BY k"
+    assert aggregations(query.format(sums.format(1, "x"), sums.format(1, "y"))) == 1
+    assert aggregations(query.format(sums.format("1.0", "x"), sums.format("1.00", "y"))) == 2

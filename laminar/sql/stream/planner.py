@@ -6,6 +6,7 @@ here, when the view is created, with what is missing in the hint.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from itertools import count
 
@@ -35,6 +36,7 @@ from laminar.sql.stream import (
     ranking,
     setops,
     setreturning,
+    sharing,
     timewindow,
     upserts,
 )
@@ -69,8 +71,7 @@ def plan_view(
     Raises:
         PgError: 0A000 for what cannot be maintained or can never emit.
     """
-    planner = Planner(query, emit, shapes, timezone, late)
-    node = planner.output(query, visible)
+    planner, node = _planned(Planner(query, emit, shapes, timezone, late), query, visible)
     appends = () if late is None else (late_rows(planner, node, emit.position or None),)
     windows = tuple(
         (column.id, role.bound, role.size)
@@ -114,8 +115,7 @@ def plan_sink(
     timezone: str = "UTC",
 ) -> Sink:
     """The dataflow that feeds a sink with ``query``'s changes; key and kind of changes come into its spec."""
-    planner = Planner(query, emit, shapes, timezone)
-    node = planner.output(query, visible)
+    planner, node = _planned(Planner(query, emit, shapes, timezone), query, visible)
     properties = node.properties
     position = {column.id: i for i, column in enumerate(properties.columns[: len(visible)])}
     key = None
@@ -139,6 +139,8 @@ class Planner:
         self.clause = clause_name(emit)
         self.shapes = shapes
         self.windows: dict[int, WindowRole] = {}
+        #: aggregations built so far; None: each is to be built for itself
+        self.known: sharing.Known | None = {}
         #: only filters and projections lie between what is being built and the view
         self.outermost = True
         self._node_ids = count(1)
@@ -305,7 +307,7 @@ class Planner:
                 # A relation has no order; only LIMIT above would give it a meaning.
                 return self.build(node.input, row_watermark)
             case logical.GroupBy():
-                return grouping.group_by(self, node)
+                return sharing.group_by(self, node)
             case logical.DistinctOn() if {c.id for c in node.columns} == {c.id for c in node.on}:
                 return grouping.distinct(self, node)
             case logical.DistinctOn():
@@ -421,6 +423,16 @@ class Planner:
             legality.check_expression(expr)
         below = self.build(node.input, row_watermark)
         return self.project(below, list(zip(node.columns, node.exprs, strict=True)))
+
+
+def _planned(planner: Planner, query: Plan, visible: tuple[Column, ...]) -> tuple[Planner, Node]:
+    """A query's node, with the planner that made it."""
+    apart = copy(planner)
+    node = planner.output(query, visible)
+    if apart.carried is not None or sharing.consistent(node):
+        return planner, node
+    apart.known, apart.windows = None, {}
+    return apart, apart.output(query, visible)
 
 
 def _highest_column(plan: object) -> int:
