@@ -104,7 +104,7 @@ def _check_upserts(relation: StoredRelation, statement: s.CreateSource) -> None:
 
 def upserts(relation: StoredRelation) -> Upserts | None:
     """How the last rows of a connector source's keys are told; None when all rows stay."""
-    if relation.connector is None or not relation.primary_key:
+    if relation.kind != "source" or relation.connector is None or not relation.primary_key:
         return None
     includes = source_connector(relation.connector).includes
     hidden = {attnum: (what, includes[what]) for what, attnum in HIDDEN.items() if what in includes}
