@@ -15,7 +15,7 @@ from laminar.errors import (
     WRONG_OBJECT_TYPE,
     PgError,
 )
-from laminar.server import guc, introspection, names, privileges, sinks
+from laminar.server import advisory, guc, introspection, names, privileges, sinks
 from laminar.server.notifications import check_notification
 from laminar.server.sequences import serial_sequence
 from laminar.sql.catalog_view import Attribute, Domain, NamedType, Relation, Watermark, check_database
@@ -24,6 +24,8 @@ from laminar.sql.plan import Routine
 from laminar.types import REGCLASS, PgType
 
 if TYPE_CHECKING:
+    from threading import Event
+
     import numpy as np
     import numpy.typing as npt
 
@@ -351,6 +353,10 @@ class SessionCatalog(StoredCatalog):
         else:
             self._session.loop.call_soon_threadsafe(other.cancel)
         return True
+
+    def advisory(self, name: str, keys: Sequence[int], cancelled: Event | None) -> bool:
+        """pg_advisory_lock() and its kin."""
+        return advisory.call(self._session, name, keys, cancelled)
 
     def listening(self) -> list[str]:
         """pg_listening_channels()."""

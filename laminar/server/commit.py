@@ -14,6 +14,7 @@ from laminar.server.dml import commit_change
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
+    from laminar.server.locks import Holder
     from laminar.server.transaction import Transaction
 
 
@@ -31,6 +32,8 @@ class PendingCommit:
         self.seen = (
             transaction.view.epoch if transaction.view is not None else database.coordinator.store.epoch
         )
+        #: whose locks end when the changes are accepted
+        self.holder: Holder | None = None
         #: how many changes of the transaction are in it
         self.covers = len(transaction.changes)
         by_relation: dict[int, list[Change]] = {}
@@ -86,6 +89,8 @@ class PendingCommit:
         for oid, change in self._guarded:
             self._database.guard.accepted(oid, change, epoch)
         self._transaction.release_turn()
+        if self.holder is not None:
+            self.holder.release_to(0)
         self._database.guard.prune(self._database.instance.oldest_view())
 
 

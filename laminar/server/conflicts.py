@@ -153,6 +153,14 @@ class WriteGuard:
         """Whether somebody has changed the table's rows since that epoch."""
         return any(epoch > seen for epoch in self._touched.get(oid, ()))
 
+    def touched_since(self, oid: int, keys: list[pa.Array], seen: int) -> Bools:
+        """Which of the (comparable) keys somebody has changed since that epoch."""
+        result = np.zeros(len(keys[0]), dtype=bool)
+        for epoch, touched in self._touched.get(oid, {}).items():
+            if epoch > seen:
+                result |= touched.look(keys)[0]
+        return result
+
     def check(self, relation: Relation, change: Change, seen: int) -> None:
         """Refuse a change of a table with a primary key (all stored columns, net of the transaction).
 
@@ -165,11 +173,12 @@ class WriteGuard:
         oid = relation.oid
         layout = self._store.relation(oid).layout
         inserts, deletes = split([change], layout)
-        epochs = {e: t for e, t in self._touched.get(oid, {}).items() if e > seen}
-        if deletes is not None and epochs:
-            keys = layout.key_arrays(deletes)
-            if any(touched.look(keys)[0].any() for touched in epochs.values()):
-                raise PgError(SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
+        if (
+            deletes is not None
+            and self.changed_since(oid, seen)
+            and self.touched_since(oid, layout.key_arrays(deletes), seen).any()
+        ):
+            raise PgError(SERIALIZATION_FAILURE, "could not serialize access due to concurrent update")
         if inserts is not None:
             self._check_keys(relation, layout, inserts, deletes)
 

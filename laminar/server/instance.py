@@ -14,6 +14,7 @@ from laminar.engine.coordinator import Coordinator
 from laminar.server import guc
 from laminar.server.conflicts import WriteGuard
 from laminar.server.database import Database
+from laminar.server.locks import Locks
 from laminar.server.uniques import Uniques
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Instance:
         #: relations whose rows are being given another form: nobody may change them
         self.frozen: set[int] = set()
         self.guard = WriteGuard(coordinator.store)
+        self.locks = Locks()
         self.uniques = Uniques(coordinator.store)
         self.ready = False
         self.databases = {oid: Database(self, catalog) for oid, catalog in cluster.catalogs.items()}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from laminar.errors import not_supported
 from laminar.sql import adhoc
 from laminar.sql.binder import bind_query
+from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.plan import Column, Plan, Scan
 from laminar.sql.rewrite import rewrite
 from laminar.sql.unnest import unnest
@@ -27,6 +29,7 @@ class PlannedQuery:
         accesses: what it reads, with and within the definitions of views.
         waits: it calls pg_sleep() or the like.
         scanned: oids of the relations that the plan scans.
+        locking: queries whose rows are locked before it runs.
     """
 
     plan: Plan
@@ -35,6 +38,7 @@ class PlannedQuery:
     accesses: frozenset[Access]
     waits: bool = False
     scanned: frozenset[int] = frozenset()
+    locking: tuple[BoundLocking, ...] = ()
 
     @property
     def dependencies(self) -> tuple[int, ...]:
@@ -42,12 +46,26 @@ class PlannedQuery:
         return tuple(sorted({access.relation for access in self.accesses}))
 
 
-def plan_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = ()) -> PlannedQuery:
-    """Bind, unnest and rewrite; raises PgError with position."""
+def plan_query(
+    query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = (), *, locks: bool = False
+) -> PlannedQuery:
+    """Bind, unnest and rewrite; raises PgError with position.
+
+    Args:
+        locks: the query may lock rows (FOR UPDATE).
+    """
     bound = bind_query(query, catalog, param_types)
+    if bound.locking and not locks:
+        raise not_supported("FOR UPDATE and its kin are not supported in this statement")
     plan = rewrite(unnest(bound.plan), bound.columns)
     waits, params = adhoc.waits(plan), tuple(bound.param_types)
-    return PlannedQuery(plan, bound.columns, params, bound.accesses, waits, scanned(plan))
+    locking = planned_locking(bound.locking)
+    return PlannedQuery(plan, bound.columns, params, bound.accesses, waits, scanned(plan), locking)
+
+
+def planned_locking(locking: Sequence[BoundLocking]) -> tuple[BoundLocking, ...]:
+    """The same with plans as they run."""
+    return tuple(replace(one, plan=rewrite(unnest(one.plan), one.plan.columns)) for one in locking)
 
 
 def scanned(plan: object) -> frozenset[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import guc
 from laminar.server.planning import PlannedQuery
 from laminar.sql import adhoc
+from laminar.sql.plan import Plan
 
 if TYPE_CHECKING:
     from laminar.catalog.objects import StoredRelation
@@ -25,9 +26,14 @@ async def read_rows(
     planned: PlannedQuery,
     params: Sequence[pa.Scalar | None],
     statistics: adhoc.Statistics | None = None,
+    locked: Mapping[int, Snapshot] | None = None,
 ) -> AsyncIterator[pa.RecordBatch]:
-    """The answer, batch by batch; ``statistics`` gets what the plan's nodes did."""
-    snapshots = await take_snapshots(session, planned.scanned)
+    """The answer, batch by batch; ``statistics`` gets what the plan's nodes did.
+
+    Args:
+        locked: rows of the locking queries in it.
+    """
+    snapshots = await take_snapshots(session, planned.scanned, locked)
     limits = adhoc.Limits(memory=guc.work_mem(session.settings))
 
     def sources(oid: int, _attnums: tuple[int, ...]) -> Snapshot:
@@ -48,6 +54,27 @@ async def read_rows(
     )
 
 
+async def read_all(
+    session: Session, plan: Plan, snapshots: dict[int, Snapshot], params: Sequence[pa.Scalar | None]
+) -> pa.RecordBatch:
+    """All rows of a plan."""
+    limits = adhoc.Limits(memory=guc.work_mem(session.settings))
+    rows = adhoc.run(
+        plan,
+        plan.columns,
+        lambda oid, _: snapshots[oid],
+        session.env(params),
+        limits,
+        live_stores(session, snapshots),
+        session.database.indexes,
+    )
+    schema = pa.schema([pa.field(str(i), c.type.storage) for i, c in enumerate(plan.columns)])
+    parts = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) async for batch in rows]
+    if not parts:
+        return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
+    return pa.concat_batches(parts)
+
+
 def live_stores(session: Session, snapshots: dict[int, Snapshot]) -> Callable[[int], RelationStore | None]:
     """Where rows can be looked up by their key."""
     live = session.database.coordinator.store
@@ -62,17 +89,21 @@ def live_stores(session: Session, snapshots: dict[int, Snapshot]) -> Callable[[i
     return stores
 
 
-async def take_snapshots(session: Session, scanned: Collection[int]) -> dict[int, Snapshot]:
-    """Relations that a plan scans, as of one epoch; taken here because the query runs in
-    another thread.
+async def take_snapshots(
+    session: Session, scanned: Collection[int], locked: Mapping[int, Snapshot] | None = None
+) -> dict[int, Snapshot]:
+    """Relations that a plan scans, as of one epoch, and the ``locked`` rows; taken here because the
+    query runs in another thread.
 
     Raises:
         PgError: 0A000 for a source that only its connector can read.
     """
-    if not scanned:
-        return {}
-    view = await session.view()
-    return {oid: _snapshot(session, view, oid) for oid in scanned}
+    found = dict(locked or {})
+    wanted = [oid for oid in scanned if oid not in found]
+    if wanted:
+        view = await session.view()
+        found |= {oid: _snapshot(session, view, oid) for oid in wanted}
+    return found
 
 
 def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:

@@ -25,6 +25,7 @@ from laminar.pgwire.settings import input_settings, output_settings
 from laminar.server import guc, privileges, shortcuts, temporary
 from laminar.server.catalog_view import SessionCatalog
 from laminar.server.commit import PendingCommit
+from laminar.server.locks import Holder
 from laminar.server.notifications import MAX_WAITING
 from laminar.server.random import SessionRandom
 from laminar.server.sequences import SessionSequences
@@ -106,6 +107,7 @@ class Session:
         self._lifted = shortcuts.LiftedQueries(self)
         #: the schema of its temporary tables, once it has some
         self.temp_schema: str | None = None
+        self.locks = Holder(database.instance.locks, client.process_id)
         #: the epoch that holds this session's newest commit
         self.committed_epoch = 0
         self._running: asyncio.Task[Any] | None = None
@@ -298,6 +300,7 @@ class Session:
     def _end(self, transaction: Transaction) -> None:
         """A transaction is over, one way or the other."""
         transaction.release_turn()
+        self.locks.release_to(0)
         self.settings.update(transaction.until_end)
         self.note_role()
 
@@ -375,6 +378,8 @@ class Session:
         commit = transaction.pending
         if commit is None or commit.covers != len(transaction.changes):
             commit = PendingCommit(self.database, transaction)
+        if transaction.definitions is None:
+            commit.holder = self.locks
         # Not cancellable: once accepted, the client must not be told that it was not.
         accepting = asyncio.ensure_future(self.database.coordinator.commit(commit.changes, durable, commit))
         self.database.committing.add(commit)
@@ -406,6 +411,10 @@ class Session:
         if transaction is not None and transaction.block:
             transaction.view = view
         return view
+
+    def see_accepted(self) -> None:
+        """Reads from now on see what others were told to be there, as who takes a lock expects."""
+        self.committed_epoch = max(self.committed_epoch, *self.database.coordinator.pending, 0)
 
     def reading_settings(self) -> dict[str, str]:
         """The settings that decide what a literal's text means."""
@@ -490,6 +499,7 @@ class Session:
             self._end(self.transaction)
             await self._take_back(self.transaction)
             self.transaction = None
+        self.locks.release_session()
         self.database.sessions.discard(self)
         if self.temp_schema is not None:
             await temporary.drop_schema(self.database, self.temp_schema)

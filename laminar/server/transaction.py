@@ -27,6 +27,7 @@ class Savepoint:
     portals: int
     #: of the catalog's changes
     definitions: int = 0
+    locks: int = 0
 
 
 @dataclass(slots=True)
@@ -106,11 +107,11 @@ class Transaction:
             self._writes.pop(oid, None)
         del self.changes[count:]
 
-    def savepoint(self, name: str, portals: int = 0) -> None:
-        """SAVEPOINT. ``portals``: how many the connection has made."""
+    def savepoint(self, name: str, portals: int = 0, locks: int = 0) -> None:
+        """SAVEPOINT. ``portals``: how many the connection has made; ``locks``: how many it holds."""
         mark = 0 if self.definitions is None else self.definitions.mark
         asked = len(self.notifications.asked)
-        self.savepoints.append(Savepoint(name, len(self.changes), asked, portals, mark))
+        self.savepoints.append(Savepoint(name, len(self.changes), asked, portals, mark, locks))
 
     def release(self, name: str) -> None:
         """RELEASE SAVEPOINT: forget it and those after it."""

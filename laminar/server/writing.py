@@ -11,7 +11,9 @@ from laminar.catalog.objects import StoredRelation
 from laminar.errors import READ_ONLY_SQL_TRANSACTION, PgError
 from laminar.server import dml
 from laminar.server.catalog_view import StoredCatalog
+from laminar.server.locks import ROW_EXCLUSIVE
 from laminar.server.rewriting import check_exprs
+from laminar.server.rowlocks import lock_table
 from laminar.sql.adhoc import batches
 from laminar.sql.binder import bind_default, bind_generated
 from laminar.sql.binder.domains import checked
@@ -38,6 +40,8 @@ async def open_table(session: Session, oid: int, *, wait: bool) -> dml.Table:
     assert transaction is not None
     if transaction.read_only:
         raise PgError(READ_ONLY_SQL_TRANSACTION, "cannot change tables in a read-only transaction")
+    if not session.locks.take(("table", oid), ROW_EXCLUSIVE):
+        await lock_table(session, oid, ROW_EXCLUSIVE)
     if transaction.view is None:
         if wait:
             # what another session was told to be there is there for UPDATE, DELETE and ON CONFLICT

@@ -412,6 +412,16 @@ class With:
 
 
 @dataclass(slots=True)
+class Locking:
+    """FOR strength [OF names] [NOWAIT | SKIP LOCKED]; ``of``: names and positions."""
+
+    strength: L["key share", "share", "no key update", "update"]
+    pos: int
+    of: list[tuple[str, int]] = field(default_factory=list)
+    policy: L["block", "skip", "nowait"] = "block"
+
+
+@dataclass(slots=True)
 class Tail:
     """What may follow any query: ORDER BY, LIMIT, OFFSET, and its WITH."""
 
@@ -420,11 +430,11 @@ class Tail:
     limit: Expr | None = None
     offset: Expr | None = None
     with_ties: bool = False
-    locking_pos: int = 0
+    locking: list[Locking] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
-        return not (self.order_by or self.limit or self.offset or self.locking_pos or self.with_)
+        return not (self.order_by or self.limit or self.offset or self.locking or self.with_)
 
 
 @dataclass(slots=True)

@@ -170,8 +170,7 @@ class StatementParser(SessionParser):
             if found is None:
                 raise self.unexpected()
             mode = found
-        self.accept_words("nowait")
-        return s.Lock(relations, mode, pos)
+        return s.Lock(relations, mode, pos, self.accept_words("nowait"))
 
     def _lockable(self) -> s.QName:
         if self.accept_words("only") and self.accept("("):

@@ -774,6 +774,7 @@ class Lock:
     relations: list[QName]
     mode: str
     pos: int
+    nowait: bool = False
 
 
 Statement = Union[

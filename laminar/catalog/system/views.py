@@ -112,6 +112,25 @@ def _pg_stat_activity(session: Session) -> Made:
         }  # fmt: skip
 
 
+def _pg_locks(session: Session) -> Made:
+    catalog = session.database.catalog
+    for resource, mode, holder, granted in session.database.instance.locks.all():
+        kind, *rest = resource
+        found: dict[str, Any] = {
+            "locktype": {"table": "relation", "row": "tuple"}.get(str(kind), kind), "mode": mode.pg_name,
+            "pid": holder.process_id, "granted": granted, "fastpath": False,
+        }  # fmt: skip
+        if kind == "advisory":
+            numbers = [int(str(number)) for number in rest]
+            high, low = numbers[1:] if len(numbers) == 3 else (numbers[1] >> 32, numbers[1])
+            found |= {"classid": high & 0xFFFFFFFF, "objid": low & 0xFFFFFFFF, "objsubid": len(numbers) - 1}
+            found["database"] = numbers[0]
+        else:
+            own = rest[0] in catalog.relations
+            found |= {"relation": rest[0], "database": catalog.oid if own else None}
+        yield found
+
+
 def _pg_timezone_names(_session: Session) -> Made:
     import datetime
     import zoneinfo
@@ -135,6 +154,7 @@ _VIEWS: Final[dict[str, Rows]] = {
     "pg_group": _pg_group,
     "pg_settings": _pg_settings,
     "pg_stat_activity": _pg_stat_activity,
+    "pg_locks": _pg_locks,
     "pg_timezone_names": _pg_timezone_names,
 }
 ROWS: Final[dict[tuple[str, str], Rows]] = {("pg_catalog", name): rows for name, rows in _VIEWS.items()}

@@ -20,11 +20,11 @@ from laminar.errors import (
     NO_ACTIVE_SQL_TRANSACTION,
     WRONG_OBJECT_TYPE,
     PgError,
-    not_supported,
 )
 from laminar.pgwire.backend import Result
-from laminar.server import guc, privileges, temporary
+from laminar.server import guc, locks, privileges, temporary
 from laminar.server.definitions import refuse_in_block
+from laminar.server.rowlocks import lock_table
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.sql import statements as s
@@ -105,27 +105,20 @@ class NothingToDoAction(Action):
         return Result(self.statement.command.upper())
 
 
-#: modes that only keep others from changing or dropping the table, and privileges of which one is wanted
-_SHARED_LOCKS = {
+#: modes with privileges of which one is wanted; for the others the first two do not do
+_LOCK_PRIVILEGES = {
     "access share": ("SELECT", "UPDATE", "DELETE", "TRUNCATE"),
-    "row share": ("SELECT", "UPDATE", "DELETE", "TRUNCATE"),
     "row exclusive": ("UPDATE", "DELETE", "TRUNCATE", "INSERT"),
 }
 
 
 class LockAction(Action):
-    """LOCK TABLE in the modes that let others read and write: a transaction reads one epoch anyway."""
+    """LOCK TABLE: others that write or lock wait; readers see an epoch and wait for nobody."""
 
     transactional: ClassVar[bool] = False
 
     def __init__(self, session: Session, statement: s.Lock) -> None:
         super().__init__(session)
-        if statement.mode not in _SHARED_LOCKS:
-            raise not_supported(
-                f"LOCK TABLE in mode {statement.mode.upper()} is not supported",
-                hint="A transaction reads one epoch; of two that change the same rows one fails with 40001.",
-                position=statement.pos or None,
-            )
         self.statement = statement
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
@@ -137,10 +130,16 @@ class LockAction(Action):
             if relation.kind not in ("table", "source", "view"):
                 raise PgError(WRONG_OBJECT_TYPE, f'"{relation.name}" is not a table or view')
             self._check(relation)
+            mode = locks.TABLE_MODES[self.statement.mode]
+            if self.statement.nowait and not session.locks.take(("table", relation.oid), mode):
+                text = f'could not obtain lock on relation "{relation.name}"'
+                raise PgError(locks.LOCK_NOT_AVAILABLE, text)
+            await lock_table(session, relation.oid, mode)
+        session.see_accepted()
         return Result("LOCK TABLE")
 
     def _check(self, relation: StoredRelation) -> None:
-        wanted = _SHARED_LOCKS[self.statement.mode]
+        wanted = _LOCK_PRIVILEGES.get(self.statement.mode, ("UPDATE", "DELETE", "TRUNCATE"))
         held = privileges.relation_letters(self.database.catalog, self.session.role.name, relation)
         if not any(acl.LETTERS[privilege] in held for privilege in wanted):
             self.session.check_access(relation, wanted[0])

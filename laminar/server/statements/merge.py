@@ -11,6 +11,7 @@ from laminar._native.rowindex import group_rows
 from laminar.errors import CARDINALITY_VIOLATION, PgError
 from laminar.pgwire.backend import Result
 from laminar.server import dml
+from laminar.server.rowlocks import lock_changed
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.server.statements.writes import WriteAction, place, without_subqueries
@@ -64,6 +65,7 @@ class MergeAction(WriteAction):
                     else dml.update(table, stored, new, env)
                 )
             if effect.change is not None:
+                await lock_changed(self.session, bound.relation.oid, effect.change)
                 transaction.add(bound.relation.oid, effect.change)
             count += effect.count
         return dml.Effect(None, found.slice(0, 0), count), None

@@ -10,6 +10,7 @@ from laminar.errors import not_supported
 from laminar.pgwire.backend import Field, Result
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.reading import read_rows
+from laminar.server.rowlocks import locked_rows
 from laminar.server.session import Session
 from laminar.server.statements.base import Action
 from laminar.sql import ast
@@ -30,14 +31,15 @@ class QueryAction(Action):
     @classmethod
     def planned_from(cls, session: Session, query: ast.Query, param_types: Sequence[int]) -> QueryAction:
         """Bind and plan; raises PgError with position."""
-        return cls(session, plan_query(query, session.catalog, param_types))
+        return cls(session, plan_query(query, session.catalog, param_types, locks=True))
 
     def shared(self) -> Callable[[Session], Action]:
         planned = self.planned
         return lambda session: QueryAction(session, planned)
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        rows = await read_rows(self.session, self.planned, params)
+        locked = await locked_rows(self.session, self.planned.locking, params)
+        rows = await read_rows(self.session, self.planned, params, locked=locked)
         return Result("SELECT", self.fields, rows, counts_rows=True)
 
 

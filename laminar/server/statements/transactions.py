@@ -36,7 +36,9 @@ class TransactionAction(Action):
             case s.Rollback():
                 return await self._rollback(self.statement)
             case s.Savepoint(name):
-                self._block("SAVEPOINT").savepoint(name, self.session.client.portals.mark)
+                self._block("SAVEPOINT").savepoint(
+                    name, self.session.client.portals.mark, self.session.locks.mark
+                )
                 return Result("SAVEPOINT")
             case s.Release(name):
                 self._block("RELEASE SAVEPOINT").release(name)
@@ -46,6 +48,7 @@ class TransactionAction(Action):
                 found = transaction.rollback_to(name)
                 if transaction.definitions is not None:
                     await transaction.definitions.undo_to(found.definitions)
+                self.session.locks.release_to(found.locks)
                 await self.session.client.portals.close_since(found.portals)
                 return Result("ROLLBACK")
             case s.SetTransaction():

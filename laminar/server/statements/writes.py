@@ -15,12 +15,13 @@ from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNI
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml, guc
 from laminar.server.commit import PendingCommit
-from laminar.server.planning import scanned
-from laminar.server.reading import live_stores, take_snapshots
+from laminar.server.locks import ACCESS_EXCLUSIVE
+from laminar.server.planning import planned_locking, scanned
+from laminar.server.reading import read_all, take_snapshots
+from laminar.server.rowlocks import lock_changed, lock_table, locked_rows
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, batches
 from laminar.server.writing import open_table
-from laminar.sql import adhoc
 from laminar.sql import statements as s
 from laminar.sql.adhoc.batches import make
 from laminar.sql.adhoc.calls import compiled
@@ -53,6 +54,7 @@ class WriteAction(Action):
         self.statement = statement
         self.bound = bound
         self.plan = plan
+        self.locking = planned_locking(bound.locking)
         self.verb = type(statement).__name__.upper()
         #: a plain INSERT of values reads nothing, so that it need not wait for what was committed before
         self._scanned = scanned(plan)
@@ -88,6 +90,8 @@ class WriteAction(Action):
         if transaction.read_only:
             raise PgError(READ_ONLY_SQL_TRANSACTION, f"cannot execute {self.verb} in a read-only transaction")
         alone = not transaction.block and not transaction.changes
+        #: nothing of the transaction is of an older epoch: it may be run again
+        fresh = alone or (transaction.view is None and not transaction.changes)
         guard, oid = self.database.guard, self.bound.relation.oid
         turn = guard.turn(oid)
         if alone:
@@ -101,7 +105,8 @@ class WriteAction(Action):
             try:
                 effect, returned = await self._write(params)
                 if effect.change is not None:
-                    transaction.add(self.bound.relation.oid, effect.change)
+                    await lock_changed(session, oid, effect.change)
+                    transaction.add(oid, effect.change)
                 if alone and guarded:
                     # nobody with a statement of his own comes between this check and the commit's
                     await self._take_turn(turn)
@@ -111,13 +116,14 @@ class WriteAction(Action):
             except PgError as error:
                 transaction.undo_to(before)
                 seen = transaction.view.epoch if transaction.view is not None else 0
-                if not alone or attempt == _ATTEMPTS - 1 or error.sqlstate not in _CONFLICTS:
+                if not fresh or attempt == _ATTEMPTS - 1 or error.sqlstate not in _CONFLICTS:
                     raise
                 if not guard.changed_since(oid, seen):
                     raise
                 # A statement of its own sees what was committed before it, as in PostgreSQL: again,
-                # one session at a time so that each gets its turn.
-                await self._take_turn(turn)
+                # one session at a time so that each gets its turn. In a block the rows' locks see to that.
+                if alone:
+                    await self._take_turn(turn)
                 transaction.view = None
                 await self.database.coordinator.flush()
                 continue
@@ -212,22 +218,9 @@ class WriteAction(Action):
         if self._row is not None:
             values = compiled(self._row, ())(make([], 1), self.session.env(params))
             return pa.RecordBatch.from_arrays(values, [str(i) for i in range(len(values))])
-        snapshots = await take_snapshots(self.session, self._scanned)
-        limits = adhoc.Limits(memory=guc.work_mem(self.session.settings))
-        rows = adhoc.run(
-            self.plan,
-            self.plan.columns,
-            lambda oid, _: snapshots[oid],
-            self.session.env(params),
-            limits,
-            live_stores(self.session, snapshots),
-            self.database.indexes,
-        )
-        schema = pa.schema([pa.field(str(i), c.type.storage) for i, c in enumerate(self.plan.columns)])
-        parts = [pa.RecordBatch.from_arrays(batch.columns, schema=schema) async for batch in rows]
-        if not parts:
-            return pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
-        return pa.concat_batches(parts)
+        locked = await locked_rows(self.session, self.locking, params)
+        snapshots = await take_snapshots(self.session, self._scanned, locked)
+        return await read_all(self.session, self.plan, snapshots, params)
 
     def _pick(self, rows: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
         arrays = [rows.column(place(self.plan, column)) for column in columns]
@@ -257,6 +250,7 @@ class TruncateAction(Action):
         transaction = self.session.transaction
         assert transaction is not None
         for relation in self.relations:
+            await lock_table(self.session, relation.oid, ACCESS_EXCLUSIVE)
             table = await open_table(self.session, relation.oid, wait=True)
             for chunk in table.snapshot().chunks:
                 effect = dml.delete(table, chunk.rows())

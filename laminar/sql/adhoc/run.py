@@ -27,7 +27,7 @@ _ACTIVE: Final = 4
 _ABANDONED: Final = 12
 _WORKERS: Final = ThreadPoolExecutor(_ACTIVE + _ABANDONED, thread_name_prefix="adhoc")
 #: for queries that wait more than they compute (pg_sleep)
-_WAITERS: Final = ThreadPoolExecutor(64, thread_name_prefix="adhoc-waiting")
+_WAITERS: Final = ThreadPoolExecutor(1000, thread_name_prefix="adhoc-waiting")
 #: rows of a batch that does not make another trip to a thread worth while
 _SHORT: Final = 1000
 _slots: dict[asyncio.AbstractEventLoop, asyncio.Semaphore] = {}

@@ -14,6 +14,7 @@ from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql import statements as s
 from laminar.sql.binder.dml import BoundConflict, BoundDelete, BoundInsert, BoundUpdate, DmlBinder
+from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import bind_type, location
 from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
@@ -52,6 +53,7 @@ class BoundQuery:
     columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
+    locking: tuple[BoundLocking, ...] = ()
 
     @property
     def dependencies(self) -> frozenset[int]:
@@ -70,7 +72,8 @@ def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int
     """
     binder = DmlBinder(catalog, param_types)
     plan = binder.query(query, None, Level())
-    return BoundQuery(plan, plan.columns, tuple(binder.parameter_types()), frozenset(binder.accesses))
+    params, accesses = tuple(binder.parameter_types()), frozenset(binder.accesses)
+    return BoundQuery(plan, plan.columns, params, accesses, tuple(binder.locking))
 
 
 def bind_insert(statement: s.Insert, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundInsert:

@@ -20,6 +20,7 @@ from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql import statements as s
 from laminar.sql.binder.literals import literal_arrays, literal_query
+from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.binder.queries import QueryBinder
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import location
@@ -64,6 +65,7 @@ class BoundInsert:
     returning_columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
+    locking: tuple[BoundLocking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class BoundUpdate:
     returning_columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
+    locking: tuple[BoundLocking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class BoundDelete:
     returning_columns: tuple[p.Column, ...]
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
+    locking: tuple[BoundLocking, ...] = ()
 
 
 class DmlBinder(QueryBinder):
@@ -207,7 +211,9 @@ class DmlBinder(QueryBinder):
         if node.returning or (conflict is not None and conflict.arbiter):
             self.access(relation.oid)
         found = frozenset(self.accesses)
-        return BoundInsert(relation, plan, batch, columns, conflict, *returning, params, found)
+        return BoundInsert(
+            relation, plan, batch, columns, conflict, *returning, params, found, tuple(self.locking)
+        )
 
     def _literal_batch(
         self, relation: Relation, targets: list[tuple[Attribute, int]], rows: s.LiteralRows, listed: bool
@@ -550,7 +556,8 @@ class DmlBinder(QueryBinder):
         self.access(relation.oid, "UPDATE")
         if node.where is not None or node.returning or _reads(values.values(), old):
             self.access(relation.oid)
-        return BoundUpdate(relation, plan, key, old, new, *returning, params, frozenset(self.accesses))
+        found = frozenset(self.accesses)
+        return BoundUpdate(relation, plan, key, old, new, *returning, params, found, tuple(self.locking))
 
     def delete(self, node: s.Delete) -> BoundDelete:
         relation = self.target(node.relation, "delete from")
@@ -567,7 +574,8 @@ class DmlBinder(QueryBinder):
         self.access(relation.oid, "DELETE")
         if node.where is not None or node.returning:
             self.access(relation.oid)
-        return BoundDelete(relation, plan, key, old, *returning, params, frozenset(self.accesses))
+        found = frozenset(self.accesses)
+        return BoundDelete(relation, plan, key, old, *returning, params, found, tuple(self.locking))
 
 
 def _reads(exprs: Iterable[p.Expr], columns: Sequence[p.Column]) -> bool:

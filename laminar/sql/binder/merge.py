@@ -11,6 +11,7 @@ from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql import statements as s
 from laminar.sql.binder.dml import DmlBinder
+from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import location
 from laminar.sql.catalog_view import Access, CatalogView, Relation
@@ -40,6 +41,7 @@ class BoundMerge:
     clauses: tuple[BoundMergeClause, ...]
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
+    locking: tuple[BoundLocking, ...] = ()
     #: PostgreSQL 15's MERGE has no RETURNING
     returning: tuple[p.Expr, ...] = ()
     returning_columns: tuple[p.Column, ...] = ()
@@ -70,7 +72,9 @@ class _MergeBinder(DmlBinder):
             if clause.action != "nothing":
                 self.access(relation.oid, clause.action.upper())
         params = tuple(self.parameter_types())
-        return BoundMerge(relation, plan, key, old, clauses, params, frozenset(self.accesses))
+        return BoundMerge(
+            relation, plan, key, old, clauses, params, frozenset(self.accesses), tuple(self.locking)
+        )
 
     def _clause(
         self,

@@ -8,6 +8,7 @@ from laminar.errors import DATATYPE_MISMATCH, SYNTAX_ERROR, PgError, not_support
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql.binder.calls import nulls_first
+from laminar.sql.binder.locking import clause_name
 from laminar.sql.binder.scope import CteEntry, Level
 from laminar.sql.binder.select import SelectBinder
 from laminar.sql.binder.state import BOOLEAN, location
@@ -183,6 +184,11 @@ class QueryBinder(SelectBinder):
     def _body(self, node: ast.Query, level: Level, *, unknowns: bool) -> p.Plan:
         if isinstance(node, ast.Select):
             return self.select(node, level, unknowns=unknowns)
+        if node.tail.locking:
+            name = clause_name(node.tail.locking)
+            if isinstance(node, ast.ValuesQuery):
+                raise not_supported(f"{name} cannot be applied to VALUES")
+            raise not_supported(f"{name} is not allowed with UNION/INTERSECT/EXCEPT")
         if isinstance(node, ast.ValuesQuery):
             plan, _ = self.values(node, level, unknowns=unknowns)
         else:

@@ -124,6 +124,9 @@ class RelationBinder(FunctionBinder):
             columns = list(zip((a.name for a in relation.columns), plan.columns, strict=True))
             item = self._named(relation.name, columns, node.alias, node.pos)
             item.relation, item.ids = relation, ids
+            if level.locking and not relation.primary_key and relation.kind in ("table", "source"):
+                item.row_key = self.column("laminar_key", PgType(INT8))
+                plan = p.Scan(plan.relation, (item.row_key, *plan.columns), (0, *plan.attnums))
         item.schema = relation.schema
         if node.alias is not None and node.alias.name != relation.name:
             item.real_name = relation.name

@@ -42,6 +42,8 @@ class Item:
     nullable: bool = False
     #: what a failed lookup may refer to by mistake: the relation's own name behind an alias
     real_name: str | None = None
+    #: the hidden key of its rows, where they are to be locked and there is no primary key
+    row_key: Column | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +98,8 @@ class Level:
     grouping_calls: list[tuple[Column, ast.Special]] = field(default_factory=list)
     #: window start and end of ``GROUP BY TUMBLE(…)``: (kind, canonical arguments) are checked
     time_window: tuple[Column, Column] | None = None
+    #: rows of its tables are to be locked
+    locking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from laminar.errors import AMBIGUOUS_COLUMN, INVALID_COLUMN_REFERENCE, SYNTAX_ERROR, PgError
+from laminar.errors import AMBIGUOUS_COLUMN, INVALID_COLUMN_REFERENCE, SYNTAX_ERROR, PgError, not_supported
 from laminar.sql import ast
 from laminar.sql import plan as p
-from laminar.sql.binder import records, scope
+from laminar.sql.binder import locking, records, scope
 from laminar.sql.binder.calls import nulls_first
 from laminar.sql.binder.grouping import Change, GroupingBinder, Out
 from laminar.sql.binder.naming import target_name
@@ -16,7 +17,7 @@ from laminar.sql.binder.state import location
 from laminar.sql.expressions import walk
 from laminar.sql.parser.relations import WINDOW_KINDS, WINDOW_SPANS
 from laminar.sql.resolve import oid_name, resolve_operator
-from laminar.sql.trees import canonical, map_value, ref, refs
+from laminar.sql.trees import canonical, identity, map_value, outer_ids, ref, refs
 from laminar.types import UNKNOWN, PgType
 
 _NO_ORDER: Final = "Use an explicit ordering operator or modify the query."
@@ -26,6 +27,8 @@ class SelectBinder(GroupingBinder):
     """simple_select with its tail."""
 
     def select(self, node: ast.Select, level: Level, *, unknowns: bool) -> p.Plan:
+        before = len(self.columns)
+        level.locking = bool(node.tail.locking)
         plan = self.from_clause(node.from_, level)
         for name, definition in node.windows:
             if name in level.window_names:
@@ -65,7 +68,51 @@ class SelectBinder(GroupingBinder):
         if level.windows:
             calls = tuple(use.call for use in level.windows)
             plan = p.Window(plan, calls, tuple(use.column for use in level.windows))
+        if node.tail.locking:
+            return self._locked(plan, node, level, outs, order, before)
         return self._finish(plan, node, level, outs, order, distinct_on)
+
+    def _locked(
+        self,
+        plan: p.Plan,
+        node: ast.Select,
+        level: Level,
+        outs: list[Out],
+        order: list[tuple[Out, ast.SortBy]],
+        before: int,
+    ) -> p.Plan:
+        """A SELECT that locks rows: what it finds stands in the plan as the rows of a relation.
+
+        Args:
+            before: how many columns there were: what is further out has lower numbers.
+        """
+        locking.refuse_shape(node, level)
+        name = locking.clause_name(node.tail.locking)
+        if self._views or self.inlining:
+            raise not_supported(f"{name} in the definition of a view or function is not supported")
+        if node.tail.with_ties:
+            raise not_supported(f"WITH TIES with {name} is not supported")
+        targets = locking.targets(node.tail.locking, level, plan)
+        keys = [column for target in targets for column in target.key]
+        visible = len(outs) - sum(out.hidden for out in outs)
+        hidden = [Out(column.name, ref(column), None, hidden=True) for column in keys]
+        projected, columns, sort = self._projected(plan, level, [*outs, *hidden], order)
+        plan = p.Sort(projected, sort) if sort else projected
+        if any(id_ <= before for id_ in outer_ids(plan)):
+            raise not_supported(
+                f"{name} in a query that reads columns of the one around it is not supported",
+                position=node.tail.locking[0].pos,
+            )
+        places = iter(columns[len(outs) :])
+        own = tuple(replace(t, key=tuple(next(places) for _ in t.key)) for t in targets)
+        for target in own:
+            self.access(target.relation, "UPDATE")
+        bounds = self.bounds(node.tail, level)
+        shown = tuple(column for out, column in zip(outs, columns, strict=False) if not out.hidden)
+        number = -1 - len(self.locking)
+        plan = identity(plan, (*shown, *columns[len(outs) :]))
+        self.locking.append(locking.BoundLocking(number, plan, shown, *bounds, own))
+        return p.Scan(number, shown, tuple(range(1, visible + 1)))
 
     def _condition(self, node: ast.Expr | None, level: Level, clause: str) -> p.Expr | None:
         if node is None:
@@ -307,13 +354,8 @@ class SelectBinder(GroupingBinder):
     ) -> p.Plan:
         if node.distinct is not None and not node.distinct:
             self._check_distinct_order(outs)
-        columns = tuple(self.output(out.name, out.expr) for out in outs)
-        exprs = tuple(out.expr for out in outs)
-        plan = (p.ProjectSet if level.set_returning else p.Project)(plan, exprs, columns)
+        plan, columns, keys = self._projected(plan, level, outs, order)
         place = {id(out): column for out, column in zip(outs, columns, strict=True)}
-        keys = tuple(
-            p.SortItem(ref(place[id(out)]), item.descending, nulls_first(item)) for out, item in order
-        )
         visible = tuple(column for out, column in zip(outs, columns, strict=True) if not out.hidden)
         if node.distinct is not None:
             if distinct_on:
@@ -330,6 +372,19 @@ class SelectBinder(GroupingBinder):
         if len(visible) < len(columns):
             plan = p.Project(plan, refs(visible), visible)
         return plan
+
+    def _projected(
+        self, plan: p.Plan, level: Level, outs: list[Out], order: list[tuple[Out, ast.SortBy]]
+    ) -> tuple[p.Plan, tuple[p.Column, ...], tuple[p.SortItem, ...]]:
+        """The select list, its columns, and what to sort them by."""
+        columns = tuple(self.output(out.name, out.expr) for out in outs)
+        exprs = tuple(out.expr for out in outs)
+        plan = (p.ProjectSet if level.set_returning else p.Project)(plan, exprs, columns)
+        place = {id(out): column for out, column in zip(outs, columns, strict=True)}
+        keys = tuple(
+            p.SortItem(ref(place[id(out)]), item.descending, nulls_first(item)) for out, item in order
+        )
+        return plan, columns, keys
 
     def _check_distinct_order(self, outs: list[Out]) -> None:
         for out in outs:
@@ -364,10 +419,13 @@ class SelectBinder(GroupingBinder):
 
     def limit(self, plan: p.Plan, tail: ast.Tail, level: Level) -> p.Plan:
         """LIMIT and OFFSET, which see no columns."""
-        if tail.locking_pos:
-            raise PgError("0A000", "FOR UPDATE and FOR SHARE are not supported", position=tail.locking_pos)
         if tail.limit is None and tail.offset is None:
             return plan
+        count, offset = self.bounds(tail, level)
+        return p.Limit(plan, count, offset, tail.with_ties)
+
+    def bounds(self, tail: ast.Tail, level: Level) -> tuple[p.Expr | None, p.Expr | None]:
+        """The values of LIMIT and OFFSET, None where there is none."""
         bounds: list[p.Expr | None] = []
         for node, clause in ((tail.limit, "LIMIT"), (tail.offset, "OFFSET")):
             if node is None or (isinstance(node, ast.Literal) and node.kind == "null"):
@@ -384,7 +442,7 @@ class SelectBinder(GroupingBinder):
             bounds.append(expr)
         if tail.with_ties and bounds[0] is None:
             raise PgError("42601", "row count cannot be null in FETCH FIRST ... WITH TIES clause")
-        return p.Limit(plan, bounds[0], bounds[1], tail.with_ties)
+        return bounds[0], bounds[1]
 
 
 def _alone(level: Level) -> Level:

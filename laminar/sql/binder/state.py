@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from laminar.errors import (
     DATATYPE_MISMATCH,
@@ -20,6 +20,9 @@ from laminar.sql.expressions import walk
 from laminar.sql.facts import types_by_name
 from laminar.sql.resolve import INTERVAL_MASKS, coerce, oid_name, type_by_name
 from laminar.types import BOOL, INT8, TEXT, UNKNOWN, PgType
+
+if TYPE_CHECKING:
+    from laminar.sql.binder.locking import BoundLocking
 
 BOOLEAN: Final = PgType(BOOL)
 _NO_COLLATIONS = frozenset(("C", "POSIX", "default", "ucs_basic"))
@@ -62,6 +65,8 @@ class State:
         self._views: list[int] = []
         #: oids of the SQL functions whose bodies are being bound
         self.inlining: list[int] = []
+        #: queries whose rows are locked before the statement runs
+        self.locking: list[BoundLocking] = []
 
     def access(self, relation: int, privilege: str = "SELECT") -> None:
         """Note that the statement, or the view that is being bound, needs a privilege."""

@@ -82,6 +82,7 @@ _MODULES: Final = (
     "timewindow",
     "unicode",
     "waiting",
+    "advisory",
     # last: it leaves alone what another module has
     "native",
     "periods",

@@ -13,7 +13,15 @@ from laminar.sql.plan import Function
 from laminar.types import INTERVAL, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, TIMESTAMPTZ, PgType
 
 #: functions that wait rather than compute
-SYMBOLS: Final = frozenset({"pg_sleep", "pg_sleep_for(interval)", "pg_sleep_until(timestamptz)"})
+SYMBOLS: Final = frozenset(
+    {"pg_sleep", "pg_sleep_for(interval)", "pg_sleep_until(timestamptz)"}
+    | {
+        f"pg_advisory{level}_lock{mode}_{keys}"
+        for level in ("", "_xact")
+        for mode in ("", "_shared")
+        for keys in ("int8", "int4")
+    }
+)
 _TIMESTAMPTZ: Final = pa.timestamp("us", tz="UTC")
 #: a longer wait is cut, as threading has a limit; nobody will see it
 _LONGEST: Final = 1e6

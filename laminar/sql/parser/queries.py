@@ -62,7 +62,7 @@ class QueryParser(RelationParser):
             inner.limit, inner.with_ties = tail.limit, tail.with_ties
         inner.offset = tail.offset if tail.offset is not None else inner.offset
         inner.with_ = tail.with_ or inner.with_
-        inner.locking_pos = tail.locking_pos or inner.locking_pos
+        inner.locking += tail.locking
 
     def _set_expression(self, minimum: int) -> ast.Query:
         left = self._simple()
@@ -243,8 +243,7 @@ class QueryParser(RelationParser):
                 if self.word() in ("row", "rows"):
                     self.advance()
             elif kind == "for" and self.word(1) in ("update", "share", "no", "key", "read"):
-                tail.locking_pos = self.pos
-                self._locking()
+                self._locking(tail)
             else:
                 return tail
 
@@ -284,21 +283,36 @@ class QueryParser(RelationParser):
         else:
             self.expect("only")
 
-    def _locking(self) -> None:
+    def _locking(self, tail: ast.Tail) -> None:
+        pos = self.pos
         self.expect("for")
         if self.accept_words("read"):
             self.expect_words("only")
             return
-        if not (
-            self.accept_words("update") or self.accept_words("share") or self.accept_words("key", "share")
-        ):
+        if self.accept_words("update"):
+            clause = ast.Locking("update", pos)
+        elif self.accept_words("share"):
+            clause = ast.Locking("share", pos)
+        elif self.accept_words("key", "share"):
+            clause = ast.Locking("key share", pos)
+        else:
             self.expect_words("no", "key", "update")
+            clause = ast.Locking("no key update", pos)
         if self.accept_words("of"):
-            self.qualified()
+            clause.of.append(self._lock_name())
             while self.accept(","):
-                self.qualified()
-        if not self.accept_words("nowait") and self.words("skip", "locked"):
-            self.accept_words("skip", "locked")
+                clause.of.append(self._lock_name())
+        if self.accept_words("nowait"):
+            clause.policy = "nowait"
+        elif self.accept_words("skip", "locked"):
+            clause.policy = "skip"
+        tail.locking.append(clause)
+
+    def _lock_name(self) -> tuple[str, int]:
+        pos, parts = self.pos, self.qualified()
+        if len(parts) > 1:
+            raise self.error("FOR UPDATE must specify unqualified relation names", pos)
+        return parts[0], pos
 
     def with_clause(self) -> ast.With:
         pos = self.expect("with").start + 1
