@@ -235,6 +235,7 @@ class StoredType:
         base: domain: what it is stored as.
         checks: domain: (constraint name, expression about VALUE as SQL text, oid in pg_constraint).
         default: domain: SQL text.
+        unvalidated: domain: names of checks that rows may break that were there before (NOT VALID).
         depends_on: oids of the types and functions that it needs.
     """
 
@@ -253,6 +254,7 @@ class StoredType:
     checks: tuple[tuple[str, str, int], ...] = ()
     search_path: tuple[str, ...] = ()
     depends_on: tuple[int, ...] = ()
+    unvalidated: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for :func:`type_from_json`."""
@@ -267,7 +269,7 @@ class StoredType:
 def type_from_json(data: dict[str, Any]) -> StoredType:
     """The type that :meth:`StoredType.to_json` described."""
     tuples = {name: tuple(map(tuple, data[name])) for name in ("labels", "checks")}
-    lists = {name: tuple(data[name]) for name in ("search_path", "depends_on")}
+    lists = {name: tuple(data.get(name, ())) for name in ("search_path", "depends_on", "unvalidated")}
     fields = tuple((name, _type(type_)) for name, type_ in data["fields"])
     base = None if data["base"] is None else _type(data["base"])
     return StoredType(**{**data, **tuples, **lists, "fields": fields, "base": base})

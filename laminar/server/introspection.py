@@ -114,9 +114,10 @@ def _constraintdef(session: Session, oid: int, pretty: bool = False) -> str | No
         if r.kind == "index" and r.parts.get("constraint") == oid:
             return f"UNIQUE ({', '.join(names.quoted(c.name) for c in r.columns)})"
     for t in session.database.catalog.types.values():
-        for _, text, number in t.checks:
+        for name, text, number in t.checks:
             if number == oid:
-                return f"CHECK ({text})" if pretty else f"CHECK (({text}))"
+                valid = " NOT VALID" if name in t.unvalidated else ""
+                return (f"CHECK ({text})" if pretty else f"CHECK (({text}))") + valid
     return None
 
 

@@ -502,6 +502,24 @@ class AlterType:
 
 
 @dataclass(slots=True)
+class AlterDomain:
+    """ALTER DOMAIN SET | DROP DEFAULT, SET | DROP NOT NULL, ADD, DROP, RENAME and VALIDATE CONSTRAINT.
+
+    ``default`` with its text, of SET DEFAULT; ``check`` of ADD, ``valid`` unless NOT VALID; ``arguments``:
+    the constraint's name, and its new one.
+    """
+
+    name: QName
+    action: L["default", "not null", "null", "add", "drop", "rename", "validate"]
+    arguments: tuple[str, ...] = ()
+    default: ast.Expr | None = None
+    default_text: str | None = None
+    check: Check | None = None
+    valid: bool = True
+    if_exists: bool = False
+
+
+@dataclass(slots=True)
 class Drop:
     """``arguments``: of functions, by name, the types in parentheses; None without parentheses."""
 
@@ -782,7 +800,7 @@ Statement = Union[
     CreateLookupTable,
     CreateMaterializedView, CreateStream, CreateView, CreateSink, CreateSchema, CreateFunction, CreateIndex,
     CreateRole, CreateSequence, CreateDatabase, AlterDatabase, DropDatabase, AlterRoleSetting,
-    CreateType, CreateDomain, AlterType, Drop, Alter,
+    CreateType, CreateDomain, AlterType, AlterDomain, Drop, Alter,
     CommentOn, Grant, Explain, Show, ShowCreate, Describe, SetVariable, ResetAll, SetTransaction, Begin,
     Commit,
     Rollback, Savepoint, RollbackTo, Release, Declare, Fetch, Close, Prepare, Execute, Deallocate,

@@ -294,6 +294,7 @@ def _pg_constraint(session: Session) -> Made:
             yield _CONSTRAINT | {
                 "oid": oid, "conname": name, "contype": "c", "connoinherit": False, "contypid": t.oid,
                 "conrelid": 0, "connamespace": namespace_oid(catalog, t.schema), "conbin": text,
+                "convalidated": name not in t.unvalidated,
             }  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
     """Bind a statement for a session; raises PgError with position."""
     from laminar.server.statements import (
         alter,
+        alterdomain,
         comments,
         copy,
         create,
@@ -97,6 +98,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return usertypes.CreateTypeAction(session, statement)
         case s.CreateDomain():
             return usertypes.CreateDomainAction(session, statement)
+        case s.AlterDomain():
+            return alterdomain.AlterDomainAction(session, statement)
         case s.AlterType():
             return usertypes.AlterTypeAction(session, statement)
         case s.CreateRole():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
 
@@ -54,10 +54,9 @@ def column_type(session: Session, node: ast.TypeName, uses: set[int]) -> tuple[P
 def with_domain_default(session: Session, column: StoredColumn) -> StoredColumn:
     """A column without a default of its own has its domain's."""
     domain = session.catalog.domain(column.domain) if column.domain else None
-    while domain is not None and column.default is None:
-        column = replace(column, default=domain.default)
-        domain = domain.base
-    return column
+    if domain is None or column.default is not None:
+        return column
+    return replace(column, default=domain.default)
 
 
 def without_type(
@@ -171,32 +170,38 @@ class CreateDomainAction(_CreateAction):
 
     def __init__(self, session: Session, statement: s.CreateDomain) -> None:
         uses: set[int] = set()
-        base, _ = column_type(session, statement.type, uses)
+        base, over = column_type(session, statement.type, uses)
         if not supported(base.oid) or base.oid == RECORD:
             raise not_supported(
                 f"domains over {oid_name(base.oid)} are not supported", position=statement.type.pos
             )
         if statement.default is not None:
             bind_default(statement.default, base, statement.name.name, session.catalog, uses)
+        default = statement.default_text
+        if default is None and over:
+            # as it is now: later changes of the domain that this one is over do not come through
+            default = session.database.catalog.types[over].default
         checks: list[tuple[str, str, int]] = []
         for check in statement.checks:
             bound_check(check.expr, base, session.catalog, uses)
-            taken = {name for name, _, _ in checks}
-            name, number = check.name or f"{statement.name.name}_check", 1
-            while name in taken and check.name is None:
-                name, number = f"{statement.name.name}_check{number}", number + 1
-            if name in taken:
-                raise PgError(
-                    DUPLICATE_OBJECT,
-                    f'constraint "{name}" for domain "{statement.name.name}" already exists',
-                )
+            name = check_name(statement.name.name, check, [name for name, _, _ in checks])
             checks.append((name, check.text, 0))
         made = StoredType(
             0, "", statement.name.name, "", "d",
-            base=base, not_null=statement.not_null, default=statement.default_text, checks=tuple(checks),
+            base=base, not_null=statement.not_null, default=default, checks=tuple(checks),
             search_path=session.search_path, depends_on=tuple(sorted(uses)),
         )  # fmt: skip
         super().__init__(session, statement.name, made)
+
+
+def check_name(domain: str, check: s.Check, taken: Collection[str]) -> str:
+    """A check's name, or one like PostgreSQL's; 42710 when there is one of that name."""
+    name, number = check.name or f"{domain}_check", 1
+    while name in taken and check.name is None:
+        name, number = f"{domain}_check{number}", number + 1
+    if name in taken:
+        raise PgError(DUPLICATE_OBJECT, f'constraint "{name}" for domain "{domain}" already exists')
+    return name
 
 
 def find_type(session: Session, name: s.QName) -> StoredType:

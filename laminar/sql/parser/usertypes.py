@@ -9,6 +9,11 @@ from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.parser.functions import FunctionParser
 
+#: constraints that tables have and domains have not
+_IMPOSSIBLE = {
+    "unique": "unique", "primary": "primary key", "exclude": "exclusion", "foreign": "foreign key",
+}  # fmt: skip
+
 
 class UserTypeParser(FunctionParser):
     """CREATE TYPE, CREATE DOMAIN, ALTER TYPE, ALTER DOMAIN."""
@@ -100,4 +105,36 @@ class UserTypeParser(FunctionParser):
             return s.AlterType(kind, name, "owner", (self.label(),))
         if self.accept_words("set", "schema"):
             return s.AlterType(kind, name, "schema", (self.name(),))
+        if kind == "domain":
+            return self._alter_domain(name)
         raise not_supported(f"this form of ALTER {kind.upper()} is not supported", position=pos)
+
+    def _alter_domain(self, name: s.QName) -> s.Statement:
+        """What there is to a domain beyond its name and owner."""
+        if self.accept_words("set", "default"):
+            start = self.i
+            expr = self.expr()
+            return s.AlterDomain(name, "default", default=expr, default_text=self.text_since(start))
+        if self.accept_words("drop", "default"):
+            return s.AlterDomain(name, "default")
+        if self.accept_words("set", "not", "null"):
+            return s.AlterDomain(name, "not null")
+        if self.accept_words("drop", "not", "null"):
+            return s.AlterDomain(name, "null")
+        if self.accept_words("rename", "constraint"):
+            old = self.name()
+            self.expect("to")
+            return s.AlterDomain(name, "rename", (old, self.name()))
+        if self.accept_words("validate", "constraint"):
+            return s.AlterDomain(name, "validate", (self.name(),))
+        if self.accept_words("drop", "constraint"):
+            exists = self.if_exists()
+            dropped = s.AlterDomain(name, "drop", (self.name(),), if_exists=exists)
+            if not self.accept_words("cascade"):
+                self.accept_words("restrict")
+            return dropped
+        self.expect_words("add")
+        if self.word() in _IMPOSSIBLE:
+            raise self.error(f"{_IMPOSSIBLE[self.word()]} constraints not possible for domains", self.pos)
+        check = self._check(self.name() if self.accept("constraint") else None)
+        return s.AlterDomain(name, "add", check=check, valid=not self.accept_words("not", "valid"))
