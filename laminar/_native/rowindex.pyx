@@ -101,6 +101,54 @@ def hash_rows(list arrays not None, uint64_t seed=0):
     return np.asarray(_hash(arrays, len(arrays[0]) if arrays else 0, seed))
 
 
+cdef struct OneKey:
+    KeyColumns columns
+    int64_t numbers[8]
+    int32_t offsets[8][2]
+
+
+cdef _fill(OneKey* key, tuple values, tuple widths):
+    """One row of columns over values, which must outlive it; ``key`` must not move."""
+    cdef KeyColumn column
+    cdef Py_ssize_t i
+    cdef bytes text
+    if not 0 < len(values) <= 8 or len(widths) != len(values):
+        raise ValueError("1 to 8 values with a width each")
+    for i in range(len(values)):
+        column.valid = NULL
+        column.start = 0
+        column.width = widths[i]
+        if column.width > 0:
+            key.numbers[i] = values[i]
+            column.data = <const uint8_t*>&key.numbers[i]
+            column.offsets = NULL
+        else:
+            text = values[i]
+            key.offsets[i][0] = 0
+            key.offsets[i][1] = <int32_t>len(text)
+            column.data = <const uint8_t*>text
+            column.offsets = &key.offsets[i][0]
+        key.columns.push_back(column)
+
+
+cdef void _hash_one(OneKey* key, uint64_t* hashed) noexcept:
+    cdef size_t i
+    for i in range(key.columns.size()):
+        hash_column(key.columns[i], 1, hashed)
+
+
+def key_digest(tuple values not None, tuple widths not None, uint64_t first, uint64_t second):
+    """The same 16 bytes for one row of values as ``RowIndex.find_row`` takes them."""
+    cdef OneKey key
+    cdef uint64_t halves[2]
+    _fill(&key, values, widths)
+    halves[0] = first
+    halves[1] = second
+    _hash_one(&key, &halves[0])
+    _hash_one(&key, &halves[1])
+    return (<char*>halves)[:16]
+
+
 def row_digests(list arrays not None, uint64_t first, uint64_t second):
     """16 bytes for each row, of two hashes with these seeds."""
     cdef int64_t rows = len(arrays[0]) if arrays else 0
@@ -223,33 +271,12 @@ cdef class RowIndex:
             values: an int for a column of fixed width, bytes for one of variable width; at most 8.
             widths: bytes of each column's values (2, 4 or 8; the int must fit), or -1.
         """
-        cdef int64_t numbers[8]
-        cdef int32_t offsets[8][2]
-        cdef KeyColumns columns
-        cdef KeyColumn column
+        cdef OneKey key
         cdef uint64_t hashed = self.seed
         cdef int64_t found
-        cdef Py_ssize_t i
-        cdef bytes text
-        if not 0 < len(values) <= 8 or len(widths) != len(values):
-            raise ValueError("1 to 8 values with a width each")
-        for i in range(len(values)):
-            column.valid = NULL
-            column.start = 0
-            column.width = widths[i]
-            if column.width > 0:
-                numbers[i] = values[i]
-                column.data = <const uint8_t*>&numbers[i]
-                column.offsets = NULL
-            else:
-                text = values[i]
-                offsets[i][0] = 0
-                offsets[i][1] = <int32_t>len(text)
-                column.data = <const uint8_t*>text
-                column.offsets = &offsets[i][0]
-            columns.push_back(column)
-            hash_column(column, 1, &hashed)
-        self.index.find(columns, &hashed, 1, &found)
+        _fill(&key, values, widths)
+        _hash_one(&key, &hashed)
+        self.index.find(key.columns, &hashed, 1, &found)
         return found
 
     def take(self, list keys not None):

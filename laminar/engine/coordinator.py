@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
-from typing import Protocol
 
 from laminar import logging
 from laminar.engine.backfill import Progress
@@ -24,6 +23,7 @@ from laminar.engine.epochs import EpochEntry, Gathering, Plan
 from laminar.engine.failures import Failures
 from laminar.engine.fleet import Fleet, ReactorsLost
 from laminar.engine.installation import Installer
+from laminar.engine.intake import CommitGate, Intake, WeightedRow
 from laminar.engine.lookups import Lookups
 from laminar.engine.manifest import Manifest
 from laminar.engine.partitions import SourcePartitions
@@ -32,46 +32,26 @@ from laminar.engine.publishing import Publisher
 from laminar.engine.reactorgroup import ReactorGroup
 from laminar.engine.records import (
     EPOCH,
-    TRANSACTION,
     EpochRecord,
     encode_epoch,
-    encode_transaction,
     total_size,
 )
 from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
 from laminar.engine.restart import take_up
 from laminar.engine.revival import Revival
 from laminar.engine.serving import EpochView
-from laminar.engine.state import EngineState, clock_time
+from laminar.engine.state import EngineState
 from laminar.engine.subscription import Subscription
 from laminar.engine.wal import Wal
-from laminar.errors import (
-    DISK_FULL,
-    INTERNAL_ERROR,
-    OBJECT_NOT_IN_PREREQUISITE_STATE,
-    UNDEFINED_TABLE,
-    PgError,
-)
+from laminar.errors import INTERNAL_ERROR, OBJECT_NOT_IN_PREREQUISITE_STATE, UNDEFINED_TABLE, PgError
 from laminar.types import PgType
 
 log = logging.get(__name__)
 
-#: log space that transactions leave for epoch records, so that a full disk does not stop publication
-_EPOCH_ROOM = 1 << 16
 #: seconds that a start waits for the first epoch
 _FIRST_EPOCH = 10.0
 #: seconds that a stop waits for sinks
 _DELIVERY_GRACE = 5.0
-
-
-class CommitGate(Protocol):
-    """Lets a transaction through, or not, at the moment it would be accepted."""
-
-    def check(self) -> None:
-        """Raise PgError to refuse the transaction (a write conflict)."""
-
-    def accepted(self, epoch: int) -> None:
-        """It was accepted into ``epoch``."""
 
 
 class Coordinator(EngineState):
@@ -84,6 +64,7 @@ class Coordinator(EngineState):
         self.lookups = Lookups(self, self._answered)
         self._group.asked = self.lookups.ask
         self._publisher = Publisher(self)
+        self._intake = Intake(self, self._group, self._publisher, self.lookups)
         self._partitions = SourcePartitions(self)
         self._revival = Revival(self, self._group, self._publisher, self._partitions)
         self._installer = Installer(
@@ -252,6 +233,7 @@ class Coordinator(EngineState):
 
     def drop_relation(self, oid: int) -> None:
         """Forget a relation that no dataflow reads any more; its rows are gone."""
+        self._intake.settle()
         self.relations.pop(oid, None)
         self.known.pop(oid, None)
         self.lookups.drop(oid)
@@ -281,44 +263,19 @@ class Coordinator(EngineState):
             PgError: 53100 when there is no room for the log, 53100 or 58030 while the disk does not take
                 what memory has of earlier rows, what the gate raises; then nothing has happened.
         """
-        self.check()
-        self._check_disk()
-        if self.fleet is not None:
-            await self.fleet.room(self.config.max_backlog_bytes)
-        await self.deliveries.room()
-        await self._publisher.room()
-        await self.lookups.room({oid for oid, _ in changes})
-        while self._crowded:
-            await self.checkpoints.idle()
-            await asyncio.sleep(0)
-        while True:
-            specs = [(self.relation(oid), change) for oid, change in changes]
-            prepared = self.rows.prepare(specs, clock_time(), self.config.max_future)
-            epoch = self.open
-            parts = encode_transaction(epoch, prepared.changes)
-            size = total_size(parts) + _EPOCH_ROOM
-            if self.wal.fits(size):
-                break
-            await self.wal.reserve(size)
-        # Nothing is awaited from here to the acceptance: what the gate saw is still so.
-        if gate is not None:
-            gate.check()
-        self.rows.accept(prepared)
-        if not prepared.changes:
-            return self.store.epoch
-        end = self.wal.append(TRANSACTION, parts)
-        if gate is not None:
-            gate.accepted(epoch)
-        self.pending.setdefault(epoch, []).extend(prepared.changes)
-        if self._group.feeding:
-            self._group.feed(prepared.changes, epoch)
-        if self._publisher.subscribed:
-            self.clock.urge()
-        else:
-            self.clock.dirty()
-        if sync:
-            await self.wal.sync(end)
-        return epoch
+        return await self._intake.commit(changes, sync, gate)
+
+    def add_rows(self, relation: int, rows: Sequence[WeightedRow]) -> asyncio.Future[None] | None:
+        """Accept a transaction of few rows now, into the epoch ``open``, to be logged with others'.
+
+        Args:
+            relation: a table without a watermark.
+            rows: see :class:`laminar.engine.intake.WeightedRow`.
+
+        Returns:
+            what completes when it is durable; None when nothing has happened because it would have to wait.
+        """
+        return self._intake.add(relation, rows)
 
     async def wait_published(self, epoch: int, timeout: float | None = None) -> None:
         """Return when readers see ``epoch``; asks for it to be soon.
@@ -355,6 +312,7 @@ class Coordinator(EngineState):
 
     def accepted_epoch(self, relation: int) -> int:
         """The newest epoch with accepted rows of a relation that readers do not see yet; 0: none."""
+        self._intake.settle()
         return max((e for e, made in self.pending.items() if any(r == relation for r, _ in made)), default=0)
 
     def read(self) -> EpochView:
@@ -398,6 +356,7 @@ class Coordinator(EngineState):
         """Run one epoch from barrier to publication."""
         if not self._group.feeding:
             raise ReactorsLost
+        self._intake.settle()
         epoch = self.open
         self.open += 1
         self.start_lsn[self.open] = self.wal.end
@@ -429,10 +388,13 @@ class Coordinator(EngineState):
             complete=tuple(plan.complete),
             detach=tuple(plan.detach),
             partitions=plan.partitions,
-            paused=self.deliveries.behind or self._publisher.crowded or self._crowded or self._overfull,
+            paused=self.deliveries.behind
+            or self._publisher.crowded
+            or self._intake.crowded
+            or self._intake.overfull,
             resting=self.lookups.crowded,
         )
-        if self._crowded:
+        if self._intake.crowded:
             self.checkpoints.when_done(self.clock.urge)
         gathering = self._group.barrier(message)
         # Rows committed from now on queue behind the barrier, where the new dataflows take changes.
@@ -442,27 +404,6 @@ class Coordinator(EngineState):
         for gone in plan.detach:
             self.unread(gone)
         return gathering
-
-    @property
-    def _crowded(self) -> bool:
-        """Whether a checkpoint is being written that memory waits for."""
-        return self.store.unsaved > 2 * self.config.store_memory and self.checkpoints.running
-
-    @property
-    def _overfull(self) -> bool:
-        """Whether memory has too much that belongs into files which cannot be written."""
-        unsaved = self.store.unsaved if self.checkpoints.failure is not None else 0
-        return self.refused + unsaved > 2 * self.config.store_memory
-
-    def _check_disk(self) -> None:
-        if self._overfull:
-            failure = self.checkpoints.failure
-            raise PgError(
-                failure.sqlstate if failure is not None else DISK_FULL,
-                "no more rows are taken until the disk takes what is in memory",
-                detail=None if failure is None else failure.message,
-                hint="Checkpoints are tried again and again; rows are taken as soon as one succeeds.",
-            )
 
     async def _finish(self, gathering: Gathering, plan: Plan, watermarks: dict[int, int]) -> None:
         """Make the epoch durable, then visible."""
@@ -493,6 +434,7 @@ class Coordinator(EngineState):
         """Put an epoch's record into the log; a full disk holds epochs up."""
         parts = encode_epoch(record)
         size = total_size(parts)
+        self._intake.settle()
         while not self.wal.fits(size):
             try:
                 await self.wal.reserve(size)

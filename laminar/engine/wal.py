@@ -235,8 +235,12 @@ class Wal:
         if self.durable >= lsn:
             return
         future = self._loop.create_future()
-        self._waiters.append((lsn, future))
+        self.when_durable(lsn, future)
         await future
+
+    def when_durable(self, lsn: int, future: asyncio.Future[None]) -> None:
+        """Complete ``future`` when everything before ``lsn``, which is not yet durable, is."""
+        self._waiters.append((lsn, future))
 
     def _check(self) -> None:
         if self.failed is not None:

@@ -7,18 +7,21 @@ answer is there, so that anything unusual is left to the connection's task, as i
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Final
 
+from laminar.errors import PgError
 from laminar.pgwire import constants as c
 from laminar.pgwire import messages as m
 from laminar.pgwire.portals import Statement
 
 if TYPE_CHECKING:
-    from laminar.pgwire.backend import Prepared, Shortcut
+    from laminar.pgwire.backend import Prepared, RowWrite, Shortcut
     from laminar.pgwire.extended import ExtendedQuery
     from laminar.pgwire.session import Session
 
@@ -30,6 +33,7 @@ _MAX_STATEMENTS: Final = 32
 _MAX_DESCRIPTIONS: Final = 8
 _EXECUTE_SYNC: Final = b"E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
 _DESCRIBE_EXECUTE_SYNC: Final = b"D\0\0\0\x06P\0" + _EXECUTE_SYNC
+_READY: Final = m.ready_for_query("I")
 _TAGS: Final = tuple(m.command_complete(f"SELECT {n}") + m.ready_for_query("I") for n in (0, 1))
 _COUNT: Final = Struct(">H").unpack_from
 _LENGTH: Final = Struct(">i").unpack_from
@@ -41,6 +45,7 @@ class AtOnce:
     def __init__(self, session: Session, extended: ExtendedQuery) -> None:
         self._session = session
         self._extended = extended
+        self._durable: asyncio.Future[None] | None = None
 
     def answer(self) -> None:
         """Answer what can be answered of what has been received."""
@@ -57,6 +62,8 @@ class AtOnce:
             if not taken:
                 break
             at += taken
+            if wire.held:
+                break
         if at:
             wire.consume(at)
             wire.flush()
@@ -71,12 +78,54 @@ class AtOnce:
             return 0
         shortcut, values = found
         formats = (c.TEXT,) * len(shortcut.fields)
-        rows = shortcut.rows(values, (c.TEXT,) * len(values), formats)
-        if rows is None:
+        answer = self._answer_of(shortcut, values, (c.TEXT,) * len(values), formats)
+        if answer is None:
             return 0
         self._session.statements.pop("", None)
-        self._session.wire.write(_description(shortcut, formats) + rows[0] + _TAGS[rows[1]])
+        self._send((b"" if shortcut.writes is True else _description(shortcut, formats)) + answer)
         return end - at
+
+    def _answer_of(
+        self,
+        shortcut: Shortcut | RowWrite,
+        values: Sequence[bytes | None],
+        formats: Sequence[int],
+        results: Sequence[int],
+    ) -> bytes | None:
+        """Rows, CommandComplete and ReadyForQuery; None when the statement has to go the ordinary way.
+
+        What has been written and is not yet durable is left in ``_durable`` for ``_send``.
+        """
+        if shortcut.writes is True:
+            written = shortcut.start(values, formats)
+            if written is None:
+                return None
+            self._durable = written.durable
+            return m.command_complete(written.tag) + _READY
+        rows = shortcut.rows(values, formats, results)
+        return None if rows is None else rows[0] + _TAGS[rows[1]]
+
+    def _send(self, answer: bytes) -> None:
+        """Now, or when what was written is durable."""
+        wire = self._session.wire
+        durable, self._durable = self._durable, None
+        if durable is None:
+            wire.write(answer)
+            return
+        wire.flush()
+        wire.hold()
+        durable.add_done_callback(partial(self._told, answer))
+
+    def _told(self, answer: bytes, durable: asyncio.Future[None]) -> None:
+        """What was written is durable, or never will be: then the server is about to end."""
+        wire, error = self._session.wire, durable.exception()
+        if error is not None:
+            if isinstance(error, PgError):
+                wire.write(m.error_response(error))
+            wire.close()
+            return
+        wire.write(answer)
+        wire.release()
 
     def _extended_query(self, data: bytes, at: int) -> int:
         """The same for the messages of an extended query."""
@@ -101,7 +150,7 @@ class AtOnce:
             sql = parse[1 : parse.index(b"\0", 1)].decode()
             self._session.statements[""] = Statement(parsed, sql, created=time.time_ns() // 1000)
             answer = m.PARSE_COMPLETE + answer
-        self._session.wire.write(answer)
+        self._send(answer)
         return end + len(_DESCRIBE_EXECUTE_SYNC if describe else _EXECUTE_SYNC) - start
 
     def _bound(self, body: bytes, parsed: Prepared | None, describe: bool) -> bytes | None:
@@ -122,11 +171,13 @@ class AtOnce:
         if taken is None:
             return None
         values, formats, results = taken
-        rows = shortcut.rows(values, formats, results)
-        if rows is None:
+        answer = self._answer_of(shortcut, values, formats, results)
+        if answer is None:
             return None
-        description = _description(shortcut, results) if describe else b""
-        return m.BIND_COMPLETE + description + rows[0] + _TAGS[rows[1]]
+        description = b""
+        if describe:
+            description = m.NO_DATA if shortcut.writes is True else _description(shortcut, results)
+        return m.BIND_COMPLETE + description + answer
 
 
 def _description(shortcut: Shortcut, formats: Sequence[int]) -> bytes:

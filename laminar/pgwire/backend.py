@@ -6,6 +6,7 @@ implements these. All errors are PgError.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -118,6 +119,8 @@ class Client(Protocol):
 class Shortcut(Protocol):
     """A query that is usually answered within a turn of the event loop: a look-up by key."""
 
+    writes: Literal[False]
+
     @property
     def fields(self) -> Sequence[Field]: ...
 
@@ -136,11 +139,36 @@ class Shortcut(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a :class:`RowWrite` did.
+
+    Args:
+        tag: of the command.
+        durable: completes when the client may be told; None: at once.
+    """
+
+    tag: str
+    durable: asyncio.Future[None] | None = None
+
+
+class RowWrite(Protocol):
+    """A statement that writes one row and is usually accepted within a turn of the event loop."""
+
+    writes: Literal[True]
+    #: none
+    fields: Sequence[Field]
+
+    def start(self, values: Sequence[bytes | None], formats: Sequence[int]) -> Written | None:
+        """Accept the statement as a transaction of its own; None when it has to go the ordinary way, as for
+        :meth:`Shortcut.rows`: then it has changed nothing. Arguments as there."""
+
+
 class Prepared(Protocol):
     """A parsed and bound statement."""
 
     @property
-    def shortcut(self) -> Shortcut | None:
+    def shortcut(self) -> Shortcut | RowWrite | None:
         """None when there is none."""
 
     @property
@@ -173,7 +201,7 @@ class Backend(Protocol):
     async def prepare(self, sql: str, param_types: Sequence[int]) -> Prepared:
         """Parse and bind one statement; oid 0 means: infer."""
 
-    def lifted(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
+    def lifted(self, sql: bytes) -> tuple[Shortcut | RowWrite, Sequence[bytes | None]] | None:
         """A simple query as a shortcut and its constants in text form; None when it is none."""
 
     async def execute(self, prepared: Prepared, params: Sequence[pa.Scalar | None]) -> Result:

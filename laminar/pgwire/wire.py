@@ -52,6 +52,7 @@ class Wire(asyncio.Protocol):
         self._needed = 0
         self._reading_paused = False
         self._lingering = False
+        self._held = False
         self._reader: asyncio.Future[None] | None = None
         self._output: list[bytes] = []
         self._output_size = 0
@@ -73,14 +74,35 @@ class Wire(asyncio.Protocol):
         if self._lingering:
             return
         self._input += data
-        if self.at_once is not None and self._reader is not None and len(self._input) == len(data):
+        if not self._held and len(self._input) == len(data):
+            self._answer()
+        self._hand_over()
+
+    def _answer(self) -> None:
+        """Have what has come answered at once, if it can be."""
+        if self.at_once is not None and self._reader is not None:
             self.at_once()
-            if not self._input:
-                return
+
+    def _hand_over(self) -> None:
+        """What has come and was not answered is for whoever reads."""
+        if not self._input:
+            return
         if len(self._input) >= max(self._needed, self.limits.read_buffer) and not self._reading_paused:
             self._reading_paused = True
             self._transport.pause_reading()
-        self._wake(self._reader, len(self._input) >= self._needed)
+        self._wake(self._reader, not self._held and len(self._input) >= self._needed)
+
+    def hold(self) -> None:
+        """Leave what comes alone until ``release``: an answer is due that is not known yet."""
+        self._held = True
+
+    def release(self) -> None:
+        """The answer has been written."""
+        self._held = False
+        self.flush()
+        if self._input:
+            self._answer()
+        self._hand_over()
 
     def eof_received(self) -> bool:
         return False  # the transport closes itself: a client that stops sending has left
@@ -154,6 +176,11 @@ class Wire(asyncio.Protocol):
                 waiting.set_exception(error)
                 return True
         return False
+
+    @property
+    def held(self) -> bool:
+        """Whether an answer is due."""
+        return self._held
 
     @property
     def behind(self) -> bool:

@@ -57,7 +57,7 @@ class PendingCommit:
                 self._guarded.append((oid, guarded))
 
     def check(self) -> None:
-        """See :class:`laminar.engine.coordinator.CommitGate`."""
+        """See :class:`laminar.engine.intake.CommitGate`."""
         for oid, _ in self.changes:
             self._check_there(oid)
         state = (self._database.guard.accepts, self._database.coordinator.store.epoch)
@@ -80,7 +80,7 @@ class PendingCommit:
             )
 
     def accepted(self, epoch: int) -> None:
-        """See :class:`laminar.engine.coordinator.CommitGate`."""
+        """See :class:`laminar.engine.intake.CommitGate`."""
         for oid, change in self.changes:
             uniques = self._database.catalog.uniques_of(oid)
             if uniques:

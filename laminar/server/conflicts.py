@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,25 +34,51 @@ Bools = npt.NDArray[np.bool_]
 _SMALL: Final = 64
 
 
+class Row(NamedTuple):
+    """A stored row: where it is in columns."""
+
+    columns: Sequence[pa.Array]
+    at: int
+
+    def single(self) -> list[pa.Array]:
+        """Its values, one-row arrays."""
+        return [column.slice(self.at, 1) for column in self.columns]
+
+
 class _Few:
-    """Keys that small transactions inserted (True) or deleted (False), the newest word on each."""
+    """Keys that small transactions inserted (their rows) or deleted (None), the newest word on each."""
 
     def __init__(self) -> None:
-        self._present: dict[bytes, bool] = {}
+        self._rows: dict[bytes, Row | None] = {}
         self._keys: list[list[pa.Array]] = []
         self._index: tuple[RowIndex, Bools] | None = None
 
-    def note(self, keys: list[pa.Array], present: bool) -> None:
-        """The keys are now there, or not."""
-        self._present.update(dict.fromkeys(digests(*keys), present))
+    def note(self, keys: list[pa.Array], rows: pa.RecordBatch | None) -> None:
+        """The keys are now those of these rows, or not there."""
+        columns = None if rows is None else rows.columns
+        for at, key in enumerate(digests(*keys)):
+            self._rows[key] = None if columns is None else Row(columns, at)
         self._keys.append(keys)
         self._index = None
+
+    def note_one(self, key: bytes, keys: list[pa.Array], row: Row | None) -> None:
+        """The same for one key, whose digest is known."""
+        self._rows[key] = row
+        self._keys.append(keys)
+        self._index = None
+
+    def newest(self, key: bytes, _: list[pa.Array]) -> tuple[bool, Row | None]:
+        """Whether the key is known here, and its row if there is one."""
+        return key in self._rows, self._rows.get(key)
 
     def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
         """Which of the (comparable) keys are known here, and which of those are there."""
         if len(keys[0]) <= _SMALL:
-            found = [self._present.get(key) for key in digests(*keys)]
-            return np.array([f is not None for f in found]), np.array([f is True for f in found])
+            found = digests(*keys)
+            return (
+                np.array([key in self._rows for key in found]),
+                np.array([self._rows.get(key) is not None for key in found]),
+            )
         if self._index is None:
             self._index = self._indexed()
         index, present = self._index
@@ -67,15 +94,26 @@ class _Few:
         index = RowIndex()
         index.set_chunk(0, kept)
         index.insert(0)
-        return index, np.array([self._present[key] for key in digests(*kept)])
+        return index, np.array([self._rows[key] is not None for key in digests(*kept)])
 
 
 class _Many:
     """The same for one large transaction."""
 
-    def __init__(self, deleted: list[pa.Array] | None, inserted: list[pa.Array] | None) -> None:
+    def __init__(
+        self, deleted: list[pa.Array] | None, inserted: list[pa.Array] | None, rows: pa.RecordBatch | None
+    ) -> None:
         self._deleted = None if deleted is None else _index_of(deleted)
         self._inserted = None if inserted is None else _index_of(inserted)
+        self._rows = [] if rows is None else rows.columns
+
+    def newest(self, _: bytes, keys: list[pa.Array]) -> tuple[bool, Row | None]:
+        """See :meth:`_Few.newest`."""
+        if self._inserted is not None:
+            at = int(self._inserted.find(keys)[0])
+            if at >= 0:
+                return True, Row(self._rows, at)
+        return self._deleted is not None and bool(self._deleted.find(keys)[0] >= 0), None
 
     def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
         """See :meth:`_Few.look`."""
@@ -99,22 +137,37 @@ class _Touched:
     def __init__(self) -> None:
         self._layers: list[_Few | _Many] = []
 
-    def note(self, deleted: list[pa.Array] | None, inserted: list[pa.Array] | None) -> None:
-        """A transaction's keys; what it deletes and inserts again is there."""
-        rows = sum(len(keys[0]) for keys in (deleted, inserted) if keys is not None)
-        if not rows:
+    def note(
+        self, deleted: list[pa.Array] | None, inserted: list[pa.Array] | None, rows: pa.RecordBatch | None
+    ) -> None:
+        """A transaction's keys, and the rows inserted; what it deletes and inserts again is there."""
+        count = sum(len(keys[0]) for keys in (deleted, inserted) if keys is not None)
+        if not count:
             return
-        if rows > _SMALL:
-            self._layers.append(_Many(deleted, inserted))
+        if count > _SMALL:
+            self._layers.append(_Many(deleted, inserted, rows))
             return
+        last = self.few()
+        if deleted is not None:
+            last.note(deleted, None)
+        if inserted is not None:
+            last.note(inserted, rows)
+
+    def few(self) -> _Few:
+        """Where the next small transaction's keys go."""
         last = self._layers[-1] if self._layers else None
         if not isinstance(last, _Few):
             last = _Few()
             self._layers.append(last)
-        if deleted is not None:
-            last.note(deleted, False)
-        if inserted is not None:
-            last.note(inserted, True)
+        return last
+
+    def newest(self, key: bytes, keys: list[pa.Array]) -> tuple[bool, Row | None]:
+        """See :meth:`_Few.newest`."""
+        for layer in reversed(self._layers):
+            known, row = layer.newest(key, keys)
+            if known:
+                return known, row
+        return False, None
 
     def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
         """Which of the (comparable) keys were touched, and which of those are there."""
@@ -148,6 +201,11 @@ class WriteGuard:
         if turn is None:
             turn = self._turns[oid] = asyncio.Lock()
         return turn
+
+    def busy(self, oid: int) -> bool:
+        """Whether somebody has the turn."""
+        turn = self._turns.get(oid)
+        return turn is not None and turn.locked()
 
     def changed_since(self, oid: int, seen: int) -> bool:
         """Whether somebody has changed the table's rows since that epoch."""
@@ -207,15 +265,39 @@ class WriteGuard:
             result = np.where(known, there, result)
         return result
 
+    def newest(self, oid: int, key: bytes, keys: list[pa.Array]) -> tuple[bool, Row | None]:
+        """Whether accepted transactions that readers do not see yet changed the row with a key, and what it
+        is since the last of them, None when it is gone.
+
+        Args:
+            key, keys: the same (comparable) key as a digest and as arrays.
+        """
+        epochs = self._touched.get(oid, {})
+        for epoch in sorted(epochs, reverse=True):
+            if epoch <= self._store.epoch:
+                break
+            known, row = epochs[epoch].newest(key, keys)
+            if known:
+                return known, row
+        return False, None
+
     def accepted(self, oid: int, change: Change, epoch: int) -> None:
         """The coordinator took the change into ``epoch``."""
         layout = self._store.relation(oid).layout
-        touched = self._touched.setdefault(oid, {}).get(epoch)
-        if touched is None:
-            touched = self._touched[oid][epoch] = _Touched()
         inserts, deletes = split([change], layout)
         deleted, inserted = (None if rows is None else layout.key_arrays(rows) for rows in (deletes, inserts))
-        touched.note(deleted, inserted)
+        self._touched_in(oid, epoch).note(deleted, inserted, inserts)
+
+    def accepted_row(self, oid: int, epoch: int, key: bytes, keys: list[pa.Array], row: Row | None) -> None:
+        """The same for one row: what there is now under a key, which is given as to ``newest``."""
+        self._touched_in(oid, epoch).few().note_one(key, keys, row)
+
+    def _touched_in(self, oid: int, epoch: int) -> _Touched:
+        epochs = self._touched.setdefault(oid, {})
+        touched = epochs.get(epoch)
+        if touched is None:
+            touched = epochs[epoch] = _Touched()
+        return touched
 
     def prune(self, oldest: int) -> None:
         """Forget what every open transaction has seen; ``oldest``: the lowest epoch that one reads."""

@@ -43,6 +43,8 @@ class Instance:
         #: relations whose rows are being given another form: nobody may change them
         self.frozen: set[int] = set()
         self.guard = WriteGuard(coordinator.store)
+        #: the epoch in which it was pruned last
+        self._pruned = 0
         self.locks = Locks()
         self.uniques = Uniques(coordinator.store)
         self.ready = False
@@ -80,6 +82,12 @@ class Instance:
                 folder, manifest = await stack.enter_async_context(self.coordinator.linked())
                 await asyncio.to_thread(self.cluster.copy, folder / "catalog")
             await asyncio.to_thread(backup.copy_out, folder, target, manifest)
+
+    def prune_guard(self) -> None:
+        """Forget what every open transaction has seen, once an epoch."""
+        if self._pruned != self.coordinator.store.epoch:
+            self._pruned = self.coordinator.store.epoch
+            self.guard.prune(self.oldest_view())
 
     def oldest_view(self) -> int:
         """The lowest epoch that an open or committing transaction reads."""

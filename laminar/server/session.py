@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from laminar.engine.serving import EpochView
     from laminar.server.database import Database
     from laminar.server.plancache import PlanKey
+    from laminar.server.rowwrites import RowWrite
     from laminar.server.shortcuts import Shortcut
     from laminar.server.statements.base import Action
     from laminar.sql.catalog_view import Access
@@ -61,13 +62,13 @@ class PreparedStatement:
     #: where its names were found (SET search_path)
     path: str
     asked_types: Sequence[int]
-    _shortcut: Shortcut | None = None
+    _shortcut: Shortcut | RowWrite | None = None
     #: the action that the shortcut is for
     _shortcut_action: Action | None = None
 
     @property
-    def shortcut(self) -> Shortcut | None:
-        """The statement as a look-up by key, if it is one."""
+    def shortcut(self) -> Shortcut | RowWrite | None:
+        """The statement as a look-up by key or a write of one row, if it is one."""
         known = self._shortcut
         if self._shortcut_action is not self.action or (known is not None and known.stale):
             session = self.action.session
@@ -203,7 +204,7 @@ class Session:
     async def _prepare(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:
         return self.prepare_now(sql, param_types)
 
-    def lifted(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
+    def lifted(self, sql: bytes) -> tuple[Shortcut | RowWrite, Sequence[bytes | None]] | None:
         return self._lifted.find(sql)
 
     def prepare_now(self, sql: str, param_types: Sequence[int]) -> PreparedStatement:

@@ -8,7 +8,7 @@ changed since it was made. Privileges were checked when it was made, under the s
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -22,10 +22,12 @@ from laminar.sql.lifting import lift
 
 if TYPE_CHECKING:
     from laminar.engine.serving.chunk import Chunk
+    from laminar.server.rowwrites import RowWrite
     from laminar.server.session import PreparedStatement, Session
 
 #: texts of simple queries that a session knows, shortcuts or not
 _MAX_LIFTED: Final = 200
+_VERBS: Final = frozenset((b"select", b"insert", b"update", b"delete"))
 #: encoders that a chunk of rows keeps
 _MAX_ENCODERS: Final = 8
 
@@ -36,6 +38,7 @@ class Shortcut:
     """See :class:`laminar.pgwire.backend.Shortcut`."""
 
     def __init__(self, session: Session, read: KeyRead, fields: Sequence[Field]) -> None:
+        self.writes: Literal[False] = False
         self.fields = fields
         self.descriptions: dict[bytes, bytes] = {}
         #: made under another catalog, role or settings than there are now
@@ -49,7 +52,7 @@ class Shortcut:
         self, values: Sequence[bytes | None], formats: Sequence[int], result_formats: Sequence[int]
     ) -> tuple[bytes, int] | None:
         session, read = self._session, self._read
-        if not session.at_rest or len(values) != len(read.param_types):
+        if not session.at_rest or len(values) != len(read.key.param_types):
             return None
         if self._state != state_of(session):
             self.stale = True
@@ -62,8 +65,8 @@ class Shortcut:
         if coordinator.read().snapshots.get(oid) is not store.snapshot():
             return None
         try:
-            key = read.values(values, formats)
-            found = None if key is None else store.find_row(key, read.widths)
+            key = read.key.values(values, formats)
+            found = None if key is None else store.find_row(key, read.key.widths)
             if found is None:
                 return b"", 0
             chunk, offset = found
@@ -93,13 +96,14 @@ class LiftedQueries:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._state: State = ()
-        self._known: dict[str, Shortcut | None] = {}
+        self._known: dict[str, Shortcut | RowWrite | None] = {}
 
-    def find(self, sql: bytes) -> tuple[Shortcut, Sequence[bytes | None]] | None:
+    def find(self, sql: bytes) -> tuple[Shortcut | RowWrite, Sequence[bytes | None]] | None:
         """See :meth:`laminar.pgwire.backend.Backend.lifted`."""
-        # Only queries, whose binding changes nothing. Calls and subqueries are no look-ups: not worth
-        # binding them a second time.
-        if sql[:6].lower() != b"select" or b"(" in sql:
+        # Only what changes nothing when it is bound. Queries with calls and subqueries are no look-ups: not
+        # worth binding them a second time.
+        verb = sql[:6].lower()
+        if verb not in _VERBS or (verb == b"select" and b"(" in sql):
             return None
         lifted = lift(sql)
         if lifted is None:
@@ -115,18 +119,22 @@ class LiftedQueries:
         shortcut = self._known[lifted.sql]
         return None if shortcut is None else (shortcut, lifted.values)
 
-    def _made(self, sql: str) -> Shortcut | None:
+    def _made(self, sql: str) -> Shortcut | RowWrite | None:
         try:
             return self._session.prepare_now(sql, ()).shortcut
         except PgError:
             return None
 
 
-def shortcut_of(session: Session, prepared: PreparedStatement) -> Shortcut | None:
-    """What the statement is when it reads a row by its key."""
+def shortcut_of(session: Session, prepared: PreparedStatement) -> Shortcut | RowWrite | None:
+    """What the statement is when it reads a row by its key, or writes one."""
+    from laminar.server.rowwrites import row_write_of
     from laminar.server.statements.query import QueryAction
+    from laminar.server.statements.writes import WriteAction
 
     action = prepared.action
+    if isinstance(action, WriteAction):
+        return row_write_of(session, action)
     if not isinstance(action, QueryAction):
         return None
     planned = action.planned

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from laminar._native.rowindex import hash_rows, row_digests
+from laminar._native.rowindex import hash_rows, key_digest, row_digests
 from laminar.types import PgType
 
 #: attribute number of the hidden row watermark
@@ -29,6 +29,11 @@ def digest(*columns: pa.Array) -> pa.Array:
 def digests(*columns: pa.Array) -> list[bytes]:
     """The same, one by one, for few rows."""
     return row_digests(list(columns), *_SEEDS)
+
+
+def digest_of(values: tuple[int | bytes, ...], widths: tuple[int, ...]) -> bytes:
+    """The same for one row of values as ``RowIndex.find_row`` takes them."""
+    return key_digest(values, widths, *_SEEDS)
 
 
 @dataclass(frozen=True)

@@ -58,8 +58,8 @@ class WriteAction(Action):
         self.verb = type(statement).__name__.upper()
         #: a plain INSERT of values reads nothing, so that it need not wait for what was committed before
         self._scanned = scanned(plan)
-        self._plain = _adds(bound) and not self._scanned
-        self._row = None if plan is None else _one_row(plan)
+        self.plain = _adds(bound) and not self._scanned
+        self.row = None if plan is None else _one_row(plan)
         self.param_types = bound.param_types
         if bound.returning_columns:
             self.fields = [Field(c.name, c.type, *c.origin) for c in bound.returning_columns]
@@ -150,7 +150,7 @@ class WriteAction(Action):
 
     async def _write(self, params: Sequence[pa.Scalar | None]) -> tuple[dml.Effect, pa.RecordBatch | None]:
         bound = self.bound
-        table = await open_table(self.session, bound.relation.oid, wait=not self._plain)
+        table = await open_table(self.session, bound.relation.oid, wait=not self.plain)
         if isinstance(bound, BoundInsert):
             return await self._insert(bound, table, params)
         found = await self._rows(params)
@@ -215,8 +215,8 @@ class WriteAction(Action):
     async def _rows(self, params: Sequence[pa.Scalar | None]) -> pa.RecordBatch:
         """All rows of the statement's plan."""
         assert self.plan is not None
-        if self._row is not None:
-            values = compiled(self._row, ())(make([], 1), self.session.env(params))
+        if self.row is not None:
+            values = compiled(self.row, ())(make([], 1), self.session.env(params))
             return pa.RecordBatch.from_arrays(values, [str(i) for i in range(len(values))])
         locked = await locked_rows(self.session, self.locking, params)
         snapshots = await take_snapshots(self.session, self._scanned, locked)

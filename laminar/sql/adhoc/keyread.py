@@ -31,20 +31,17 @@ class Unusual(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRead:
-    """A plan that is a look-up by key.
+class Key:
+    """The key of one row, from parameters.
 
     Args:
         keys: for each column of the relation's key a parameter's number (from 0), or the constant's form.
         widths: for each column of the key the bytes of its integers, or -1 for text.
-        positions: the stored columns that are the result.
     """
 
-    relation: int
     keys: tuple[int | bytes, ...]
     widths: tuple[int, ...]
     param_types: tuple[PgType, ...]
-    positions: tuple[int, ...]
 
     def values(
         self, params: Sequence[bytes | None], formats: Sequence[int]
@@ -58,16 +55,31 @@ class KeyRead:
         Raises:
             Unusual: a parameter is not in the plainest form of its type.
         """
-        given = [_read(p, pg, f) for p, pg, f in zip(params, self.param_types, formats, strict=True)]
-        found: list[int | bytes] = []
-        for key, width in zip(self.keys, self.widths, strict=True):
-            value = given[key] if isinstance(key, int) else _constant(key, width)
+        found = [
+            read_plain(params[key], self.param_types[key], formats[key])
+            if isinstance(key, int)
+            else _constant(key, width)
+            for key, width in zip(self.keys, self.widths, strict=True)
+        ]
+        for value, width in zip(found, self.widths, strict=True):
             if value is None:
                 return None
             if isinstance(value, int) and not -(1 << 8 * width - 1) <= value < 1 << 8 * width - 1:
                 return None
-            found.append(value)
-        return tuple(found)
+        return tuple(v for v in found if v is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRead:
+    """A plan that is a look-up by key.
+
+    Args:
+        positions: the stored columns that are the result.
+    """
+
+    relation: int
+    key: Key
+    positions: tuple[int, ...]
 
 
 def key_read(
@@ -75,37 +87,52 @@ def key_read(
 ) -> KeyRead | None:
     """The plan as a look-up in a relation of that layout; None when it is more than that."""
     found = scanned(plan)
-    if found is None:
+    keyed = None if found is None else by_key(*found, param_types, layout)
+    if found is None or keyed is None:
         return None
-    scan, condition = found
-    if not 0 < len(layout.key) <= _MAX_KEYS:
+    scan, (key, rest) = found[0], keyed
+    if rest or {k for k in key.keys if isinstance(k, int)} != set(range(len(param_types))):
         return None
-    by_id = {c.id: a for c, a in zip(scan.columns, scan.attnums, strict=True)}
-    wanted: dict[int, Expr] = {}
-    parts = conjuncts(condition)
-    for part in parts:
-        equal = _equality(part)
-        if equal is None or equal[0] not in by_id:
-            return None
-        wanted[layout.position[by_id[equal[0]]]] = equal[1]
-    if len(parts) != len(layout.key) or set(wanted) != set(layout.key):
-        return None
-    if {e.index for e in wanted.values() if isinstance(e, Param)} != set(range(1, len(param_types) + 1)):
-        return None
-    keys: list[int | bytes] = []
-    widths: list[int] = []
-    for position, pg_type in zip(layout.key, layout.key_types, strict=True):
-        width = _INTEGERS.get(pg_type.oid, -1)
-        expr = wanted[position]
-        if width < 0 and pg_type.oid not in _TEXTS:
-            return None
-        keys.append(expr.index - 1 if isinstance(expr, Param) else str(_value(expr)).encode())
-        widths.append(width)
     outputs = _outputs(plan, columns)
     if outputs is None:
         return None
-    positions = tuple(layout.position[by_id[i]] for i in outputs)
-    return KeyRead(scan.relation, tuple(keys), tuple(widths), tuple(param_types), positions)
+    positions = tuple(layout.position[a] for a in (_attnums(scan)[i] for i in outputs))
+    return KeyRead(scan.relation, key, positions)
+
+
+def by_key(
+    scan: logical.Scan, condition: Expr, param_types: Sequence[PgType], layout: Layout
+) -> tuple[Key, list[Expr]] | None:
+    """The key that a condition demands, and what it demands beside it; None without a whole key."""
+    widths = key_widths(layout)
+    if widths is None:
+        return None
+    by_id = _attnums(scan)
+    wanted: dict[int, Expr] = {}
+    rest: list[Expr] = []
+    for part in conjuncts(condition):
+        equal = _equality(part)
+        position = layout.position.get(by_id.get(equal[0], -2)) if equal is not None else None
+        if equal is None or position not in layout.key or position in wanted:
+            rest.append(part)
+        else:
+            wanted[position] = equal[1]
+    if set(wanted) != set(layout.key):
+        return None
+    given = (wanted[position] for position in layout.key)
+    keys = (e.index - 1 if isinstance(e, Param) else str(_value(e)).encode() for e in given)
+    return Key(tuple(keys), widths, tuple(param_types)), rest
+
+
+def key_widths(layout: Layout) -> tuple[int, ...] | None:
+    """``Key.widths`` for every row of a relation; None when its key is not of integers and texts."""
+    widths = tuple(_INTEGERS.get(t.oid, -1) for t in layout.key_types)
+    plain = all(w > 0 or t.oid in _TEXTS for w, t in zip(widths, layout.key_types, strict=True))
+    return widths if plain and 0 < len(widths) <= _MAX_KEYS else None
+
+
+def _attnums(scan: logical.Scan) -> dict[int, int]:
+    return {c.id: a for c, a in zip(scan.columns, scan.attnums, strict=True)}
 
 
 def scanned(plan: Plan) -> tuple[logical.Scan, Expr] | None:
@@ -155,8 +182,8 @@ def _outputs(plan: Plan, columns: Sequence[Column]) -> list[int] | None:
     return ids
 
 
-def _read(value: bytes | None, pg_type: PgType, form: int) -> int | bytes | None:
-    """A parameter as Bind has it; None for null."""
+def read_plain(value: bytes | None, pg_type: PgType, form: int) -> int | bytes | None:
+    """A parameter of an integer or text type as Bind has it; None for null. Raises Unusual for others."""
     if value is None:
         return None
     width = _INTEGERS.get(pg_type.oid)
