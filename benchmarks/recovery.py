@@ -41,6 +41,9 @@ class Measured:
     fill_seconds: float
     quiet: list[float]
     busy: list[float]
+    #: of the newest checkpoints: longest stops of the reactor, and bytes written per changed entry
+    pauses: list[float]
+    per_entry: float
     files: int
     restart_seconds: float
     read_seconds: float
@@ -73,6 +76,13 @@ def measure(entries: int, seconds: float) -> Measured:
             busy = _inserts(db, 1_000_000, seconds)
             db.execute("CHECKPOINT")
             state = _one(db, "SELECT sum(state_bytes)::bigint FROM laminar_catalog.operators")
+            # those of the last seconds, when nothing but the changes was going on
+            checkpoints = db.execute(
+                "SELECT pause_us / 1000.0, entries, written_bytes FROM laminar_catalog.checkpoints"
+                " WHERE now > now() - %s * INTERVAL '1 second'", [seconds],
+            ).fetchall()  # fmt: skip
+            pauses = [float(pause) for pause, _, _ in checkpoints]
+            per_entry = sum(c[2] for c in checkpoints) / max(1, sum(c[1] for c in checkpoints))
         server.kill()
         files = sum(path.stat().st_size for path in (folder / "data" / "engine" / "state").iterdir())
         started = time.perf_counter()
@@ -81,7 +91,7 @@ def measure(entries: int, seconds: float) -> Measured:
             assert _one(db, "SELECT keys FROM v") == entries
         restarted = time.perf_counter() - started
         read = _logged(server.log)
-        return Measured(state, filled, quiet, busy, files, restarted, read)
+        return Measured(state, filled, quiet, busy, pauses, per_entry, files, restarted, read)
     finally:
         if server.alive:
             server.stop()
@@ -118,6 +128,7 @@ def report(found: Measured, entries: int) -> str:
         p50, p99 = np.percentile(times, [50, 99])
         return f"| {name} | {p50:.1f} ms | {p99:.1f} ms | {max(times):.1f} ms |"
 
+    middle, longest = np.percentile(found.pauses, [50, 99])
     return "\n".join(
         [
             f"{entries / 1e6:.1f} million entries, {found.state / _MB:.0f} MB of state,"
@@ -127,6 +138,9 @@ def report(found: Measured, entries: int) -> str:
             "|---|---|---|---|",
             spread("nothing else", found.quiet),
             spread("100,000 changes/s, a checkpoint per second", found.busy),
+            "",
+            f"{len(found.pauses)} checkpoints: the reactor stops for {middle:.1f} ms (p50), {longest:.1f} ms"
+            f" (p99); {found.per_entry:.0f} bytes written per entry.",
             "",
             f"Recovery after kill -9: {found.restart_seconds:.1f} s until the view answers,"
             f" {found.read_seconds:.1f} s of it for the reactor's state.",

@@ -20,11 +20,11 @@ template <class T> class HashIndex {
     ~HashIndex() { free_pages(); }
 
     // Hashes are never 0.
-    void prefetch_slot(uint64_t h) const { __builtin_prefetch(&page_of(h)->slots[start_of(h)]); }
+    void prefetch_slot(uint64_t h) const { arena_->prefetch(&page_of(h)->slots[start_of(h)]); }
     void prefetch_entry(uint64_t h) const {
         const Page* page = page_of(h);
         for (uint32_t i = start_of(h);; i = next(i)) {
-            if (page->slots[i].hash == h) return __builtin_prefetch(page->slots[i].entry);
+            if (page->slots[i].hash == h) return arena_->prefetch(page->slots[i].entry);
             if (!page->slots[i].hash) return;
         }
     }

@@ -38,7 +38,31 @@ T = TypeVar("T")
 #: state files are merged when there is more than this many times the live state in them
 _GARBAGE = 2
 _MIN_COMPACT_BYTES = 1 << 20
+#: checkpoints that laminar_catalog shows
+_REMEMBERED = 100
 REACTORS_LOST = PgError(CANNOT_CONNECT_NOW, "the checkpoint was given up because a reactor died")
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A checkpoint that was written.
+
+    Args:
+        epoch, now: what it holds.
+        duration: microseconds from its barrier until it was durable.
+        pause: microseconds, at most, for which a reactor stopped to collect changed entries, at its barrier
+            or at one since the checkpoint before it.
+        entries, written: changed entries of reactors' states, and the bytes of their files.
+        size: bytes of all the state files that it consists of.
+    """
+
+    epoch: int
+    now: int
+    duration: int
+    pause: int
+    entries: int
+    written: int
+    size: int
 
 
 @dataclass(slots=True)
@@ -79,7 +103,8 @@ class Checkpoints:
         self.stale = False
         #: why the newest attempt failed, if it did
         self.failure: PgError | None = None
-        self.history: list[dict[str, int]] = []
+        #: the newest ones since the start
+        self.history: list[Finished] = []
 
     # --- when ----------------------------------------------------------------------
 
@@ -210,6 +235,7 @@ class Checkpoints:
             begun.stored = {}
             begun.manifest.state_bytes = [r.state_bytes for r in reports]
             await self._commit(begun.manifest)
+            self._remember(begun, reports)
             await wal.recycle(begun.manifest.lsn)
         except Exception as problem:
             error = _as_pg_error(problem)
@@ -217,7 +243,6 @@ class Checkpoints:
             log.warning("checkpoint failed", epoch=begun.manifest.epoch, error=str(error))
             store.abandon_checkpoint(begun.stored)
         self.failure = None if error is REACTORS_LOST else error
-        self._remember(begun)
         for future in waiters:
             if not future.done():
                 if error is None:
@@ -280,15 +305,19 @@ class Checkpoints:
                 if path.name not in named:
                     path.unlink(missing_ok=True)
 
-    def _remember(self, begun: Begun) -> None:
+    def _remember(self, begun: Begun, reports: list[CheckpointReport]) -> None:
         self.history.append(
-            {
-                "epoch": begun.manifest.epoch,
-                "milliseconds": int((time.monotonic() - begun.started) * 1000),
-                "state_bytes": sum(f.size for files in begun.manifest.states for f in files),
-            }
+            Finished(
+                begun.manifest.epoch,
+                begun.manifest.now,
+                int((time.monotonic() - begun.started) * 1_000_000),
+                max((r.pause for r in reports), default=0),
+                sum(r.entries for r in reports),
+                sum(r.size + sum(size for _, size in r.earlier) for r in reports),
+                sum(f.size for files in begun.manifest.states for f in files),
+            )
         )
-        del self.history[:-100]
+        del self.history[:-_REMEMBERED]
 
     def close(self) -> None:
         self._thread.shutdown()

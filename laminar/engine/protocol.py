@@ -191,7 +191,10 @@ class SpoolReport:
 
 @dataclass(slots=True)
 class CheckpointReport:
-    """A reactor's state file, its files for sinks, and (path, bytes) of older entries' files."""
+    """A reactor's state file, its files for sinks, and (path, bytes) of older entries' files.
+
+    ``pause``: microseconds, at most, for which it stopped to collect entries since the report before.
+    """
 
     path: str
     size: int
@@ -199,6 +202,7 @@ class CheckpointReport:
     state_bytes: int
     spools: list[SpoolReport] = field(default_factory=list)
     earlier: list[tuple[str, int]] = field(default_factory=list)
+    pause: int = 0
 
 
 @dataclass(slots=True)

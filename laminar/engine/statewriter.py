@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -69,6 +70,8 @@ class StateWriter:
         #: by dataflow: early files, and entries that could not be written
         self._early: dict[int, list[Path]] = {}
         self._kept: Entries = []
+        #: by dataflow: entries in early files
+        self._counts: Counter[int] = Counter()
         self._spools: list[Spool] = []
         self._count = 0
         #: bytes that stay in memory because the disk did not take them
@@ -130,6 +133,7 @@ class StateWriter:
                     self._done.put((job.epoch, result))
                     os.eventfd_write(self._bell, 1)
                 case _:
+                    self._counts.pop(job, None)
                     for path in self._early.pop(job, []):
                         path.unlink(missing_ok=True)
                     self._kept = [found for found in self._kept if found[0] != job]
@@ -144,13 +148,14 @@ class StateWriter:
         try:
             # What could not be written before is older, and goes first.
             mine = [found for found in self._kept if found[0] == job.dataflow]
-            write_states(path, mine + job.entries)
+            _, count = write_states(path, mine + job.entries)
         except OSError:
             path.unlink(missing_ok=True)
             self._kept += job.entries  # the checkpoint tries again, and says so
             return
         self._kept = [found for found in self._kept if found[0] != job.dataflow]
         self._early.setdefault(job.dataflow, []).append(path)
+        self._counts[job.dataflow] += count
 
     def _write(self, job: _Checkpoint) -> CheckpointReport | PgError:
         """A checkpoint's files; what cannot be written is in the next one."""
@@ -174,6 +179,7 @@ class StateWriter:
             return PgError(code, f"could not write {job.path}: {error.strerror}")
         self._kept, self._spools = others, []
         for dataflow in job.dataflows:
+            count += self._counts.pop(dataflow, 0)
             for path in self._early.pop(dataflow, []):
                 path.unlink()
         named = [(str(path), found) for path, found in earlier]

@@ -36,6 +36,7 @@ from laminar.engine.operators.base import Operator
 from laminar.engine.protocol import (
     PAGE_BYTES,
     BarrierMessage,
+    CheckpointReport,
     Cut,
     EpochReport,
     Installation,
@@ -134,6 +135,8 @@ class Reactor:
         self.cuts: list[dict[int, Cut]] = []
         self.writer = StateWriter(settings.bell, Path(settings.scratch), 2 * settings.handover_bytes)
         self.busy_ns = 0
+        #: longest collection of changed entries since a checkpoint was reported
+        self.pause_ns = 0
 
     # --- the loop ------------------------------------------------------------------
 
@@ -447,9 +450,11 @@ class Reactor:
             dataflow.barrier(replace(barrier, complete=True) if complete else barrier)
         self._ask()
         self._tell_peers(Kind.END)
+        started = time.perf_counter_ns()
         if message.checkpoint:
             self._checkpoint(message)
         self._hand_over()
+        self.pause_ns = max(self.pause_ns, time.perf_counter_ns() - started)
         self._post(Kind.DONE, extra=self._report())
         self._assign(message.partitions, None)
         for dataflow_id in message.detach:
@@ -564,6 +569,8 @@ class Reactor:
         done = self.writer.finished()
         if done is not None:
             epoch, result = done
+            if isinstance(result, CheckpointReport):
+                result.pause, self.pause_ns = self.pause_ns // 1000, 0
             report = _portable(result) if isinstance(result, PgError) else result
             self._post(Kind.CHECKPOINTED, epoch, extra=report)
 

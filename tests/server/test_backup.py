@@ -178,3 +178,24 @@ def test_doctor(new_laminar: Any) -> None:
     status, text = laminar("doctor", data)
     assert status == 0, text
     assert laminar("doctor", data + "/nowhere")[0] == 1
+
+
+def test_checkpoints_are_shown(new_laminar: Any) -> None:
+    """What they write follows what has changed, not the size of the state."""
+    server: LaminarServer = new_laminar("--reactors", "1")
+    with server.connect() as db:
+        db.execute("CREATE TABLE t (k int PRIMARY KEY, v int)")
+        db.execute("CREATE MATERIALIZED VIEW g AS SELECT v, sum(k) AS s, count(*) AS n FROM t GROUP BY v")
+        newest = (
+            "SELECT entries, written_bytes, state_bytes, pause_us, duration_us"
+            " FROM laminar_catalog.checkpoints ORDER BY epoch DESC LIMIT 1"
+        )
+        found = []
+        for first, count in ((0, 40_000), (100_000, 10)):
+            db.execute(f"INSERT INTO t SELECT i, i FROM generate_series({first}, {first + count - 1}) i")
+            db.execute("CHECKPOINT")
+            found.append(db.execute(newest).fetchone())
+        (many, bytes_of_many, *_), (few, bytes_of_few, size, pause, duration) = found  # type: ignore[misc]
+        assert many >= 40_000 and 10 <= few < 100
+        assert bytes_of_few * 50 < bytes_of_many <= size
+        assert 0 < pause < duration

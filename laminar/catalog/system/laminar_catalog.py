@@ -90,9 +90,11 @@ def _epochs(database: Database) -> Iterator[Row]:
 
 
 def _checkpoints(database: Database) -> Iterator[Row]:
-    manifest = database.coordinator.checkpoints.manifest
-    if manifest.epoch:
-        yield manifest.epoch, manifest.now
+    checkpoints = database.coordinator.checkpoints
+    for c in checkpoints.history:
+        yield c.epoch, c.now, c.duration, c.pause, c.entries, c.written, c.size
+    if checkpoints.manifest.epoch and not checkpoints.history:
+        yield checkpoints.manifest.epoch, checkpoints.manifest.now, None, None, None, None, None
 
 
 def _dropped_rows(database: Database) -> Iterator[Row]:
@@ -132,7 +134,8 @@ RELATIONS = (
         "entries int8, state_bytes int8, busy_us int8", _operators),
     (15005, "watermarks", "relation text, partition text, watermark timestamptz", _watermarks),
     (15006, "epochs", "epoch int8, now timestamptz", _epochs),
-    (15007, "checkpoints", "epoch int8, now timestamptz", _checkpoints),
+    (15007, "checkpoints", "epoch int8, now timestamptz, duration_us int8, pause_us int8, entries int8,"
+        "written_bytes int8, state_bytes int8", _checkpoints),
     (15008, "dropped_rows", "relation text, node int8, reason text, rows int8", _dropped_rows),
     (15009, "reactors", "reactor int4, process_id int4, busy_us int8, bytes_in int8, bytes_out int8,"
         "backlog_bytes int8", _reactors),
