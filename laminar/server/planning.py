@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from laminar.errors import not_supported
 from laminar.sql import adhoc
-from laminar.sql.binder import bind_query
+from laminar.sql.binder import BoundModifying, bind_query
 from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.plan import Column, Plan, Scan
 from laminar.sql.rewrite import rewrite
@@ -30,6 +30,7 @@ class PlannedQuery:
         waits: it calls pg_sleep() or the like.
         scanned: oids of the relations that the plan scans.
         locking: queries whose rows are locked before it runs.
+        modifying: statements in WITH that change rows.
     """
 
     plan: Plan
@@ -39,6 +40,7 @@ class PlannedQuery:
     waits: bool = False
     scanned: frozenset[int] = frozenset()
     locking: tuple[BoundLocking, ...] = ()
+    modifying: tuple[BoundModifying, ...] = ()
 
     @property
     def dependencies(self) -> tuple[int, ...]:
@@ -47,20 +49,30 @@ class PlannedQuery:
 
 
 def plan_query(
-    query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = (), *, locks: bool = False
+    query: ast.Query,
+    catalog: CatalogView,
+    param_types: Sequence[int] = (),
+    *,
+    locks: bool = False,
+    modifies: bool = False,
 ) -> PlannedQuery:
     """Bind, unnest and rewrite; raises PgError with position.
 
     Args:
         locks: the query may lock rows (FOR UPDATE).
+        modifies: it may change rows (WITH).
     """
     bound = bind_query(query, catalog, param_types)
     if bound.locking and not locks:
         raise not_supported("FOR UPDATE and its kin are not supported in this statement")
+    if bound.modifying and not modifies:
+        raise not_supported("data-modifying statements in WITH are not supported in this statement")
     plan = rewrite(unnest(bound.plan), bound.columns)
     waits, params = adhoc.waits(plan), tuple(bound.param_types)
     locking = planned_locking(bound.locking)
-    return PlannedQuery(plan, bound.columns, params, bound.accesses, waits, scanned(plan), locking)
+    return PlannedQuery(
+        plan, bound.columns, params, bound.accesses, waits, scanned(plan), locking, bound.modifying
+    )
 
 
 def planned_locking(locking: Sequence[BoundLocking]) -> tuple[BoundLocking, ...]:

@@ -134,7 +134,7 @@ class _Run:
         found = await read_all(self._session, plan, snapshots, self._params)
         chosen = await self._choose(found, wanted)
         kept = found.take(pa.array(chosen[offset:], pa.int64()))
-        return _snapshot(kept, locking.columns)
+        return rows_snapshot(kept, locking.columns)
 
     def _bounds(self) -> tuple[int | None, int]:
         """LIMIT (None: all) and OFFSET; 2201W, 2201X."""
@@ -198,7 +198,7 @@ class _Run:
         return False
 
 
-def _snapshot(rows: pa.RecordBatch, columns: Sequence[p.Column]) -> Snapshot:
+def rows_snapshot(rows: pa.RecordBatch, columns: Sequence[p.Column]) -> Snapshot:
     """Rows as a relation of their first columns."""
     types = tuple(column.type for column in columns)
     layout = Layout(tuple(range(1, len(types) + 1)), types, ())

@@ -7,8 +7,8 @@ character offset that PostgreSQL's errors point at for that node (its ``location
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Union
 from typing import Literal as L
-from typing import Union
 
 # --- expressions ------------------------------------------------------------------
 
@@ -397,11 +397,14 @@ class GroupingSet:
 
 @dataclass(slots=True)
 class Cte:
+    """``modifying``: an INSERT, UPDATE or DELETE (of :mod:`laminar.sql.statements`) instead of a query."""
+
     name: str
     columns: list[str]
     query: Query
     materialized: bool | None
     pos: int
+    modifying: Any = None
 
 
 @dataclass(slots=True)

@@ -41,10 +41,10 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         lookups,
         maintenance,
         merge,
+        modifying,
         notifications,
         plainviews,
         prepared,
-        query,
         roles,
         sequences,
         settings,
@@ -61,9 +61,9 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         return transactions.TransactionAction(session, statement)
     match statement:
         case s.Query():
-            return query.QueryAction.planned_from(session, statement.query, param_types)
+            return modifying.query_action(session, statement.query, param_types)
         case s.Insert() | s.Update() | s.Delete():
-            return writes.WriteAction.planned_from(session, statement, param_types)
+            return modifying.write_action(session, statement, param_types)
         case s.Merge():
             return merge.MergeAction.merging(session, statement, param_types)
         case s.Truncate():

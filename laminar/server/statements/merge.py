@@ -114,5 +114,5 @@ class MergeAction(WriteAction):
                 hint="Ensure that not more than one source row matches any one target row.",
             )
 
-    def _result(self, count: int, returned: pa.RecordBatch | None) -> Result:
+    def result(self, count: int, returned: pa.RecordBatch | None) -> Result:
         return Result(f"MERGE {count}")

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from laminar._native.rowindex import group_rows
 from laminar.catalog.sequences import definition_of
+from laminar.engine.serving import Snapshot
 from laminar.errors import READ_ONLY_SQL_TRANSACTION, SERIALIZATION_FAILURE, UNIQUE_VIOLATION, PgError
 from laminar.pgwire.backend import Field, Result
 from laminar.server import dml, guc
@@ -33,9 +34,9 @@ from laminar.sql.rewrite import rewrite
 from laminar.sql.unnest import unnest
 
 #: how often a statement of its own is run again when somebody else was faster
-_ATTEMPTS = 20
+ATTEMPTS = 20
 #: what a statement meets that read rows which others have changed meanwhile
-_CONFLICTS = (SERIALIZATION_FAILURE, UNIQUE_VIOLATION)
+CONFLICTS = (SERIALIZATION_FAILURE, UNIQUE_VIOLATION)
 
 Bound: TypeAlias = BoundInsert | BoundUpdate | BoundDelete | BoundMerge
 Statement: TypeAlias = s.Insert | s.Update | s.Delete | s.Merge
@@ -55,6 +56,8 @@ class WriteAction(Action):
         self.bound = bound
         self.plan = plan
         self.locking = planned_locking(bound.locking)
+        #: rows that stand for relations (< 0) of its plan
+        self.given: dict[int, Snapshot] = {}
         self.verb = type(statement).__name__.upper()
         #: a plain INSERT of values reads nothing, so that it need not wait for what was committed before
         self._scanned = scanned(plan)
@@ -100,7 +103,7 @@ class WriteAction(Action):
                 await self._take_turn(turn)
         keyed = self.bound.relation.primary_key or self.database.catalog.uniques_of(oid)
         guarded = bool(keyed) or not isinstance(self.bound, BoundInsert)
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(ATTEMPTS):
             before = len(transaction.changes)
             try:
                 effect, returned = await self._write(params)
@@ -116,7 +119,7 @@ class WriteAction(Action):
             except PgError as error:
                 transaction.undo_to(before)
                 seen = transaction.view.epoch if transaction.view is not None else 0
-                if not fresh or attempt == _ATTEMPTS - 1 or error.sqlstate not in _CONFLICTS:
+                if not fresh or attempt == ATTEMPTS - 1 or error.sqlstate not in CONFLICTS:
                     raise
                 if not guard.changed_since(oid, seen):
                     raise
@@ -128,7 +131,7 @@ class WriteAction(Action):
                 await self.database.coordinator.flush()
                 continue
             break
-        return self._result(effect.count, returned)
+        return self.result(effect.count, returned)
 
     async def _take_turn(self, turn: asyncio.Lock) -> None:
         """Wait for the others, lock_timeout at most."""
@@ -141,7 +144,18 @@ class WriteAction(Action):
         except TimeoutError:
             raise PgError("55P03", "canceling statement due to lock timeout") from None
 
-    def _result(self, count: int, returned: pa.RecordBatch | None) -> Result:
+    async def effect(
+        self, params: Sequence[pa.Scalar | None], given: dict[int, Snapshot]
+    ) -> tuple[dml.Effect, pa.RecordBatch | None]:
+        """What it would change, and what it returns.
+
+        Args:
+            given: rows that stand for relations of its plan.
+        """
+        self.given, self._plain = given, False
+        return await self._write(params)
+
+    def result(self, count: int, returned: pa.RecordBatch | None) -> Result:
         verb = {BoundInsert: "INSERT 0", BoundUpdate: "UPDATE", BoundDelete: "DELETE"}[type(self.bound)]
         if self.fields is None:
             return Result(f"{verb} {count}")
@@ -218,7 +232,7 @@ class WriteAction(Action):
         if self.row is not None:
             values = compiled(self.row, ())(make([], 1), self.session.env(params))
             return pa.RecordBatch.from_arrays(values, [str(i) for i in range(len(values))])
-        locked = await locked_rows(self.session, self.locking, params)
+        locked = self.given | await locked_rows(self.session, self.locking, params)
         snapshots = await take_snapshots(self.session, self._scanned, locked)
         return await read_all(self.session, self.plan, snapshots, params)
 

@@ -13,7 +13,14 @@ from laminar.errors import UNDEFINED_TABLE, PgError
 from laminar.sql import ast
 from laminar.sql import plan as p
 from laminar.sql import statements as s
-from laminar.sql.binder.dml import BoundConflict, BoundDelete, BoundInsert, BoundUpdate, DmlBinder
+from laminar.sql.binder.dml import (
+    BoundConflict,
+    BoundDelete,
+    BoundInsert,
+    BoundModifying,
+    BoundUpdate,
+    DmlBinder,
+)
 from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import bind_type, location
@@ -27,6 +34,7 @@ __all__ = [
     "BoundConflict",
     "BoundDelete",
     "BoundInsert",
+    "BoundModifying",
     "BoundQuery",
     "BoundUpdate",
     "bind_argument",
@@ -54,6 +62,7 @@ class BoundQuery:
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
     locking: tuple[BoundLocking, ...] = ()
+    modifying: tuple[BoundModifying, ...] = ()
 
     @property
     def dependencies(self) -> frozenset[int]:
@@ -73,7 +82,8 @@ def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int
     binder = DmlBinder(catalog, param_types)
     plan = binder.query(query, None, Level())
     params, accesses = tuple(binder.parameter_types()), frozenset(binder.accesses)
-    return BoundQuery(plan, plan.columns, params, accesses, tuple(binder.locking))
+    before = tuple(binder.locking), tuple(binder.modifying)
+    return BoundQuery(plan, plan.columns, params, accesses, *before)
 
 
 def bind_insert(statement: s.Insert, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundInsert:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -22,7 +22,7 @@ from laminar.sql import statements as s
 from laminar.sql.binder.literals import literal_arrays, literal_query
 from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.binder.queries import QueryBinder
-from laminar.sql.binder.scope import Item, Level
+from laminar.sql.binder.scope import CteEntry, Item, Level
 from laminar.sql.binder.state import location
 from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
 from laminar.sql.expressions import substitute, walk
@@ -66,6 +66,7 @@ class BoundInsert:
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
     locking: tuple[BoundLocking, ...] = ()
+    modifying: tuple[BoundModifying, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class BoundUpdate:
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
     locking: tuple[BoundLocking, ...] = ()
+    modifying: tuple[BoundModifying, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,16 @@ class BoundDelete:
     param_types: tuple[PgType, ...]
     accesses: frozenset[Access]
     locking: tuple[BoundLocking, ...] = ()
+    modifying: tuple[BoundModifying, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundModifying:
+    """An INSERT, UPDATE or DELETE in WITH; what it returns are the rows of relation ``number`` (< 0)."""
+
+    number: int
+    statement: s.Insert | s.Update | s.Delete
+    bound: BoundInsert | BoundUpdate | BoundDelete
 
 
 class DmlBinder(QueryBinder):
@@ -123,6 +135,31 @@ class DmlBinder(QueryBinder):
             what = _KIND_NAMES.get(relation.kind, relation.kind)
             raise PgError("42809", f'cannot {verb} {what} "{relation.name}"', position=name.pos or None)
         return relation
+
+    def _before(self) -> tuple[tuple[BoundLocking, ...], tuple[BoundModifying, ...]]:
+        """What runs before the statement."""
+        return tuple(self.locking), tuple(self.modifying)
+
+    def bind_modifying(self, entry: CteEntry) -> None:
+        statement, overriding = entry.cte.modifying, self._overriding
+        outer = self.locking, self.modifying, self.around, self._inside
+        number = self.stand_in()
+        # Numbers go on, but what runs before the other statements is not for this one to run.
+        self.around, self._inside = entry.environment, True
+        known = len(self.locking)
+        bound: BoundInsert | BoundUpdate | BoundDelete
+        if isinstance(statement, s.Insert):
+            bound = self.insert(statement)
+        elif isinstance(statement, s.Update):
+            bound = self.update(statement)
+        else:
+            bound = self.delete(statement)
+        self.locking, self.modifying, self.around, self._inside = outer
+        self._overriding = overriding
+        if len(self.locking) > known:
+            raise not_supported("FOR UPDATE in a data-modifying statement of WITH is not supported")
+        entry.returned, entry.returns = number, bound.returning_columns
+        self.modifying.append(BoundModifying(number, statement, replace(bound, locking=(), modifying=())))
 
     def target_columns(
         self, relation: Relation, names: list[tuple[str, int]] | None
@@ -212,7 +249,7 @@ class DmlBinder(QueryBinder):
             self.access(relation.oid)
         found = frozenset(self.accesses)
         return BoundInsert(
-            relation, plan, batch, columns, conflict, *returning, params, found, tuple(self.locking)
+            relation, plan, batch, columns, conflict, *returning, params, found, *self._before()
         )
 
     def _literal_batch(
@@ -557,7 +594,7 @@ class DmlBinder(QueryBinder):
         if node.where is not None or node.returning or _reads(values.values(), old):
             self.access(relation.oid)
         found = frozenset(self.accesses)
-        return BoundUpdate(relation, plan, key, old, new, *returning, params, found, tuple(self.locking))
+        return BoundUpdate(relation, plan, key, old, new, *returning, params, found, *self._before())
 
     def delete(self, node: s.Delete) -> BoundDelete:
         relation = self.target(node.relation, "delete from")
@@ -575,7 +612,7 @@ class DmlBinder(QueryBinder):
         if node.where is not None or node.returning:
             self.access(relation.oid)
         found = frozenset(self.accesses)
-        return BoundDelete(relation, plan, key, old, *returning, params, found, tuple(self.locking))
+        return BoundDelete(relation, plan, key, old, *returning, params, found, *self._before())
 
 
 def _reads(exprs: Iterable[p.Expr], columns: Sequence[p.Column]) -> bool:

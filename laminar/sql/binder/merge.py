@@ -72,6 +72,8 @@ class _MergeBinder(DmlBinder):
             if clause.action != "nothing":
                 self.access(relation.oid, clause.action.upper())
         params = tuple(self.parameter_types())
+        if self.modifying:
+            raise not_supported("data-modifying statements in WITH before MERGE are not supported")
         return BoundMerge(
             relation, plan, key, old, clauses, params, frozenset(self.accesses), tuple(self.locking)
         )

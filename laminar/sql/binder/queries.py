@@ -24,6 +24,10 @@ class QueryBinder(SelectBinder):
     def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
         super().__init__(catalog, param_types)
         self._used: list[CteEntry] = []
+        #: whether what is bound now is only a part of the statement
+        self._inside = False
+        #: WITH queries that a data-modifying one may read
+        self.around: dict[str, CteEntry] = {}
 
     def query(self, node: ast.Query, parent: Level | None, like: Level, *, unknowns: bool = False) -> p.Plan:
         """Bind a query whose outer names are those of ``parent``, with the WITH queries that ``like`` sees.
@@ -33,16 +37,18 @@ class QueryBinder(SelectBinder):
         """
         level = Level(parent, dict(like.ctes))
         own = self._with(node.tail.with_, level)
+        self._inside = True
         plan = self._body(node, level, unknowns=unknowns)
         for entry in own:
-            if entry not in self._used:
+            if entry not in self._used and entry.cte.modifying is None:
                 self.cte_plan(entry, level)  # for its errors
         return plan
 
     def with_level(self, with_: ast.With | None) -> Level:
         """A top level with the WITH queries of an INSERT, UPDATE or DELETE."""
-        level = Level()
+        level = Level(None, dict(self.around))
         self._with(with_, level)
+        self._inside = True
         return level
 
     def cte_plan(self, entry: CteEntry, level: Level) -> tuple[p.Plan, list[str]]:
@@ -177,9 +183,22 @@ class QueryBinder(SelectBinder):
             entry = CteEntry(cte, environment, level.parent)
             if with_ is not None and with_.recursive:
                 environment[cte.name] = CteEntry(cte, {}, level.parent, recursive=True)
+            if cte.modifying is not None:
+                if self._inside:
+                    raise not_supported(
+                        "WITH clause containing a data-modifying statement must be at the top level",
+                        position=cte.pos,
+                    )
+                if with_ is not None and with_.recursive:
+                    raise not_supported("data-modifying statements in WITH RECURSIVE are not supported")
+                self.bind_modifying(entry)
             level.ctes[cte.name] = entry
             own.append(entry)
         return own
+
+    def bind_modifying(self, entry: CteEntry) -> None:
+        """An INSERT, UPDATE or DELETE in WITH."""
+        raise NotImplementedError
 
     def _body(self, node: ast.Query, level: Level, *, unknowns: bool) -> p.Plan:
         if isinstance(node, ast.Select):

@@ -187,8 +187,16 @@ class RelationBinder(FunctionBinder):
 
     def cte_plan(self, entry: CteEntry, level: Level) -> tuple[p.Plan, list[str]]:
         """A WITH query, bound anew at each use, as if written in its place."""
-        hidden = self._stand_in(level, entry.parent)
-        plan = self.query(entry.cte.query, hidden, Level(None, dict(entry.environment)))
+        plan: p.Plan
+        if entry.cte.modifying is not None:
+            if not entry.returns:
+                text = f'WITH query "{entry.cte.name}" does not have a RETURNING clause'
+                raise PgError("0A000", text, position=entry.place or None)
+            columns = tuple(self.column(c.name, c.type) for c in entry.returns)
+            plan = p.Scan(entry.returned, columns, tuple(range(1, len(columns) + 1)))
+        else:
+            hidden = self._stand_in(level, entry.parent)
+            plan = self.query(entry.cte.query, hidden, Level(None, dict(entry.environment)))
         labels = [column.name for column in plan.columns]
         if len(entry.cte.columns) > len(labels):
             raise PgError(

@@ -72,6 +72,9 @@ class CteEntry:
     uses: int = 0
     #: where it was referred to last
     place: int = 0
+    #: of INSERT, UPDATE or DELETE: the relation (< 0) that stands for what it returns
+    returned: int = 0
+    returns: tuple[Column, ...] = ()
 
 
 @dataclass(slots=True)

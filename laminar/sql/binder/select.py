@@ -109,7 +109,7 @@ class SelectBinder(GroupingBinder):
             self.access(target.relation, "UPDATE")
         bounds = self.bounds(node.tail, level)
         shown = tuple(column for out, column in zip(outs, columns, strict=False) if not out.hidden)
-        number = -1 - len(self.locking)
+        number = self.stand_in()
         plan = identity(plan, (*shown, *columns[len(outs) :]))
         self.locking.append(locking.BoundLocking(number, plan, shown, *bounds, own))
         return p.Scan(number, shown, tuple(range(1, visible + 1)))

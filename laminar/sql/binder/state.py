@@ -22,6 +22,7 @@ from laminar.sql.resolve import INTERVAL_MASKS, coerce, oid_name, type_by_name
 from laminar.types import BOOL, INT8, TEXT, UNKNOWN, PgType
 
 if TYPE_CHECKING:
+    from laminar.sql.binder.dml import BoundModifying
     from laminar.sql.binder.locking import BoundLocking
 
 BOOLEAN: Final = PgType(BOOL)
@@ -67,6 +68,12 @@ class State:
         self.inlining: list[int] = []
         #: queries whose rows are locked before the statement runs
         self.locking: list[BoundLocking] = []
+        #: data-modifying statements in WITH
+        self.modifying: list[BoundModifying] = []
+
+    def stand_in(self) -> int:
+        """The number of a relation that stands for rows which are there before the statement runs."""
+        return -1 - len(self.locking) - len(self.modifying)
 
     def access(self, relation: int, privilege: str = "SELECT") -> None:
         """Note that the statement, or the view that is being bound, needs a privilege."""

@@ -12,6 +12,11 @@ from laminar.sql.parser.expressions import QUERY_START
 class DmlParser(CreateParser):
     """Statements that read or change rows."""
 
+    def modifying(self) -> s.Insert | s.Update | s.Delete:
+        if self.kind == "insert":
+            return self.insert(None)
+        return self.update(None) if self.kind == "update" else self.delete(None)
+
     # --- INSERT
 
     def insert(self, with_: ast.With | None) -> s.Insert:

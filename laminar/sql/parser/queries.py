@@ -314,6 +314,10 @@ class QueryParser(RelationParser):
             raise self.error("FOR UPDATE must specify unqualified relation names", pos)
         return parts[0], pos
 
+    def modifying(self) -> object:
+        """INSERT, UPDATE or DELETE in WITH."""
+        raise NotImplementedError
+
     def with_clause(self) -> ast.With:
         pos = self.expect("with").start + 1
         recursive = self.accept_words("recursive")
@@ -332,8 +336,13 @@ class QueryParser(RelationParser):
             materialized = True
         elif self.accept_words("not", "materialized"):
             materialized = False
-        if self.kind == "(" and self.word(1) in ("insert", "update", "delete", "merge"):
-            raise not_supported("data-modifying statements in WITH are not supported", position=pos)
+        if self.kind == "(" and self.word(1) in ("insert", "update", "delete"):
+            self.advance()
+            statement = self.modifying()
+            self.expect(")")
+            return ast.Cte(name, columns, ast.ValuesQuery([], ast.Tail(), pos), materialized, pos, statement)
+        if self.kind == "(" and self.word(1) == "merge":
+            raise not_supported("MERGE not supported in WITH query", position=pos)
         if self.kind != "(" or (self.peek() not in QUERY_START and self.peek() != "("):
             self.expect("(")
             raise self.unexpected()
