@@ -53,10 +53,10 @@ class Option:
 #: options of every source; ``watermark.*`` are the engine's, the rest the reader's
 SOURCE_OPTIONS: Final[Mapping[str, Option]] = {
     "connector": Option(required=True),
-    "on_error": Option("choice", "skip", choices=("skip", "fail")),
+    "on_error": Option("choice", "skip", choices=("skip", "fail", "dead_letter")),
     "watermark.idle_timeout": Option("duration", minimum=1000),
     "watermark.max_future": Option("duration", minimum=0),
-    "dead_letter_table": Option(unsupported=True),
+    "dead_letter_table": Option(),
     "upsert.deleted": Option(),
     "rate_limit": Option("int", minimum=1),
 }

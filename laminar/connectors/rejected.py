@@ -24,12 +24,13 @@ class Rejected:
     Args:
         position: where it is in its partition, as the connector's ``offset`` counts.
         raw: its text; of formats that are no text, its values as JSON.
-        reason: what is wrong with it.
+        reason, sqlstate: what is wrong with it.
     """
 
     position: int
     raw: str
     reason: str
+    sqlstate: str
 
 
 @dataclass(slots=True)
@@ -63,7 +64,7 @@ class Rejections:
                 raise error
             self.counts[kind] = self.counts.get(kind, 0) + 1
             if self.wanted:
-                self._found.append(Rejected(position(row), raw(row)[:MAX_RAW], error.message))
+                self._found.append(Rejected(position(row), raw(row)[:MAX_RAW], error.message, error.sqlstate))
 
     def take(self) -> list[Rejected]:
         """Those since the last time, in order of position."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
@@ -173,6 +174,35 @@ class Coordinator(EngineState):
         # The deaths were its: those of the next ones may be another's.
         self._group.deaths = 0
         self._publisher.end_subscriptions(dataflow, self.view_failure(dataflow))
+
+    def row_error(self, view: int) -> PgError | None:
+        """What a row fails with of a view that has on_error = 'fail', as of the newest epoch; None: no row.
+
+        A row's retraction may fail in another reactor than the row did.
+        """
+        if all(view not in report.failing for report in self.reports.values()):
+            return None
+        found: Counter[tuple[str, str]] = Counter()
+        for report in self.reports.values():
+            for key, count in report.failing.get(view, {}).items():
+                found[key] += count
+        if sum(found.values()) <= 0:
+            return None
+        state, message = max(found, key=lambda key: found[key])
+        name = self.relations[view].name
+        return PgError(state, message, detail=f'{sum(found.values())} rows of view "{name}" fail.')
+
+    def readable(self, view: int) -> bool:
+        """Whether ``check_rows`` finds nothing."""
+        return view not in self.failed and self.row_error(view) is None
+
+    def check_rows(self, view: int) -> None:
+        """Raise why a view cannot be read: it is not kept up to date, or one of its rows fails."""
+        if view in self.failed:
+            raise self.view_failure(view)
+        error = self.row_error(view)
+        if error is not None:
+            raise error
 
     def view_failure(self, view: int) -> PgError:
         """55000, with the reason why a view, or a table that a sink fills, is not kept up to date."""

@@ -15,8 +15,9 @@ from laminar import failpoints
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.exchange import ExchangeOperator
 from laminar.engine.inputs import InputOperator
-from laminar.engine.nodes import Append, Exchange, Input, LateRows, Materialize, Node, Sink
+from laminar.engine.nodes import Append, Exchange, FailedRows, Input, LateRows, Materialize, Node, Sink
 from laminar.engine.operators.base import Asked, Asking, Operator, Timed
+from laminar.engine.operators.failed_rows import FailedRowsOperator, Fallible
 from laminar.engine.operators.leftout import Judge
 from laminar.engine.outputs import AppendOperator, DeliveredSinkOperator, MaterializeOperator, sink_operator
 from laminar.engine.protocol import OperatorStats
@@ -49,11 +50,18 @@ class Host(Protocol):
         """Changes of a view: to the server and to the dataflows that read it."""
 
 
+class Aside(Protocol):
+    """Where an operator puts what it leaves out."""
+
+    def take(self) -> list[Change]:
+        """All since the last time."""
+
+
 class Vertex:
     """A node, its operator, and who takes its output."""
 
     __slots__ = (
-        "_entries", "_rows", "aside", "busy_ns", "inputs", "node", "operator", "successors", "watermarks",
+        "_entries", "_rows", "asides", "busy_ns", "inputs", "node", "operator", "successors", "watermarks",
     )  # fmt: skip
 
     def __init__(self, node: Node, operator: Operator, inputs: list[Vertex]) -> None:
@@ -65,16 +73,19 @@ class Vertex:
         self.busy_ns = 0
         #: entries, and rows that had come in, when the state was last handed over
         self._entries = self._rows = 0
-        #: who takes what the operator leaves out
-        self.aside: Vertex | None = None
+        #: who takes what the operator leaves out, and where it is until then
+        self.asides: list[tuple[Vertex, Aside]] = []
         if isinstance(node, LateRows):
             (judge,) = inputs
             assert isinstance(judge.operator, Judge)
             judge.operator.left_out.wanted = True
-            judge.aside = self
+            judge.asides.append((self, judge.operator.left_out))
             return
         for port, vertex in enumerate(inputs):
-            vertex.successors.append((self, port))
+            if isinstance(node, FailedRows) and isinstance(vertex.operator, Fallible):
+                vertex.asides.append((self, vertex.operator.keep_failures()))
+            else:
+                vertex.successors.append((self, port))
 
     def changed_much(self, entries: int) -> bool:
         """Whether more than ``entries`` were added to the state since ``settle``, or four times as many
@@ -142,9 +153,9 @@ class Dataflow:
                 break
             self.pass_on(vertex, change)
             started = time.perf_counter_ns()
-        if vertex.aside is not None:
-            for change in vertex.operator.left_out.take():  # type: ignore[attr-defined]
-                self.push(vertex.aside, 0, change)
+        for taker, aside in vertex.asides:
+            for change in aside.take():
+                self.push(taker, 0, change)
 
     def pass_on(self, vertex: Vertex, change: Change) -> None:
         """Send a change to those that read ``vertex``."""
@@ -185,6 +196,15 @@ class Dataflow:
         """Bytes of a sink's changes that stay in memory because the disk did not take them."""
         operator = self.root.operator
         return operator.spooler.refused if isinstance(operator, DeliveredSinkOperator) else 0
+
+    def failing(self) -> dict[tuple[str, str], int]:
+        """(SQLSTATE, message) -> rows that fail now, where the view is to fail with them."""
+        return {
+            key: count
+            for vertex in self.vertices.values()
+            if isinstance(vertex.operator, FailedRowsOperator)
+            for key, count in vertex.operator.failing.items()
+        }
 
     def stats(self) -> list[OperatorStats]:
         return [

@@ -490,6 +490,24 @@ class LateRows:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedRows:
+    """The rows for which expressions of ``inputs`` fail, or those that an Input of rejected rows gives.
+
+    Args:
+        picks: what each output column is: see ``operators/failed_rows.py``; () when no table gets the rows.
+        source: the name of the source or view, for the table.
+        counts: how many failing rows there are now is reported.
+    """
+
+    id: int
+    inputs: tuple[Node, ...]
+    picks: tuple[str, ...]
+    properties: Properties
+    source: str = ""
+    counts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Append:
     """Rows of an append-only input go to the end of table ``relation``, in reactor 0.
 
@@ -509,7 +527,7 @@ class Materialize:
 
     The columns are the view's, in order; ``properties.key`` names the stream key. ``windows``
     tells which columns bound windows: (column id, "start" or "end", size in microseconds or None).
-    ``appends``: tables that get what the dataflow leaves out.
+    ``appends``: tables that get what the dataflow leaves out; ``watches``: what only counts it.
     """
 
     id: int
@@ -518,6 +536,7 @@ class Materialize:
     properties: Properties
     windows: tuple[tuple[int, Literal["start", "end"], int | None], ...] = ()
     appends: tuple[Append, ...] = ()
+    watches: tuple[FailedRows, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -557,6 +576,7 @@ Node = Union[
     EmitGate,
     EmitEvery,
     LateRows,
+    FailedRows,
     Append,
     Materialize,
     Sink,

@@ -162,6 +162,7 @@ class EpochReport:
         behind: dataflows that still read the past of a connector source.
         dropped: rows lost at sources since the start: (source oid, reason) -> count.
         errors: sources that cannot be read any more: source oid -> message.
+        failing: of views that are to fail with their rows: (SQLSTATE, message) -> failing rows, by dataflow.
         operators: their counters.
         busy_ns: time spent working since the start.
         due: when (microseconds since 1970) an operator wants the next epoch, data or not.
@@ -173,6 +174,7 @@ class EpochReport:
     behind: tuple[int, ...] = ()
     dropped: dict[tuple[int, str], int] = field(default_factory=dict)
     errors: dict[int, str] = field(default_factory=dict)
+    failing: dict[int, dict[tuple[str, str], int]] = field(default_factory=dict)
     operators: list[OperatorStats] = field(default_factory=list)
     busy_ns: int = 0
     due: int | None = None

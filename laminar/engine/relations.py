@@ -10,7 +10,7 @@ from typing import Literal
 import pyarrow as pa
 
 from laminar.connectors.base import LookupSpec, SourceSpec
-from laminar.engine.nodes import Input, Materialize, Node
+from laminar.engine.nodes import Append, Input, Materialize, Node
 from laminar.engine.serving import Layout
 from laminar.sql.plan import Expr
 from laminar.types import BOOL, INT8, PgType
@@ -20,6 +20,9 @@ ROW_ID, ROW_WATERMARK = 0, -1
 #: of a lookup table's answers: the epoch in which the key was asked for, whether there is a row, and the
 #: key's columns as they were asked for, from ASKED_KEY downwards
 ASKED_EPOCH, FOUND, ASKED_KEY = -2, -3, -4
+#: attribute numbers of what is known of the rows that a connector source rejects: raw text, reason,
+#: SQLSTATE, partition, position
+REJECTED = (-11, -12, -13, -14, -15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,8 @@ class DataflowSpec:
     @property
     def outputs(self) -> tuple[int, ...]:
         """All stored relations whose rows it makes: what it feeds, and tables that get what it leaves out."""
+        if isinstance(self.root, Append):
+            return (self.root.relation,)
         if not isinstance(self.root, Materialize):
             return ()
         return (self.root.relation, *(append.relation for append in self.root.appends))
@@ -178,7 +183,7 @@ def children(node: Node) -> tuple[Node, ...]:
     if isinstance(node, Input):
         return ()
     if isinstance(node, Materialize):
-        return (node.input, *node.appends)
+        return (node.input, *node.appends, *node.watches)
     single = getattr(node, "input", None)
     if single is not None:
         return (single,)

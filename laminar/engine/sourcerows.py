@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from laminar.connectors.base import ScanRequest
-from laminar.connectors.rejected import Rejected, Rejections, row_as_json
+from laminar.connectors.rejected import Rejections, row_as_json
 from laminar.engine.relations import RelationSpec
 from laminar.errors import NOT_NULL_VIOLATION, PgError
 from laminar.sql.evaluator import Env
@@ -85,10 +85,6 @@ class SourceRows:
         if "offset" in self._includes:
             return batch.column(len(self._physical) + self._includes.index("offset"))
         return pa.nulls(batch.num_rows)
-
-    def take(self) -> list[Rejected]:
-        """Rows of which a computed column failed, since the last time."""
-        return self.rejections.take()
 
 
 def record_batch(columns: list[pa.Array], rows: int) -> pa.RecordBatch:

@@ -22,9 +22,10 @@ from laminar._native.timewindow import row_watermarks
 from laminar.connectors.base import SourceReader, source_connector
 from laminar.engine.change import END_OF_TIME, NO_WATERMARK, Change
 from laminar.engine.inputs import InputOperator
+from laminar.engine.operators.failed_rows import FAILED
 from laminar.engine.pace import Pace, RateLimit
 from laminar.engine.protocol import Cut, Partitions, PartitionState
-from laminar.engine.relations import ROW_WATERMARK, RelationSpec
+from laminar.engine.relations import REJECTED, ROW_WATERMARK, RelationSpec
 from laminar.engine.sourcerows import SourceRows, record_batch
 from laminar.errors import DATA_CORRUPTED, PgError
 from laminar.types import DATE, DATE_INFINITY, INT8, TIMESTAMP_INFINITY
@@ -100,14 +101,18 @@ class Reading:
         self.states = states
         wanted = {a for c in consumers for a in c.operator.node.attnums}
         self._row_watermarks = ROW_WATERMARK in wanted
-        wanted.discard(ROW_WATERMARK)
+        #: those that want what cannot be read
+        self._rejecting = [c for c in consumers if REJECTED[0] in c.operator.node.attnums]
+        wanted -= {ROW_WATERMARK, *REJECTED}
         if spec.watermark and not self._times_are_told(wanted):
             wanted.add(spec.watermark[0])
-        self.rows = SourceRows(spec, wanted, rejects=False)
+        self.rows = SourceRows(spec, wanted, rejects=bool(self._rejecting))
         self.reader = self._open()
         attnums = self.rows.attnums
         position = {a: i for i, a in enumerate(attnums)} | {ROW_WATERMARK: len(attnums)}
-        self._positions = [[position[a] for a in c.operator.node.attnums] for c in consumers]
+        self._reading = [
+            (c, [position[a] for a in c.operator.node.attnums]) for c in consumers if c not in self._rejecting
+        ]
         self._turn = 0
         #: time and the source's watermark of the last epoch, and rows left out since the start
         self.now = 0
@@ -205,6 +210,7 @@ class Reading:
         self.in_epoch += batch.num_rows
         state.bytes += reader.bytes_read - before
         batch = self.rows.complete(batch)
+        self._reject(partition)
         if self._time is not None:
             batch = self._refuse(batch, self._time)
         columns = list(batch.columns)
@@ -213,6 +219,18 @@ class Reading:
             columns.append(self._advance(state, columns[self._time]))
         self._emit(columns, batch.num_rows)
         return True
+
+    def _reject(self, partition: str) -> None:
+        """Hand on what could not be read."""
+        if not self._rejecting:
+            return
+        found = [*self.reader.rejected(), *self.rows.rejections.take()]
+        if found:
+            rows = [(r.raw, r.reason, r.sqlstate, partition, r.position) for r in found]
+            columns = zip(*rows, strict=True)
+            arrays = [pa.array(column, field.type) for column, field in zip(columns, FAILED, strict=True)]
+            for consumer in self._rejecting:
+                consumer.push(Change(pa.RecordBatch.from_arrays(arrays, schema=FAILED)))
 
     def _refuse(self, batch: pa.RecordBatch, time: int) -> pa.RecordBatch:
         """Leave out rows dated too far ahead of the last epoch (so that a replay leaves out the same)."""
@@ -247,7 +265,7 @@ class Reading:
     def _emit(self, columns: list[pa.Array | None], rows: int) -> None:
         if not rows:
             return
-        for consumer, positions in zip(self.consumers, self._positions, strict=True):
+        for consumer, positions in self._reading:
             consumer.push(Change(record_batch([columns[p] for p in positions], rows)))
 
     def dropped(self) -> Counter[str]:

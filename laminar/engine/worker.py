@@ -503,6 +503,7 @@ class Reactor:
             behind=tuple({dataflow for _, hub in hubs for dataflow in hub.behind}),
             dropped={(oid, reason): n for oid, hub in hubs for reason, n in hub.dropped().items()},
             errors={oid: hub.error for oid, hub in hubs if hub.error},
+            failing={oid: found for oid, dataflow in self.dataflows.items() if (found := dataflow.failing())},
             operators=[s for dataflow in self.dataflows.values() for s in dataflow.stats()],
             busy_ns=self.busy_ns,
             due=min((at for d in self._timed() if (at := d.due()) is not None), default=None),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from laminar.catalog.objects import StoredRelation
-from laminar.engine.relations import ComputedColumn
+from laminar.engine.relations import ComputedColumn, RelationSpec
+from laminar.server import sources
 from laminar.server.catalog_view import StoredCatalog
 from laminar.sql.binder import bind_generated
 from laminar.sql.expressions import columns_of, substitute
@@ -14,6 +15,11 @@ from laminar.sql.plan import ColumnRef
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
+
+
+def computed_spec(database: Database, relation: StoredRelation) -> RelationSpec:
+    """A table or source as the engine stores or reads it, with what is computed in reading."""
+    return sources.relation_spec(relation, computed_columns(database, relation))
 
 
 def computed_columns(database: Database, relation: StoredRelation) -> tuple[ComputedColumn, ...]:

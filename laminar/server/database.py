@@ -9,7 +9,7 @@ from laminar.catalog.catalog import Catalog, index_attnums
 from laminar.catalog.objects import StoredRelation
 from laminar.catalog.system import SystemRelations
 from laminar.connectors.base import lookup_connector
-from laminar.engine.nodes import Materialize, Sink
+from laminar.engine.nodes import Append, Materialize, Sink
 from laminar.engine.planformat import fingerprint
 from laminar.engine.relations import DataflowSpec, RelationSpec, inputs_of
 from laminar.engine.serving.ordered import ColumnIndex
@@ -17,7 +17,7 @@ from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
 from laminar.server import sources, temporary
 from laminar.server.building import Building
 from laminar.server.catalog_view import StoredCatalog
-from laminar.server.computed import computed_columns
+from laminar.server.computed import computed_spec
 from laminar.server.definitions import Definitions, remove
 from laminar.server.notifications import Channels
 from laminar.server.plancache import PlanCache
@@ -91,14 +91,16 @@ class Database:
                 root = replan(self, relation)
                 dataflows.append(self.add_plan(relation, root))
             if relation.kind in ("mview", "stream"):
+                assert not isinstance(root, Append)
                 relations.append(sources.view_spec(relation, root))
             elif relation.kind in ("table", "source", "lookup"):
-                relations.append(sources.relation_spec(relation, computed_columns(self, relation)))
+                relations.append(computed_spec(self, relation))
         return relations, dataflows
 
-    def add_plan(self, relation: StoredRelation, root: Materialize | Sink) -> DataflowSpec:
+    def add_plan(self, relation: StoredRelation, root: Materialize | Sink | Append) -> DataflowSpec:
         """Remember a view's or sink's plan and describe it to the engine."""
-        self.plans[relation.oid] = root
+        if not isinstance(root, Append):
+            self.plans[relation.oid] = root
         return DataflowSpec(
             relation.oid,
             root,

@@ -114,8 +114,7 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
     if stored is not None and stored.kind == "sequence":
         return _sequence_row(session, stored)
     coordinator = session.database.coordinator
-    if oid in coordinator.failed:
-        raise coordinator.view_failure(oid)
+    coordinator.check_rows(oid)
     transaction = session.transaction
     snapshot = view.snapshots.get(oid)
     if snapshot is None and transaction is not None:

@@ -59,7 +59,7 @@ class Shortcut:
             return None
         coordinator, oid = session.database.coordinator, read.relation
         live = coordinator.store
-        if session.committed_epoch > live.epoch or oid in coordinator.failed or oid not in live:
+        if session.committed_epoch > live.epoch or not coordinator.readable(oid) or oid not in live:
             return None
         store = live.relation(oid)
         if coordinator.read().snapshots.get(oid) is not store.snapshot():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from laminar.catalog.objects import KIND_NAMES, StoredColumn, StoredRelation
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 
 #: in the catalog's options: what names the sink outside, and the oid of the table that it fills
 ID, INTO = "laminar.id", "laminar.into"
+#: the name that a view or source had when it was created: what rows that failed are told apart by
+LABEL = "laminar.label"
+#: in a view's options: the oid of its dead-letter table; in those of what fills a source's: the source's oid
+DEAD_LETTERS, REJECTS = "laminar.dead_letters", "laminar.rejects"
 
 
 def connector_options(statement: s.CreateSink) -> tuple[str, dict[str, str]]:
@@ -85,9 +91,15 @@ def sink_spec(relation: StoredRelation) -> SinkSpec:
 def filled_by(database: Database, table: int) -> StoredRelation | None:
     """The sink that fills a table, or the view whose late rows it gets."""
     for relation in database.catalog.relations.values():
-        if relation.options.get(INTO) == str(table) or relation.emit.get("late_table") == table:
+        if table in filled_tables(relation):
             return relation
     return None
+
+
+def filled_tables(relation: StoredRelation) -> list[int]:
+    """The tables that a sink fills, or that get what a view leaves out."""
+    named = (relation.options.get(INTO), relation.options.get(DEAD_LETTERS), relation.emit.get("late_table"))
+    return [int(oid) for oid in named if oid is not None]
 
 
 def filled(relation: StoredRelation) -> int | None:
@@ -169,19 +181,33 @@ def _check_only_filler(
 def check_late_table(
     database: Database, table: StoredRelation, dependencies: tuple[int, ...], position: int | None
 ) -> None:
-    """Whether a view's late rows can be a table's rows; raises what is in the way."""
+    """Whether late or failed rows can be a table's rows; raises what is in the way."""
     _refuse_generated(table, position)
     strict = any(column.not_null or column.default is not None for column in table.columns)
     if table.primary_key or table.watermark is not None or table.checks or strict:
         raise not_supported(
-            f'table "{table.name}" for late rows cannot have a primary key, a watermark, defaults, CHECK or'
-            " NOT NULL constraints",
+            f'table "{table.name}" for late or failed rows cannot have a primary key, a watermark, defaults,'
+            " CHECK or NOT NULL constraints",
             hint="Create it with columns and types only.",
             position=position,
         )
     if database.catalog.indexes_of(table.oid):
-        raise not_supported(f'table "{table.name}" for late rows cannot have indexes', position=position)
+        raise not_supported(
+            f'table "{table.name}" for late or failed rows cannot have indexes', position=position
+        )
     _check_only_filler(database, table, dependencies, "view", position)
+
+
+@asynccontextmanager
+async def filling(database: Database, tables: list[int]) -> AsyncIterator[None]:
+    """Nobody else writes to empty tables while what will fill them is being made."""
+    database.filling.update(tables)
+    try:
+        for table in tables:
+            await check_empty(database, database.catalog.relations[table])
+        yield
+    finally:
+        database.filling.difference_update(tables)
 
 
 async def check_empty(database: Database, table: StoredRelation) -> None:

@@ -69,9 +69,19 @@ def with_connector(relation: StoredRelation, statement: s.CreateSource) -> Store
             columns=found + relation.columns,
             primary_key=tuple(attnum + len(found) for attnum in relation.primary_key),
         )
+    _check_on_error(options, position)
     described = _with_included(described, statement)
     _check_upserts(described, statement)
     return described
+
+
+def _check_on_error(options: dict[str, str], position: int | None) -> None:
+    """Rows that cannot be read go to a table, or the source fails, not both."""
+    kept, on_error = "dead_letter_table" in options, options.get("on_error", "skip").lower()
+    if on_error == "dead_letter" and not kept:
+        raise bad_option("on_error = 'dead_letter' needs option \"dead_letter_table\"").at(position)
+    if on_error == "fail" and kept:
+        raise bad_option("a source that fails with a row has no dead-letter table").at(position)
 
 
 def _check_upserts(relation: StoredRelation, statement: s.CreateSource) -> None:

@@ -11,6 +11,7 @@ from laminar.engine.nodes import (
     Constant,
     EmitEvery,
     EmitGate,
+    FailedRows,
     FlatMap,
     GroupAggregate,
     GroupFold,
@@ -47,6 +48,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.constant import ConstantOperator
     from laminar.engine.operators.emit_every import EmitEveryOperator
     from laminar.engine.operators.emit_gate import EmitGateOperator
+    from laminar.engine.operators.failed_rows import FailedRowsOperator
     from laminar.engine.operators.first_rows import FirstRowsOperator, applies
     from laminar.engine.operators.flat_map import FlatMapOperator
     from laminar.engine.operators.group_aggregate import GroupAggregateOperator
@@ -104,6 +106,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return EmitGateOperator(node, context)
         case LateRows():
             return LateRowsOperator(node)
+        case FailedRows():
+            return FailedRowsOperator(node)
         case EmitEvery():
             return EmitEveryOperator(node, context)
     raise PgError(INTERNAL_ERROR, f"{type(node).__name__} is no computing node")

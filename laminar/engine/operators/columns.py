@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,6 +92,15 @@ def without_prefix(keys: pa.BinaryArray, size: int) -> pa.BinaryArray:
     return pc.binary_slice(keys, size, (1 << 31) - 1)
 
 
+class Log(Protocol):
+    """Takes rows that fail."""
+
+    def add(
+        self, batch: pa.RecordBatch, names: list[str], weights: Weights, errors: dict[int, PgError]
+    ) -> None:
+        """``names``: of the batch's columns."""
+
+
 class Expressions:
     """Expressions over a node's input; rows for which one fails are left out and counted.
 
@@ -105,9 +114,12 @@ class Expressions:
         place = positions(columns)
         self._picks = [place[e.id] for e in exprs if isinstance(e, ColumnRef)]
         self.trivial = len(self._picks) == len(exprs)
+        self._names = [column.name for column in columns]
         self.timezone = timezone
         self.errors: dict[str, int] = {}
         self.failed_rows = 0
+        #: keeps the rows that fail, when somebody wants them
+        self.log: Log | None = None
         self._evaluator: Any = None
         #: batches may have a column of nulls, so that their rows are counted
         self._of_rows = not columns
@@ -128,12 +140,12 @@ class Expressions:
         values, failed, errors = self._evaluator.safe(given, Env(now=now, timezone=self.timezone))
         if failed is None:
             return values, batch, weights
-        self._count(failed, errors)
+        self._note(batch, weights, errors)
         mask = pa.array(~failed)
         batch, weights = keep_rows(batch, weights, ~failed)
         return [v.filter(mask) for v in values], batch, weights
 
-    def holds(self, batch: pa.RecordBatch, now: int) -> npt.NDArray[np.bool_]:
+    def holds(self, batch: pa.RecordBatch, weights: Weights, now: int) -> npt.NDArray[np.bool_]:
         """Where the only expression, a condition, is true; it is not for rows that fail."""
         if self.trivial:
             return true_rows(batch.column(self._picks[0]))
@@ -143,11 +155,14 @@ class Expressions:
         (value,), failed, errors = self._evaluator.safe(given, Env(now=now, timezone=self.timezone))
         if failed is None:
             return true_rows(value)
-        self._count(failed, errors)
+        self._note(batch, weights, errors)
         return true_rows(value) & ~failed
 
-    def _count(self, failed: npt.NDArray[np.bool_], errors: dict[int, PgError]) -> None:
-        self.failed_rows += int(failed.sum())
+    def _note(self, batch: pa.RecordBatch, weights: Weights, errors: dict[int, PgError]) -> None:
+        """Rows have failed."""
+        self.failed_rows += len(errors)
+        if self.log is not None:
+            self.log.add(batch, self._names, weights, errors)
         for error in errors.values():
             self.errors[error.message] = self.errors.get(error.message, 0) + 1
 

@@ -14,6 +14,7 @@ from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import FlatMap
 from laminar.engine.operators.columns import Expressions, positions, storage_schema
 from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.failed_rows import FailureLog, keep_failures
 from laminar.sql.setreturning import expand
 
 #: input rows whose results are in memory at once
@@ -68,6 +69,9 @@ class FlatMapOperator:
     def stats(self) -> dict[str, int]:
         failed = self._calls.failed_rows
         return {"rows_in": self.rows_in, "rows_out": self.rows_out, "dropped_error": failed}
+
+    def keep_failures(self) -> FailureLog:
+        return keep_failures(self._calls)
 
     def errors(self) -> dict[str, int]:
         """How many rows failed, by message."""

@@ -29,6 +29,7 @@ from laminar.engine.operators.columns import (
     storage_schema,
 )
 from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.failed_rows import FailureLog, keep_failures
 from laminar.engine.operators.leftout import LeftOut
 from laminar.engine.operators.windowing import judged_lateness, lateness_of, window_unit
 from laminar.sql.plan import Column, Expr
@@ -152,6 +153,9 @@ class GroupAggregateOperator:
             "dropped_error": self._arguments.failed_rows + self._groups.errors,
         }
 
+    def keep_failures(self) -> FailureLog:
+        return keep_failures(self._arguments, self._results.values)
+
     def errors(self) -> dict[str, int]:
         """How many rows or results failed, by message."""
         found = dict(self._arguments.errors)
@@ -193,7 +197,7 @@ class _Results:
         self._keys = len(node.keys)
         self._specs = specs
         columns = [Column(i, "", s.type) for i, s in enumerate(specs)]
-        self._values = Expressions(plan.values, columns, timezone)
+        self.values = Expressions(plan.values, columns, timezone)
 
     def __call__(self, batch: pa.RecordBatch, weights: Weights, schema: pa.Schema, now: int) -> Change:
         columns = list(batch.columns)
@@ -201,11 +205,11 @@ class _Results:
             if spec.restore is not None:
                 columns[self._keys + i] = spec.restore(columns[self._keys + i])
         keys, found = columns[: self._keys], columns[self._keys :]
-        values, _, _ = self._values(_batch(found, batch.num_rows), weights, now)
+        values, _, _ = self.values(_batch(found, batch.num_rows), weights, now)
         if not keys and not values:
             return Change(_batch([], batch.num_rows), weights)
         batch = pa.RecordBatch.from_arrays([*keys, *values], schema=schema)
-        if self._values.trivial or weights is None:
+        if self.values.trivial or weights is None:
             return Change(batch, weights)
         return Change(*_without_repeats(batch, weights))
 

@@ -33,6 +33,7 @@ from laminar.engine.operators.columns import (
 )
 from laminar.engine.operators.context import OperatorContext
 from laminar.engine.operators.expiry import Expiry, Horizon
+from laminar.engine.operators.failed_rows import FailureLog, keep_failures
 from laminar.sql.plan import Column
 
 #: the entry in checkpoints for what the last barrier said; others begin with the number of the side
@@ -115,7 +116,7 @@ class HashJoinOperator:
         """The joined rows that fulfil the residual condition; the rows that they join are told of it."""
         if self._residual is None:
             return Change(batch, weights)
-        holds = self._residual.holds(batch, self.now)
+        holds = self._residual.holds(batch, weights, self.now)
         if self._counts:
             self._joiner.count(holds)
             if weights is not None:
@@ -170,6 +171,9 @@ class HashJoinOperator:
             "dropped_late": self._late,
             "dropped_error": self._residual.failed_rows if self._residual else 0,
         }
+
+    def keep_failures(self) -> FailureLog:
+        return keep_failures(self._residual)
 
     def errors(self) -> dict[str, int]:
         """How many joined rows failed in the residual condition, by message."""

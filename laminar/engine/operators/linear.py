@@ -20,6 +20,7 @@ from laminar.engine.operators.columns import (
     true_rows,
 )
 from laminar.engine.operators.context import OperatorContext
+from laminar.engine.operators.failed_rows import FailureLog, keep_failures
 from laminar.sql.expressions import columns_of
 
 
@@ -78,6 +79,9 @@ class LinearOperator:
     def stats(self) -> dict[str, int]:
         failed = self._project.failed_rows + (self._filter.failed_rows if self._filter else 0)
         return {"rows_in": self.rows_in, "rows_out": self.rows_out, "dropped_error": failed}
+
+    def keep_failures(self) -> FailureLog:
+        return keep_failures(self._filter, self._project)
 
     def errors(self) -> dict[str, int]:
         """How many rows failed, by message."""

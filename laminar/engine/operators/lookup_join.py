@@ -323,7 +323,7 @@ class LookupJoinOperator:
         names = [str(i) for i in range(len(pairs))]
         accepted = np.zeros(len(matched), np.bool_)
         met = pa.RecordBatch.from_arrays(pairs, names).take(pa.array(places))
-        accepted[places] = self._residual.holds(met, now)
+        accepted[places] = self._residual.holds(met, None, now)
         return accepted
 
     # --- the cache ---------------------------------------------------------------------------

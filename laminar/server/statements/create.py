@@ -21,9 +21,10 @@ from laminar.errors import (
 )
 from laminar.pgwire.backend import Notice, Result
 from laminar.server import privileges, sources, temporary
-from laminar.server.computed import computed_columns
+from laminar.server.computed import computed_spec
 from laminar.server.definitions import defining
 from laminar.server.session import Session
+from laminar.server.statements import deadletters
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.indexes import attnums_of, new_index
 from laminar.server.statements.sequences import column_sequence, default_of
@@ -61,6 +62,8 @@ class CreateRelationAction(Action):
         self.sequences: list[StoredRelation] = []
         #: (constraint's name or None, columns) of each UNIQUE
         self.uniques: list[tuple[str | None, tuple[int, ...]]] = []
+        #: gets the rows that a source cannot read
+        self.dead_letters: StoredRelation | None = None
         #: None: IF NOT EXISTS found one
         self.relation: StoredRelation | None = None
         temp = isinstance(statement, s.CreateTable) and statement.temporary
@@ -89,6 +92,7 @@ class CreateRelationAction(Action):
         if isinstance(statement, s.CreateSource):
             _check_server_files(session, statement)
             relation = sources.with_connector(relation, statement)
+            self.dead_letters = deadletters.table_of(session, relation, statement.name.pos or None)
         relation = replace(relation, on_conflict=_on_conflict(statement, relation))
         self.uniques = _uniques(statement, relation)
         watermark = watermark_of(session, statement.elements.watermark, relation)
@@ -116,9 +120,12 @@ class CreateRelationAction(Action):
                 replace(i, oid=catalog.new_oid()) for i in unique_indexes(catalog, relation, self.uniques)
             ]
             self.database.made(relation)
+            if self.dead_letters is not None:
+                async with deadletters.taking(self.session, relation, self.dead_letters) as taker:
+                    catalog.create(relation, taker)
+                return Result(tag)
             catalog.create(relation, *sequences, *indexes)
-            computed = computed_columns(self.database, relation)
-            self.database.coordinator.register_relation(sources.relation_spec(relation, computed))
+            self.database.coordinator.register_relation(computed_spec(self.database, relation))
         return Result(tag)
 
 

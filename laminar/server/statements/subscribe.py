@@ -76,8 +76,7 @@ class SubscribeAction(Action):
         limit = guc.subscribe_buffer_limit(session.settings)
         if session.settings["read_your_writes"] == "on":
             await coordinator.wait_published(session.committed_epoch, None)
-        if self.relation.oid in coordinator.failed:
-            raise coordinator.view_failure(self.relation.oid)
+        coordinator.check_rows(self.relation.oid)
         subscription = coordinator.subscribe(self.relation.oid, limit)
         try:
             if self.snapshot and subscription.snapshot is not None:

@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import uuid4
 
 import pyarrow as pa
 
 from laminar.catalog.objects import KIND_NAMES, Kind, StoredColumn, StoredRelation
 from laminar.connectors.base import DeliveringSink, sink_connector
+from laminar.connectors.options import Option, bad_option, parse_options
 from laminar.engine.deliveries import as_pg_error, open_target
 from laminar.engine.nodes import Materialize, Sink
 from laminar.errors import (
     DUPLICATE_COLUMN,
     INSUFFICIENT_PRIVILEGE,
-    INVALID_PARAMETER_VALUE,
     SYNTAX_ERROR,
     PgError,
     not_supported,
@@ -27,6 +27,7 @@ from laminar.pgwire.backend import Result
 from laminar.server import sinks, sources
 from laminar.server.building import Building
 from laminar.server.definitions import defining, in_block, refuse_in_block, remove
+from laminar.server.names import split_name
 from laminar.server.planning import PlannedQuery, plan_query
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
@@ -38,6 +39,11 @@ from laminar.sql.parse import parse_query
 from laminar.sql.plan import Column
 from laminar.sql.resolve import oid_name
 from laminar.types import ARRAY_OF, RECORD, TEXT, UNKNOWN, PgType, supported
+
+_ON_ERROR: Final = {
+    "on_error": Option("choice", "skip", choices=("skip", "fail", "dead_letter")),
+    "dead_letter_table": Option(),
+}
 
 
 class CreateDataflowAction(Action):
@@ -54,8 +60,8 @@ class CreateDataflowAction(Action):
         database = self.database
         if isinstance(self.statement, s.CreateSink):
             refuse_in_block(self.session, self.tag)
-        elif self.statement.emit.late_table is not None:
-            refuse_in_block(self.session, f"{self.tag} … LATE DATA TO")
+        elif self.relation is not None and sinks.filled_tables(self.relation):
+            refuse_in_block(self.session, f"{self.tag} with a table for late or failed rows")
         if self.relation is None:
             return already_exists(self.tag, self.statement.name.name)
         async with defining(self.session, self.tag):
@@ -95,14 +101,10 @@ class CreateDataflowAction(Action):
     @asynccontextmanager
     async def _prepared(self, relation: StoredRelation, root: Materialize | Sink) -> AsyncIterator[None]:
         """What a sink or late rows fill is there and takes its changes, before it is installed."""
-        table = relation.emit.get("late_table") or sinks.filled(relation)
-        if table is not None:
-            self.database.filling.add(table)
-            try:
-                await sinks.check_empty(self.database, self.database.catalog.relations[table])
+        tables = sinks.filled_tables(relation)
+        if tables:
+            async with sinks.filling(self.database, tables):
                 yield
-            finally:
-                self.database.filling.remove(table)
             return
         if isinstance(root, Sink) and isinstance(sink_connector(root.spec.connector), DeliveringSink):
             try:
@@ -127,7 +129,6 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             return
         if statement.or_replace:
             raise not_supported(f"CREATE OR REPLACE {KIND_NAMES[kind].upper()} is not supported yet")
-        _no_options(statement.options, f"{KIND_NAMES[kind]}s")
         schema, name = session.catalog.creation_name(statement.name)
         self.planned = plan_query(statement.query, session.catalog)
         columns = output_columns(self.planned.columns, statement.columns)
@@ -140,10 +141,14 @@ class CreateMaterializedViewAction(CreateDataflowAction):
             position = statement.emit.late_table.pos or None
             sinks.check_late_table(self.database, table, dependencies, position)
             dependencies = tuple(sorted({*dependencies, table.oid}))
+        options = _view_options(session, statement, dependencies, emit.late_table)
+        if sinks.DEAD_LETTERS in options:
+            dependencies = tuple(sorted({*dependencies, int(options[sinks.DEAD_LETTERS])}))
         self.relation = StoredRelation(
             oid=0,
             schema=schema,
             name=name,
+            options=options,
             kind=kind,
             owner=session.role.name,
             columns=columns,
@@ -293,11 +298,33 @@ def _check_server_files(session: Session, connector: str, name: s.QName) -> None
         )
 
 
-def _no_options(options: list[s.Option], what: str) -> None:
-    for option in options:
-        raise PgError(
-            INVALID_PARAMETER_VALUE,
-            f'unrecognized parameter "{option.name}"',
-            hint=f"There are no options for {what} yet.",
-            position=option.pos or None,
-        )
+def _view_options(
+    session: Session,
+    statement: s.CreateMaterializedView | s.CreateStream,
+    dependencies: tuple[int, ...],
+    late_table: int | None,
+) -> dict[str, str]:
+    """What becomes of rows that fail, as the catalog keeps it."""
+    given = [(option.name, option.value or "") for option in statement.options]
+    values = parse_options(given, _ON_ERROR, "views")
+    named, on_error = values["dead_letter_table"], values["on_error"]
+    found = {"on_error": on_error} if on_error == "fail" else {}
+    position = statement.options[0].pos or None if statement.options else None
+    if named is None:
+        if on_error == "dead_letter":
+            raise bad_option("on_error = 'dead_letter' needs option \"dead_letter_table\"").at(position)
+        return found
+    table = dead_letter_table(session, named, dependencies, position)
+    if table.oid == late_table:
+        raise not_supported(f'table "{table.name}" cannot have late and failed rows', position=position)
+    return found | {sinks.DEAD_LETTERS: str(table.oid), sinks.LABEL: statement.name.name}
+
+
+def dead_letter_table(
+    session: Session, name: str, dependencies: tuple[int, ...], position: int | None
+) -> StoredRelation:
+    """The table that a view's or source's rows that fail go to; raises what is in the way."""
+    table = session.catalog.writable(s.QName(split_name(name), position or 0), "fill")
+    session.check_owner(table)
+    sinks.check_late_table(session.database, table, dependencies, position)
+    return table

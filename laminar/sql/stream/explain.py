@@ -11,6 +11,7 @@ from laminar.engine.nodes import (
     EmitEvery,
     EmitGate,
     Exchange,
+    FailedRows,
     FlatMap,
     GroupAggregate,
     GroupFold,
@@ -50,7 +51,7 @@ def _lines(node: Node, names: dict[int, str], depth: int) -> Iterator[str]:
     arrow = "  " * depth + ("-> " if depth else "")
     yield f"{arrow}{_head(node, names)}"
     yield f"{'  ' * depth}{'   ' if depth else ''}  {_properties(node)}"
-    for child in () if isinstance(node, LateRows) else children(node):
+    for child in () if isinstance(node, LateRows | FailedRows) else children(node):
         yield from _lines(child, names, depth + 1)
 
 
@@ -113,6 +114,8 @@ def _head(node: Node, names: dict[int, str]) -> str:
             return f"EmitEvery {_span(node.every)}"
         case LateRows():
             return f"LateRows left out by {_head(node.input, names)}"
+        case FailedRows():
+            return "FailedRows of " + ", ".join(f"#{below.id}" for below in node.inputs)
         case Append():
             return f"Append to {names.get(node.relation, '')}".rstrip()
         case Materialize():

@@ -12,8 +12,10 @@ from itertools import count
 
 from laminar.connectors.base import SinkSpec
 from laminar.engine.nodes import (
+    Append,
     ClockBound,
     Exchange,
+    FailedRows,
     Input,
     Linear,
     Materialize,
@@ -41,6 +43,7 @@ from laminar.sql.stream import (
     upserts,
 )
 from laminar.sql.stream.clock import bounds
+from laminar.sql.stream.deadletters import OnError, failed_rows
 from laminar.sql.stream.emission import clause_name, gate, settled
 from laminar.sql.stream.latedata import Carried, LateTable, late_rows
 from laminar.sql.stream.shape import Shape, Shapes, WindowRole
@@ -56,6 +59,7 @@ def plan_view(
     shapes: Shapes,
     timezone: str = "UTC",
     late: LateTable | None = None,
+    on_error: OnError | None = None,
 ) -> Materialize:
     """The dataflow that keeps ``relation`` equal to ``query``.
 
@@ -67,18 +71,24 @@ def plan_view(
         shapes: what is known of the inputs.
         timezone: in which its expressions are evaluated.
         late: the table of LATE DATA TO.
+        on_error: what becomes of rows that fail, other than that they are counted.
 
     Raises:
         PgError: 0A000 for what cannot be maintained or can never emit.
     """
     planner, node = _planned(Planner(query, emit, shapes, timezone, late), query, visible)
     appends = () if late is None else (late_rows(planner, node, emit.position or None),)
+    watches: tuple[FailedRows, ...] = ()
+    if on_error is not None:
+        taker = failed_rows(planner, node, on_error)
+        appends = (*appends, taker) if isinstance(taker, Append) else appends
+        watches = (taker,) if isinstance(taker, FailedRows) else ()
     windows = tuple(
         (column.id, role.bound, role.size)
         for column in node.properties.columns
         if (role := planner.windows.get(column.id)) is not None
     )
-    return Materialize(planner.node_id(), node, relation, node.properties, windows, appends)
+    return Materialize(planner.node_id(), node, relation, node.properties, windows, appends, watches)
 
 
 def plan_into(
