@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from laminar._native.statetable import memory_budget
 from laminar.engine.change import Change
 from laminar.engine.serving import Layout, Retention, ServingStore
 from laminar.errors import PgError
@@ -233,3 +234,27 @@ def test_retention_by_age_rows_and_bytes():
     assert store.relation(OID).lookup([pa.array([0])]).num_rows == 0
     relation = store.relation(OID)
     assert relation.retained_since >= 29 - 10
+
+
+@pytest.mark.parametrize("key", [(1, 0), ()])
+def test_an_index_beyond_the_budget_lies_in_a_file(tmp_path, key):
+    """And finds what it found before; a row whose key is the whole row may be there often."""
+    layout = Layout(LAYOUT.attnums, LAYOUT.types, key)
+    before = memory_budget(0)
+    try:
+        store = ServingStore(tmp_path)
+        store.register(OID, layout)
+        rows = [(str(i % 7), i // (1 if key else 3), True) for i in range(60_000)]
+        for number, first in enumerate(range(0, len(rows), 5000), 1):
+            store.publish(number, {OID: [change(rows[first : first + 5000], layout=layout)]}, 0)
+        store.make_indexes([OID])
+        mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path) in line]
+        assert mapped
+        assert not list(tmp_path.iterdir())  # it has no name
+        gone = rows[::3]
+        store.publish(100, {OID: [change(gone, [-1] * len(gone), layout)]}, 0)
+        again = gone[::2]
+        store.publish(101, {OID: [change(again, layout=layout)]}, 0)
+        assert contents(store, layout) == Counter(rows) - Counter(gone) + Counter(again)
+    finally:
+        memory_budget(before)
