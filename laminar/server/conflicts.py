@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from laminar.sql.catalog_view import Relation  # type: ignore[import-not-found,unused-ignore]
 
 Bools = npt.NDArray[np.bool_]
+#: one key's arrays, made when they are wanted
+Keys = Callable[[], list[pa.Array]]
 
 
 #: transactions of up to this many rows are kept by key digest in a dictionary, larger ones in an index
@@ -67,7 +69,7 @@ class _Few:
         self._keys.append(keys)
         self._index = None
 
-    def newest(self, key: bytes, _: list[pa.Array]) -> tuple[bool, Row | None]:
+    def newest(self, key: bytes, _: Keys) -> tuple[bool, Row | None]:
         """Whether the key is known here, and its row if there is one."""
         return key in self._rows, self._rows.get(key)
 
@@ -107,13 +109,13 @@ class _Many:
         self._inserted = None if inserted is None else _index_of(inserted)
         self._rows = [] if rows is None else rows.columns
 
-    def newest(self, _: bytes, keys: list[pa.Array]) -> tuple[bool, Row | None]:
+    def newest(self, _: bytes, keys: Keys) -> tuple[bool, Row | None]:
         """See :meth:`_Few.newest`."""
         if self._inserted is not None:
-            at = int(self._inserted.find(keys)[0])
+            at = int(self._inserted.find(keys())[0])
             if at >= 0:
                 return True, Row(self._rows, at)
-        return self._deleted is not None and bool(self._deleted.find(keys)[0] >= 0), None
+        return self._deleted is not None and bool(self._deleted.find(keys())[0] >= 0), None
 
     def look(self, keys: list[pa.Array]) -> tuple[Bools, Bools]:
         """See :meth:`_Few.look`."""
@@ -161,7 +163,7 @@ class _Touched:
             self._layers.append(last)
         return last
 
-    def newest(self, key: bytes, keys: list[pa.Array]) -> tuple[bool, Row | None]:
+    def newest(self, key: bytes, keys: Keys) -> tuple[bool, Row | None]:
         """See :meth:`_Few.newest`."""
         for layer in reversed(self._layers):
             known, row = layer.newest(key, keys)
@@ -265,12 +267,12 @@ class WriteGuard:
             result = np.where(known, there, result)
         return result
 
-    def newest(self, oid: int, key: bytes, keys: list[pa.Array]) -> tuple[bool, Row | None]:
+    def newest(self, oid: int, key: bytes, keys: Keys) -> tuple[bool, Row | None]:
         """Whether accepted transactions that readers do not see yet changed the row with a key, and what it
         is since the last of them, None when it is gone.
 
         Args:
-            key, keys: the same (comparable) key as a digest and as arrays.
+            key, keys: the same (comparable) key as a digest and, if need be, as arrays.
         """
         epochs = self._touched.get(oid, {})
         for epoch in sorted(epochs, reverse=True):
@@ -289,7 +291,7 @@ class WriteGuard:
         self._touched_in(oid, epoch).note(deleted, inserted, inserts)
 
     def accepted_row(self, oid: int, epoch: int, key: bytes, keys: list[pa.Array], row: Row | None) -> None:
-        """The same for one row: what there is now under a key, which is given as to ``newest``."""
+        """The same for one row: what there is now under a key, given as a digest and as arrays."""
         self._touched_in(oid, epoch).few().note_one(key, keys, row)
 
     def _touched_in(self, oid: int, epoch: int) -> _Touched:

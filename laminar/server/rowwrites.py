@@ -135,7 +135,7 @@ class _Target:
 
     def there(self, digest: bytes, keys: Values) -> bool:
         """Whether a row has the key."""
-        known, row = self._database.guard.newest(self.oid, digest, keys)
+        known, row = self._database.guard.newest(self.oid, digest, lambda: keys)
         if known:
             return row is not None
         store = self._database.coordinator.store.relation(self.oid)
@@ -247,8 +247,8 @@ class ChangeRow(RowWrite):
         wanted = self._key.values(*arguments)
         if wanted is None:
             return Written(f"{self._verb} 0")
-        digest, keys = digest_of(wanted, self._key.widths), self._arrays(wanted)
-        known, newest = session.database.guard.newest(target.oid, digest, keys)
+        digest = digest_of(wanted, self._key.widths)
+        known, newest = session.database.guard.newest(target.oid, digest, lambda: self._arrays(wanted))
         if known:
             if newest is None:
                 return None  # the deletion may not be durable yet
@@ -270,7 +270,7 @@ class ChangeRow(RowWrite):
             if not target.valid(row, session):
                 return None
             rows.append(WeightedRow(row, 1))
-        durable = target.accept(session, rows, (digest, keys), row)
+        durable = target.accept(session, rows, (digest, [old[i] for i in target.layout.key]), row)
         return None if durable is None else Written(f"{self._verb} 1", durable)
 
     def _arrays(self, wanted: tuple[int | bytes, ...]) -> Values:

@@ -170,6 +170,29 @@ def test_writers_of_every_kind_on_few_rows(shared_laminar, schemas):
     schemas.execute("DELETE FROM whole.pair")
 
 
+def test_a_row_that_a_block_has_locked_is_waited_for(shared_laminar, schemas):
+    schemas.execute("INSERT INTO whole.plain VALUES (600, 0, 0, 'p')")
+    update = "UPDATE whole.plain SET v = v + 1 WHERE k = %s"
+    with shared_laminar.connect() as block, shared_laminar.connect() as other, ThreadPoolExecutor(1) as pool:
+        for _ in range(3):
+            other.execute(update, (600,))
+        with block.transaction():
+            block.execute(update, (600,))
+            waiting = pool.submit(other.execute, update, (600,))
+            time.sleep(0.3)
+            assert not waiting.done()
+        assert waiting.result().rowcount == 1
+        with block.transaction():
+            block.execute("LOCK TABLE whole.plain IN SHARE MODE")
+            waiting = pool.submit(other.execute, "INSERT INTO whole.plain (k, t) VALUES (%s, 'q')", (601,))
+            time.sleep(0.3)
+            assert not waiting.done()
+        assert waiting.result().rowcount == 1
+        other.execute("FLUSH")
+        assert other.execute("SELECT v FROM whole.plain WHERE k = 600").fetchall() == [(5,)]
+        other.execute("DELETE FROM whole.plain WHERE k >= 600")
+
+
 @pytest.mark.parametrize("checkpoint", [True, False])
 def test_what_was_acknowledged_survives_a_kill(new_laminar, checkpoint):
     server = new_laminar("--reactors", "1")
