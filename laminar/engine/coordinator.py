@@ -330,6 +330,8 @@ class Coordinator(EngineState):
         tables = self.lookups.behind(relations)
         async with asyncio.timeout(timeout):
             for _ in tables:  # at most so many joins lie one behind the other
+                if not self.lookups.asked(epoch, tables) and not any(map(self.accepted_epoch, tables)):
+                    break
                 await self.lookups.answered(epoch, tables)
                 epoch = self.open
                 await self.wait_published(epoch)

@@ -217,13 +217,14 @@ class Lookups:
         self._changed.append(future)
         await future
 
+    def asked(self, epoch: int, tables: Collection[int]) -> bool:
+        """Whether something that was asked of the tables up to ``epoch`` has no accepted answer."""
+        waiting = [self.tables[oid].oldest for oid in tables if oid in self.tables]
+        return any(oldest is not None and oldest <= epoch for oldest in waiting)
+
     async def answered(self, epoch: int, tables: Collection[int]) -> None:
         """Return when what was asked of the tables up to ``epoch`` has been accepted into another one."""
-        while any(
-            (oldest := self.tables[oid].oldest) is not None and oldest <= epoch
-            for oid in tables
-            if oid in self.tables
-        ):
+        while self.asked(epoch, tables):
             await self._change()
 
     def joined_by(self, dataflow: DataflowSpec) -> list[int]:
@@ -232,6 +233,8 @@ class Lookups:
 
     def behind(self, relations: Collection[int]) -> list[int]:
         """The lookup tables, as often as they are joined, on the way to the rows of ``relations``."""
+        if not self.tables:
+            return []
         return [oid for flow in self._before(relations) for oid in self.joined_by(flow)]
 
     def _before(self, relations: Collection[int]) -> list[DataflowSpec]:

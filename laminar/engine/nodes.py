@@ -190,6 +190,32 @@ class TemporalFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """When windows of the processing time are over: spans in microseconds.
+
+    Aligned ones end at multiples of ``step`` plus ``offset``; without a step they end ``size`` after a row.
+    """
+
+    step: int | None
+    size: int
+    offset: int = 0
+    lateness: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessingTime:
+    """Adds the epoch's time as the last column, which carries a watermark. The input only grows.
+
+    With ``closing`` the operator asks for barriers when windows are over.
+    """
+
+    id: int
+    input: Node
+    properties: Properties
+    closing: Closing | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionWindow:
     """Rows of a key closer than the gap share a window; adds window_start, window_end.
 
@@ -560,6 +586,7 @@ Node = Union[
     Hop,
     SessionWindow,
     TemporalFilter,
+    ProcessingTime,
     UnionAll,
     FlatMap,
     Repeat,

@@ -46,7 +46,7 @@ _CLASSES: dict[str, type] = {
         *(nodes.GroupAggregate, nodes.TopN, nodes.OverWindow, nodes.GroupReduce, nodes.GroupFold),
         nodes.Slices,
         *(nodes.TimeBound, nodes.HashJoin, nodes.AsofJoin, nodes.Versions, nodes.TemporalJoin),
-        *(nodes.LookupJoin, nodes.FailedRows),
+        *(nodes.LookupJoin, nodes.FailedRows, nodes.ProcessingTime, nodes.Closing),
         *(nodes.EmitGate, nodes.EmitEvery, nodes.LateRows, nodes.Append, nodes.Materialize, nodes.Sink),
     )
 }

@@ -101,7 +101,7 @@ async def take_snapshots(
     found = dict(locked or {})
     wanted = [oid for oid in scanned if oid not in found]
     if wanted:
-        view = await session.view()
+        view = await session.view(wanted)
         found |= {oid: _snapshot(session, view, oid) for oid in wanted}
     return found
 

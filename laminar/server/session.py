@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -399,15 +399,17 @@ class Session:
         self.local_settings.clear()
         self.note_role()
 
-    async def view(self) -> EpochView:
+    async def view(self, reads: Collection[int] = ()) -> EpochView:
         """The epoch that the next read sees: the transaction's, or the newest that has this session's
-        commits (SET read_your_writes)."""
+        commits (SET read_your_writes), in ``reads`` also behind joins with lookup tables."""
         transaction = self.transaction
         if transaction is not None and transaction.view is not None:
             return transaction.view
         coordinator = self.database.coordinator
         if self.settings["read_your_writes"] == "on":
             await coordinator.wait_published(self.committed_epoch, None)
+            if self.committed_epoch:
+                await coordinator.settled(self.committed_epoch, reads)
         view = coordinator.read()
         if transaction is not None and transaction.block:
             transaction.view = view

@@ -142,6 +142,8 @@ def shortcut_of(session: Session, prepared: PreparedStatement) -> Shortcut | Row
     live = session.database.coordinator.store
     if found is None or found[0].relation not in live or not planned.columns:
         return None
+    if session.database.coordinator.lookups.behind((found[0].relation,)):
+        return None  # its rows may have to be waited for
     fields = action.fields or ()
     types = [field.type for field in fields]
     if wire_forms(types, [True] * len(types), session)[0] is not None:

@@ -23,6 +23,7 @@ from laminar.engine.nodes import (
     LookupJoin,
     Node,
     OverWindow,
+    ProcessingTime,
     Repeat,
     SessionWindow,
     TemporalFilter,
@@ -60,6 +61,7 @@ def build(node: Node, context: OperatorContext) -> Operator:
     from laminar.engine.operators.linear import LinearOperator
     from laminar.engine.operators.lookup_join import LookupJoinOperator
     from laminar.engine.operators.over_window import OverWindowOperator
+    from laminar.engine.operators.processing_time import ProcessingTimeOperator
     from laminar.engine.operators.repeat import RepeatOperator
     from laminar.engine.operators.session import SessionOperator
     from laminar.engine.operators.temporal_filter import TemporalFilterOperator
@@ -82,6 +84,8 @@ def build(node: Node, context: OperatorContext) -> Operator:
             return HopOperator(node, context)
         case SessionWindow():
             return SessionOperator(node, context)
+        case ProcessingTime():
+            return ProcessingTimeOperator(node)
         case TemporalFilter():
             return TemporalFilterOperator(node, context)
         case GroupAggregate():

@@ -25,6 +25,7 @@ from laminar.engine.nodes import (
     Materialize,
     Node,
     OverWindow,
+    ProcessingTime,
     Repeat,
     SessionWindow,
     Sink,
@@ -77,6 +78,8 @@ def _head(node: Node, names: dict[int, str]) -> str:
         case TemporalFilter():
             held = " and ".join(expression(bound.condition) for bound in node.bounds)
             return f"TemporalFilter #{node.clock} is now() where {held}"
+        case ProcessingTime():
+            return f"ProcessingTime #{node.properties.columns[-1].id}"
         case SessionWindow():
             closes = " once over" if node.closes else ""
             return (

@@ -14,6 +14,7 @@ from laminar.connectors.base import SinkSpec
 from laminar.engine.nodes import (
     Append,
     ClockBound,
+    Closing,
     Exchange,
     FailedRows,
     Input,
@@ -35,6 +36,7 @@ from laminar.sql.stream import (
     legality,
     lookup,
     overwindows,
+    proctime,
     ranking,
     setops,
     setreturning,
@@ -153,6 +155,8 @@ class Planner:
         self.known: sharing.Known | None = {}
         #: only filters and projections lie between what is being built and the view
         self.outermost = True
+        #: when windows over what is being built are over, if that is processing time
+        self.closing: Closing | None = None
         self._node_ids = count(1)
         self._column_ids = count(_highest_column(query) + 1)
 
@@ -401,6 +405,13 @@ class Planner:
         ranked = ranking.ranked(self, node)
         if ranked is not None:
             return ranked
+        if proctime.uses_proctime(node.condition) is not None:
+            below = self.build(node.input, row_watermark)
+            columns = below.properties.columns
+            timed_below, (condition,) = proctime.with_time(self, below, [node.condition])
+            legality.check_expression(condition)
+            kept = [c for c in columns if c.id != below.properties.row_watermark]
+            return self.project(timed_below, [(c, ColumnRef(c.id, c.type)) for c in kept], condition)
         timed = [part for part in conjuncts(node.condition) if uses_now(part) is not None]
         lasting = [part for part in conjuncts(node.condition) if uses_now(part) is None]
         if timed:
@@ -429,10 +440,10 @@ class Planner:
         return TemporalFilter(self.node_id(), below, clock, tuple(found), properties)
 
     def projection(self, node: logical.Project, row_watermark: bool) -> Node:
-        for expr in node.exprs:
+        below, exprs = proctime.with_time(self, self.build(node.input, row_watermark), list(node.exprs))
+        for expr in exprs:
             legality.check_expression(expr)
-        below = self.build(node.input, row_watermark)
-        return self.project(below, list(zip(node.columns, node.exprs, strict=True)))
+        return self.project(below, list(zip(node.columns, exprs, strict=True)))
 
 
 def _planned(planner: Planner, query: Plan, visible: tuple[Column, ...]) -> tuple[Planner, Node]:

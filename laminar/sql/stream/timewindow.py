@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from laminar.engine.nodes import Hop, Node, SessionWindow
 from laminar.sql import plan as logical
 from laminar.sql.plan import Call, Column, ColumnRef, Const, Expr, Function, Test
+from laminar.sql.stream import proctime
 from laminar.sql.stream.emission import hold, judged
 from laminar.sql.stream.joining import with_keys
 from laminar.sql.stream.shape import WindowRole
@@ -106,7 +107,10 @@ def closing_key(
 
 def time_window(planner: Planner, node: logical.TimeWindow, row_watermark: bool) -> Node:
     """The stream node of a windowing table function."""
-    windowed = _windowed(planner, node, planner.build(node.input, row_watermark))
+    before, planner.closing = planner.closing, proctime.closing(planner, node)
+    below = planner.build(node.input, row_watermark)
+    planner.closing = before
+    windowed = _windowed(planner, node, below)
     end = node.added[1].id
     gated = planner.emit.mode in ("close", "watermark", "every")
     if planner.outermost and gated and end in windowed.properties.watermarks:

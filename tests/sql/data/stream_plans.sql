@@ -53,3 +53,7 @@ SELECT t.id, d.name FROM t JOIN d ON t.k = d.k AND d.w > t.v WHERE d.name <> '';
 SELECT s.k, d.name FROM d RIGHT JOIN s ON d.k = s.k;
 SELECT window_end, d.name, count(*) AS n FROM TUMBLE(s, at, INTERVAL '1 hour') JOIN d USING (k) GROUP BY window_end, d.name EMIT ON WINDOW CLOSE;
 SELECT id FROM t WHERE NOT EXISTS (SELECT FROM d WHERE d.k = t.k);
+
+-- processing time
+SELECT window_end, k, count(*) AS n FROM TUMBLE((SELECT k, PROCTIME() AS p FROM s), p, INTERVAL '1 minute') GROUP BY window_end, k EMIT ON WINDOW CLOSE;
+SELECT k, PROCTIME() AS p FROM s WHERE PROCTIME() > at;
