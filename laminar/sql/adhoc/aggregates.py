@@ -227,6 +227,12 @@ def bits(data: Input, name: str) -> pa.Array:
     return _fold(data, data.args[0], type_, symbol + name)
 
 
+def common_range(data: Input) -> pa.Array:
+    """range_intersect_agg()."""
+    data = data.present()
+    return _fold(data, data.args[0], data.types[0], "range_intersect")
+
+
 def any_value(data: Input) -> pa.Array:
     data = data.present()
     order = np.argsort(data.groups, kind="stable")
@@ -354,6 +360,7 @@ _AGGREGATES: Final[dict[str, Callable[[Input], pa.Array]]] = {
     "bit_and": partial(bits, name="and"),
     "bit_or": partial(bits, name="or"),
     "bit_xor": partial(bits, name="xor"),
+    "range_intersect_agg": common_range,
     "any_value": any_value,
     "approx_count_distinct": approx_count_distinct,
     "array_agg": array_agg,

@@ -14,7 +14,7 @@ from laminar.errors import (
 )
 from laminar.sql import ast
 from laminar.sql import plan as p
-from laminar.sql.binder import records, scope
+from laminar.sql.binder import records, scope, subscripts
 from laminar.sql.binder.domains import checked
 from laminar.sql.binder.scope import Level
 from laminar.sql.binder.state import BOOLEAN, State, check_collation, location, user_type
@@ -31,18 +31,14 @@ from laminar.sql.resolve import (
     numeric_literal,
     oid_name,
 )
-from laminar.sql.resolve.rules import array_type, category, common_oid, element_type
+from laminar.sql.resolve.rules import array_type, category, common_oid
 from laminar.types import (
     BOOL,
-    CHAR,
-    INT4,
-    NAME,
     NUMERIC,
     OID,
     TIMESTAMP,
     TIMESTAMPTZ,
     UNKNOWN,
-    VECTORS,
     PgType,
 )
 
@@ -62,10 +58,6 @@ _CLOCK: Final = {
     "localtimestamp": ("sql_localtimestamp", TIMESTAMP),
     "localtime": ("sql_localtime", 1083),
 }
-#: array element and slice: (array, index), (array, lower, upper); PostgreSQL has no pg_proc entry for them
-LETTER: Final = p.Function(10032, "name_subscript", "laminar_name_letter", True, "i")
-SUBSCRIPT: Final = p.Function(10030, "array_subscript", "laminar_array_element", True, "i")
-SLICE: Final = p.Function(10031, "array_slice", "laminar_array_slice", True, "i")
 
 
 class ExpressionBinder(State):
@@ -491,42 +483,7 @@ class ExpressionBinder(State):
         return make_array(items, node.pos)
 
     def _subscript(self, node: ast.Subscript, level: Level) -> p.Expr:
-        arg = self.expr(node.arg, level)
-        if arg.type.oid == NAME and not node.slice and node.index is not None:
-            return p.Call(LETTER, (arg, self._array_index(node.index, level)), PgType(CHAR), node.pos)
-        if not element_type(arg.type.oid):
-            raise PgError(
-                DATATYPE_MISMATCH,
-                f"cannot subscript type {oid_name(arg.type.oid)} because it does not support subscripting",
-                position=location(node.arg) or None,
-            )
-        if not node.slice:
-            assert node.index is not None
-            index = self._array_index(node.index, level)
-            if arg.type.oid in VECTORS:
-                # stored as arrays are, from 1
-                index = self.operate("+", index, p.Const(1, PgType(INT4)), node.pos, node.index, None)
-            element = PgType(element_type(arg.type.oid), arg.type.typmod)
-            return p.Call(SUBSCRIPT, (arg, index), element, node.pos)
-        if arg.type.oid in VECTORS:
-            raise not_supported("slices of vectors are not supported", position=node.pos)
-        # arrays begin at 1 here, so a missing bound is a constant
-        bounds = [
-            p.Const(ends, PgType(INT4)) if bound is None else self._array_index(bound, level)
-            for bound, ends in ((node.index, 1), (node.upper, 0x7FFFFFFF))
-        ]
-        return p.Call(SLICE, (arg, *bounds), arg.type, node.pos)
-
-    def _array_index(self, node: ast.Expr, level: Level) -> p.Expr:
-        index = self.expr(node, level)
-        try:
-            return self.coerce(index, PgType(INT4), node, "assignment")
-        except PgError as error:
-            if error.sqlstate != "42846":
-                raise
-            raise PgError(
-                DATATYPE_MISMATCH, "array subscript must have type integer", position=location(node)
-            ) from None
+        return subscripts.subscript(self, node, level)
 
     def _fieldselect(self, node: ast.FieldSelect, level: Level) -> p.Expr:
         if node.name == "*":

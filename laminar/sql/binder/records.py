@@ -76,6 +76,8 @@ def whole_row(binder: ExpressionBinder, parts: tuple[str, ...], pos: int, level:
     if found is None:
         return None
     item, depth = found
+    if item.value:
+        return binder.reference(item.columns[0][1], depth, pos)
     row = made_row(_columns(binder, parts, pos, level), pos)
     return _unless_missing(binder, item, depth, row, pos)
 
@@ -151,7 +153,7 @@ def json_record(
     else:
         return None
     found = scope.find_item(level, parts[-1], parts[-2] if len(parts) > 1 else None)
-    if found is None:
+    if found is None or found[0].value:
         return None
     item, depth = found
     values = [(label, binder.reference(column, depth, pos)) for label, column in item.columns]

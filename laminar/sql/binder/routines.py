@@ -235,6 +235,15 @@ def _placed(expr: p.Expr, position: int) -> p.Expr:
     return expr
 
 
+def value_name(function: p.Function) -> str | None:
+    """What the only OUT column of a function is called, as in FROM; None where its result has no name."""
+    if function.routine is not None:
+        return None
+    fact = facts.function(function.oid)
+    named = [name for name, mode in zip(fact.all_names, fact.all_modes, strict=False) if mode in "obt"]
+    return named[0] if len(named) == 1 else None
+
+
 def output_columns(function: p.Function, args: Sequence[p.Expr] = ()) -> list[tuple[str, int]]:
     """OUT and TABLE columns of a function that has several; ``args`` settle polymorphic ones."""
     if function.routine is not None:

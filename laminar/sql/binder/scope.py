@@ -38,6 +38,8 @@ class Item:
     ids: dict[int, int] = field(default_factory=dict)
     schema: str | None = None
     lateral_only: bool = False
+    #: a function's value: its name stands for the value, not for a row of one field
+    value: bool = False
     #: an outer join may find no row of it
     nullable: bool = False
     #: what a failed lookup may refer to by mistake: the relation's own name behind an alias

@@ -13,7 +13,7 @@ from laminar.sql.binder import jsonrows
 from laminar.sql.binder.calls import CallBinder
 from laminar.sql.binder.domains import checked
 from laminar.sql.binder.naming import target_name
-from laminar.sql.binder.routines import output_columns
+from laminar.sql.binder.routines import output_columns, value_name
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import location, user_type
 from laminar.sql.catalog_view import Domain
@@ -55,7 +55,9 @@ class FunctionBinder(CallBinder):
         if alias is not None and scalar:
             labels[0] = alias.name
         columns = list(zip(labels, plan.columns, strict=True))
-        return plan, [self._named(target_name(calls[0][0]), columns, alias, node.pos)]
+        item = self._named(target_name(calls[0][0]), columns, alias, node.pos)
+        item.value = isinstance(plan, p.TableFunction) and len(columns) == 1
+        return plan, [item]
 
     def _one(
         self, call: ast.Expr, definitions: ast.Definitions | None, ordinality: bool, level: Level, pos: int
@@ -76,11 +78,12 @@ class FunctionBinder(CallBinder):
         if isinstance(bound, p.Call) and isinstance(call, ast.FuncCall) and _is_set_returning(bound.function):
             outputs = output_columns(bound.function, bound.args)
             columns = [self.column(label, PgType(oid)) for label, oid in outputs]
-            columns = columns or [self.column(name, bound.type)]
+            own = None if outputs else value_name(bound.function)
+            columns = columns or [self.column(own or name, bound.type)]
             if ordinality:
                 columns.append(self.column("ordinality", _NUMBER))
             rows = p.TableFunction(bound.function, bound.args, tuple(columns), ordinality, bound.position)
-            return rows, not outputs
+            return rows, not outputs and own is None
         if isinstance(bound, p.Call) and inner.set_returning:
             raise not_supported(
                 "set-returning functions must appear at top level of FROM", position=location(call)

@@ -52,6 +52,10 @@ def _plain(family: str, words: dict[str, str]) -> None:
 
 for _family in ("bool", "oid", "date_", "timestamp_", "time_", "uuid_", "bytea", "char", "name", "enum_"):
     _plain(_family, ARROW)
+for _symbol in ("xideq", "cideq", "tideq"):
+    _arrow(_symbol, "equal")
+for _symbol in ("xidneq", "tidne"):
+    _arrow(_symbol, "not_equal")
 # timestamptz shares timestamp's functions; text's are named irregularly
 for _symbol, _name in {
     "texteq": "equal",
