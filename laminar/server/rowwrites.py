@@ -285,7 +285,7 @@ def row_write_of(session: Session, action: WriteAction) -> RowWrite | None:
     stored = session.database.catalog.relations.get(bound.relation.oid)
     if stored is None or stored.kind != "table" or stored.watermark is not None:
         return None
-    if bound.returning_columns or session.database.catalog.uniques_of(stored.oid):
+    if bound.returning_columns or action.locking or session.database.catalog.uniques_of(stored.oid):
         return None
     if isinstance(bound, BoundInsert):
         if not action.plain or action.row is None or not _suits(action.row):

@@ -152,7 +152,7 @@ class WriteAction(Action):
         Args:
             given: rows that stand for relations of its plan.
         """
-        self.given, self._plain = given, False
+        self.given, self.plain = given, False
         return await self._write(params)
 
     def result(self, count: int, returned: pa.RecordBatch | None) -> Result:
