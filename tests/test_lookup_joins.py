@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.harness import postgres
@@ -219,6 +220,7 @@ def test_what_rows_were_given_stays(
     )
     c.execute("CREATE MATERIALIZED VIEW sums AS SELECT version, count(*) AS n FROM joined GROUP BY version")
     c.execute("CREATE MATERIALIZED VIEW others AS SELECT count(*) AS n FROM t")
+    failing = "SELECT error IS NOT NULL FROM laminar_catalog.sources WHERE name = 'd' AND state = 'failed'"
     for turn in range(12):
         down = turn % 6 == 3
         if down:
@@ -227,6 +229,9 @@ def test_what_rows_were_given_stays(
             with outside.server.connect() as connection:
                 world.change_outside(connection)
         world.change(c)
+        if turn == 3 and not ttl:  # something is asked for certain
+            while c.execute(failing).fetchone() != (True,):
+                time.sleep(0.05)
         # what does not look things up goes on
         assert c.execute("SELECT n FROM others").fetchone() == (len(world.table),)
         if turn % 10 == 4:
@@ -246,3 +251,54 @@ def test_what_rows_were_given_stays(
     c.execute("FLUSH")
     assert rows(c, "SELECT * FROM joined") == rows(c, "SELECT * FROM sums") == []
     c.close()
+
+
+def test_statements_about_lookup_tables(outside: Outside, new_laminar: Callable[..., LaminarServer]) -> None:
+    outside.run("DROP TABLE IF EXISTS d", "CREATE TABLE d (k int PRIMARY KEY, n numeric(8,2), f float8)")
+    server = new_laminar()
+    with server.connect() as c:
+        for columns, options, state in (
+            ("k int, n numeric", "", "0A000"),  # no key
+            ("k int, x text, PRIMARY KEY (k)", "", "42703"),
+            ("k smallint, PRIMARY KEY (k)", "", "42804"),
+            ("k int, n numeric(5,1), PRIMARY KEY (k)", "", "42804"),
+            ("f float8, PRIMARY KEY (f)", "", "0A000"),
+            ("k int, n numeric DEFAULT 1, PRIMARY KEY (k)", "", "0A000"),
+            ("k int, PRIMARY KEY (k)", ", \"cache.ttl\" = 'soon'", "22023"),
+            ("k int, PRIMARY KEY (k)", ", colour = 'red'", "22023"),
+        ):
+            with pytest.raises(psycopg.Error) as caught:
+                c.execute(f"CREATE LOOKUP TABLE w ({columns}) WITH ({outside.options}, table = 'd'{options})")
+            assert caught.value.diag.sqlstate == state, columns
+        lookup(c, outside, "d", "k bigint, n numeric(8,2), PRIMARY KEY (k)", password="hidden one")
+        c.execute("CREATE TABLE t (id int PRIMARY KEY, k int)")
+        c.execute("CREATE MATERIALIZED VIEW v AS SELECT t.id, d.n FROM t LEFT JOIN d ON t.k = d.k")
+        assert c.execute("SHOW LOOKUP TABLES").fetchall() == [("public", "d", "laminar")]
+        kind = "SELECT relkind, obj_description(oid, 'pg_class') FROM pg_class WHERE relname = 'd'"
+        assert c.execute(kind).fetchone() == ("f", "lookup table, connector postgres")
+        for query in ("SELECT * FROM d", "SELECT * FROM t JOIN d ON t.k = d.k"):
+            with pytest.raises(psycopg.errors.FeatureNotSupported, match="cannot be queried"):
+                c.execute(query)
+        with pytest.raises(psycopg.Error) as caught:
+            c.execute("DROP LOOKUP TABLE d")
+        assert caught.value.diag.sqlstate == "2BP01"
+        c.execute("CREATE ROLE other LOGIN")
+        c.execute("GRANT CREATE ON SCHEMA public TO other")
+        c.execute("GRANT SELECT ON t TO other")
+        with server.connect(user="other") as o:
+            view = "CREATE MATERIALIZED VIEW o AS SELECT t.id, d.n FROM t JOIN d ON t.k = d.k"
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                o.execute(view)
+            c.execute("GRANT SELECT ON d TO other")
+            o.execute(view)
+            text = o.execute("SHOW CREATE LOOKUP TABLE d").fetchone()
+            assert text is not None
+            assert "hidden one" not in str(text)
+            assert "CREATE LOOKUP TABLE d" in str(text)
+        server.restart()
+    with server.connect() as c:
+        outside.run("INSERT INTO d VALUES (1, 2.5)")
+        c.execute("INSERT INTO t VALUES (1, 1), (2, 2), (3, NULL)")
+        assert rows(c, "SELECT id, n::text FROM v") == [(1, "2.50"), (2, None), (3, None)]
+        c.execute("DROP LOOKUP TABLE d CASCADE")
+        assert c.execute("SELECT count(*) FROM pg_class WHERE relname IN ('d', 'v', 'o')").fetchone() == (0,)

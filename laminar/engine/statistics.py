@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatistics:
-    """A source. ``rows`` and ``bytes``: read (connector) or accepted since the server started (push)."""
+    """A source. ``rows`` and ``bytes``: read (connector) or accepted since the server started (push).
+
+    Of a lookup table the rows are those that it has given since then; ``error`` is why it gives none now.
+    """
 
     oid: int
     state: Literal["idle", "running", "finished", "failed"]
@@ -90,6 +93,10 @@ def sources(engine: Coordinator) -> list[SourceStatistics]:
         if spec.kind == "source":
             rows, size = engine.rows.accepted.get(spec.oid, (0, 0))
             found.append(SourceStatistics(spec.oid, "running", 1, rows, size, watermark))
+        elif spec.kind == "lookup":
+            table = engine.lookups.tables[spec.oid]
+            works: Literal["running", "failed"] = "running" if table.error is None else "failed"
+            found.append(SourceStatistics(spec.oid, works, 1, table.answers, 0, None, table.error))
         elif spec.kind == "connector":
             states = engine.positions.get(spec.oid, {})
             partitions = engine.partitions.get(spec.oid)

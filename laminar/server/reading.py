@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from laminar.catalog.objects import KIND_NAMES
 from laminar.engine.serving import Layout, RelationStore, Snapshot
 from laminar.engine.serving.chunk import Chunk
 from laminar.errors import FEATURE_NOT_SUPPORTED, PgError
@@ -123,8 +124,10 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
         relation = session.database.catalog.relations[oid]
         raise PgError(
             FEATURE_NOT_SUPPORTED,
-            f'source "{relation.name}" cannot be queried',
-            hint="Create a materialized view over it and query that.",
+            f'{KIND_NAMES[relation.kind]} "{relation.name}" cannot be queried',
+            hint="Join it by its key in a materialized view and query that."
+            if relation.kind == "lookup"
+            else "Create a materialized view over it and query that.",
         )
     own = transaction.writes(oid, snapshot.layout) if transaction is not None else None
     if own is None:
