@@ -10,11 +10,10 @@ import psycopg
 
 from benchmarks.measure import Wrong
 from benchmarks.nexmark import report
-from benchmarks.nexmark.data import tables
+from benchmarks.nexmark.data import FORMATS, tables
 from benchmarks.nexmark.measure import Run, run
 from benchmarks.nexmark.queries import QUERIES
 
-FORMATS = ("arrow", "parquet")
 #: its windows are of the clock, so two runs differ
 _UNREPEATABLE = {12}
 
@@ -22,7 +21,7 @@ _UNREPEATABLE = {12}
 def all_runs(numbers: list[int], events: int, formats: list[str], *, operators: bool) -> list[Run]:
     """Every query from every format; raises Wrong when two formats disagree."""
     runs: list[Run] = []
-    data = tables(events)
+    data = tables(events, formats=formats)
     print(report.header(), flush=True)
     for number in numbers:
         for format_ in formats:

@@ -74,7 +74,7 @@ def main() -> int:
     numbers = (
         [int(n) for n in options.only.split(",")] if options.only else [n for n in KEYED if n in QUERIES]
     )
-    data = tables(options.events, parts=2)
+    data = tables(options.events, parts=2, formats=("arrow",))
     print(
         "| query | M events/s, one reactor | two | of one (≥ 1.7) | of two apart (≥ 0.9) |\n"
         + "|---" * 5
