@@ -58,6 +58,11 @@ _MAX_NAME: Final = 63
 _MAX_KEPT: Final = 8192
 
 
+def _written(body: str, offset: int) -> int:
+    """Where an offset into a literal's text is in what was written, with its quotes doubled."""
+    return offset + body.count("'", 0, offset)
+
+
 def fold(word: str) -> str:
     """An unquoted identifier as PostgreSQL stores it: ASCII lower case, at most 63 bytes."""
     if word.isascii():
@@ -224,6 +229,13 @@ class Lexer:
                 return chr(int(octal, 8) & 0xFF if octal else int(hexa, 16))
             if u4 or u8:
                 return self._code_point(int(u4 or u8, 16), start)
+            if other in ("u", "U"):
+                raise PgError(
+                    "22025",
+                    "invalid Unicode escape",
+                    hint="Unicode escapes must be \\uXXXX or \\UXXXXXXXX.",
+                    position=start + len("e'") + _written(body, match.start()) + 1,
+                )
             return _SIMPLE_ESCAPES.get(other, other)
 
         text = _ESCAPE.sub(one, body)
@@ -241,7 +253,7 @@ class Lexer:
                     "42601",
                     "invalid Unicode escape",
                     hint="Unicode escapes must be \\XXXX or \\+XXXXXX.",
-                    position=start + 1,
+                    position=start + len("U&'") + _written(body, match.start()) + 1,
                 )
             return self._code_point(int(short or long, 16), start)
 

@@ -106,7 +106,8 @@ class DropAction(Action):
             if self.statement.if_exists:
                 result.notices.append(Notice("NOTICE", "00000", f"{message}, skipping"))
                 return None
-            raise PgError(UNDEFINED_TABLE, message, position=name.pos or None)
+            code = UNDEFINED_OBJECT if wanted == "index" else UNDEFINED_TABLE
+            raise PgError(code, message, position=name.pos or None)
         if found.kind != _KINDS[wanted]:
             raise wrong_kind(found, wanted)
         if found.kind == "index" and found.options["constraint"] == "true" and found.owned_by is not None:
