@@ -286,7 +286,8 @@ def tokenize(sql: str, at: int = 0) -> tuple[list[Token], PgError | None]:
 def split(script: str) -> list[str]:
     """Cut a script into statements at top-level semicolons; empty ones vanish.
 
-    Raises 42601 for an unterminated quote, dollar quote or comment.
+    Raises 42601 for an unterminated quote, dollar quote or comment; of a text that is plainly one statement,
+    parsing it does.
     """
     if ";" not in script and "--" not in script and "/*" not in script and script.strip():
         return [script]

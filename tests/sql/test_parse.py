@@ -165,7 +165,7 @@ def test_split():
         assert script[offset : offset + len(text)] == text
     assert split(" ;; -- nothing\n") == []
     with pytest.raises(PgError, match="unterminated"):
-        split("select 'a")
+        split("select 1; select 'a")
 
 
 def test_deep_nesting_is_an_error_not_a_crash():
