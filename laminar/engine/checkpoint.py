@@ -84,6 +84,8 @@ class Checkpoints:
         self.deliveries = deliveries
         self._store = ManifestStore(data_dir / "manifest")
         self.manifest = self._store.load() or Manifest(reactors=self.reactors)
+        #: dataflows that may come back: their entries go as soon as a manifest is without them
+        self.void: set[int] = set()
         #: durable state files that no manifest names yet, because something else failed
         self._unnamed: list[list[StateFile]] = [[] for _ in range(self.reactors)]
         #: the same for sinks
@@ -282,12 +284,13 @@ class Checkpoints:
         """Merge state files that are mostly superseded."""
         folder = self.data_dir / "state"
         kept = {spec.id for spec in manifest.dataflows}
+        purged = self.void - kept
+        self.void -= purged
         for reactor, files in enumerate(manifest.states):
             size = sum(f.size for f in files)
             live = manifest.state_bytes[reactor]
-            if len(files) > 1 and (
-                size > _GARBAGE * max(live, _MIN_COMPACT_BYTES) or len(files) > self.max_files
-            ):
+            superseded = size > _GARBAGE * max(live, _MIN_COMPACT_BYTES) or len(files) > self.max_files
+            if (len(files) > 1 and superseded) or (files and purged):
                 name = f"{manifest.epoch:012d}-{reactor}.merged.state"
                 written = compact([folder / f.name for f in files], folder / name, kept)
                 manifest.states[reactor] = [StateFile(name, written)]

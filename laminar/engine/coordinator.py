@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 from laminar import logging
@@ -38,7 +39,7 @@ from laminar.engine.records import (
     total_size,
 )
 from laminar.engine.relations import DataflowSpec, RelationSpec, in_dependency_order
-from laminar.engine.restart import take_up
+from laminar.engine.restart import forgotten, take_up
 from laminar.engine.revival import Revival
 from laminar.engine.serving import EpochView
 from laminar.engine.state import EngineState
@@ -193,8 +194,8 @@ class Coordinator(EngineState):
         return PgError(state, message, detail=f'{sum(found.values())} rows of view "{name}" fail.')
 
     def readable(self, view: int) -> bool:
-        """Whether ``check_rows`` finds nothing."""
-        return view not in self.failed and self.row_error(view) is None
+        """Whether ``check_rows`` finds nothing and the stored rows are the ones to read."""
+        return view not in self.failed and view not in self.held and self.row_error(view) is None
 
     def check_rows(self, view: int) -> None:
         """Raise why a view cannot be read: it is not kept up to date, or one of its rows fails."""
@@ -544,6 +545,52 @@ class Coordinator(EngineState):
             PgError: what building it raised; 53100 when its checkpoint cannot be written.
         """
         return await self._installer.install(spec, progress)
+
+    async def pause(self, view: int) -> int:
+        """Compute a view no further; returns the epoch that its rows stay at.
+
+        What was accepted before is reflected in them. They are in a checkpoint when this returns.
+        """
+        await self.flush()
+        epoch = self.store.epoch
+        self.relations[view] = self.known[view] = replace(self.relations[view], paused=True)
+        # it may come back under its number, and must not find this state
+        self.checkpoints.void.add(view)
+        # nothing is awaited until the publisher takes no more of its changes
+        await self._installer.remove([view])
+        return epoch
+
+    async def resume(self, spec: DataflowSpec, progress: Progress | None = None) -> int:
+        """Compute a paused view anew; returns the epoch from which it is whole.
+
+        Readers see the rows that it had until then. Cancelling, or any error, leaves it failed.
+        """
+        view = spec.id
+        self._failures.forgive(view)
+        self.relations[view] = self.known[view] = replace(self.relations[view], paused=False)
+        ended = PgError(OBJECT_NOT_IN_PREREQUISITE_STATE, "the subscribed view is computed anew")
+        self._publisher.end_subscriptions(view, ended)
+        self.held[view] = self.store.read().snapshot(view)
+        for relation in spec.outputs:
+            self.empty(relation)
+        try:
+            return await self.install(spec, progress)
+        except BaseException as error:
+            self._failures.fail(view, f"it was not resumed: {error}")
+            raise
+        finally:
+            del self.held[view]
+
+    def check_past(self, inputs: Iterable[int]) -> None:
+        """55000 when a view could not be computed anew: a source has dropped rows by its retention."""
+        for oid in inputs:
+            spec = self.relations.get(oid)
+            if spec is not None and spec.kind == "source" and spec.key is None and forgotten(self, spec):
+                raise PgError(
+                    OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    f'source "{spec.name}" no longer has all the rows that the view was computed from',
+                    detail="A view that is resumed is computed anew from its inputs.",
+                )
 
     async def remove(self, dataflows: Sequence[int]) -> None:
         """Take dataflows out of the reactors, readers of a view before it; nothing else may read them.

@@ -73,6 +73,13 @@ class Installer:
     def _refuse_failed(self, spec: DataflowSpec) -> None:
         """55000 when an input is not kept up to date any more."""
         for oid in spec.inputs:
+            known = self.state.relations.get(oid)
+            if known is not None and known.paused:
+                raise PgError(
+                    OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    f'materialized view "{known.name}" is paused',
+                    hint="ALTER MATERIALIZED VIEW … RESUME it first.",
+                )
             if oid in self.state.failed:
                 raise PgError(
                     OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -67,6 +67,7 @@ class RelationSpec:
         on_error: what happens when a computed column's expression fails: ``fail``, or the row is left out.
         lookup: what answers for a lookup table.
         kept: the rows are stored; of a stream only the changes go out.
+        paused: a view whose rows stay as they are: no dataflow feeds it.
         retention, retention_bytes: seconds and bytes that a push source keeps; None for all.
     """
 
@@ -89,6 +90,7 @@ class RelationSpec:
     retention: float | None = None
     retention_bytes: int | None = None
     kept: bool = True
+    paused: bool = False
 
     @property
     def physical(self) -> tuple[int, ...]:

@@ -76,7 +76,8 @@ def _usable(
 
 def _is_whole(state: EngineState, spec: RelationSpec) -> bool:
     """Whether a relation's stored rows are worth anything: a view's only with its dataflow's state."""
-    return spec.oid in state.store and (spec.kind != "view" or spec.oid in state.dataflows)
+    computed = spec.kind == "view" and not spec.paused
+    return spec.oid in state.store and (not computed or spec.oid in state.dataflows)
 
 
 def _refuse_doubling(state: EngineState, manifest: Manifest, wanted: dict[int, DataflowSpec]) -> None:
@@ -104,7 +105,7 @@ def _refuse_loss(state: EngineState, manifest: Manifest) -> None:
         return
     for oid in {i for flow in manifest.dataflows for i in flow.inputs}:
         spec = state.relations.get(oid)
-        if spec is not None and spec.kind == "source" and spec.key is None and _forgotten(state, spec):
+        if spec is not None and spec.kind == "source" and spec.key is None and forgotten(state, spec):
             raise PgError(
                 OBJECT_NOT_IN_PREREQUISITE_STATE,
                 f"the number of reactors cannot change from {manifest.reactors} to {state.config.reactors}",
@@ -114,7 +115,7 @@ def _refuse_loss(state: EngineState, manifest: Manifest) -> None:
             )
 
 
-def _forgotten(state: EngineState, source: RelationSpec) -> bool:
+def forgotten(state: EngineState, source: RelationSpec) -> bool:
     """Whether the oldest rows of a push source have been dropped by its retention."""
     batches = state.store.read().snapshot(source.oid).batches((ROW_ID,))
     first = next((pc.min(batch.column(0)).as_py() for batch in batches if batch.num_rows), None)

@@ -14,7 +14,7 @@ from laminar.engine.epochs import Clock, Commits, Plan
 from laminar.engine.protocol import Partitions, Positions
 from laminar.engine.relations import DataflowSpec, RelationSpec
 from laminar.engine.rows import RowKeeper
-from laminar.engine.serving import Retention, ServingStore
+from laminar.engine.serving import Retention, ServingStore, Snapshot
 from laminar.engine.wal import Wal
 from laminar.errors import INTERNAL_ERROR, PgError
 
@@ -42,6 +42,8 @@ class EngineState:
         #: complete dataflows, in order of installation, and those that are being installed
         self.dataflows: dict[int, DataflowSpec] = {}
         self.installing: dict[int, DataflowSpec] = {}
+        #: rows that views had before they were resumed, for readers until they are whole again
+        self.held: dict[int, Snapshot] = {}
         #: dataflows that were given up, and why
         self.failed: dict[int, str] = {}
         #: sinks whose state is gone, and why

@@ -89,7 +89,9 @@ class Database:
         for relation in self.catalog.in_creation_order():
             if relation.kind in ("mview", "stream", "sink"):
                 root = replan(self, relation)
-                dataflows.append(self.add_plan(relation, root))
+                spec = self.add_plan(relation, root)
+                if sources.PAUSED not in relation.options:
+                    dataflows.append(spec)
             if relation.kind in ("mview", "stream"):
                 assert not isinstance(root, Append)
                 relations.append(sources.view_spec(relation, root))

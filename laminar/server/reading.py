@@ -117,7 +117,7 @@ def _snapshot(session: Session, view: EpochView, oid: int) -> Snapshot:
     coordinator = session.database.coordinator
     coordinator.check_rows(oid)
     transaction = session.transaction
-    snapshot = view.snapshots.get(oid)
+    snapshot = coordinator.held.get(oid) or view.snapshots.get(oid)
     if snapshot is None and transaction is not None:
         snapshot = transaction.look(view, oid, coordinator.read())
     if snapshot is None:

@@ -16,6 +16,9 @@ from laminar.sql import statements as s
 from laminar.sql.stream.shape import Upserts
 from laminar.types import BOOL
 
+#: in a view's options: the epoch at which it was paused
+PAUSED = "laminar.paused"
+
 #: attribute numbers of what an upsert source's rows are told apart by; -1 is the row watermark
 HIDDEN = {"partition": -2, "offset": -3, "tombstone": -4}
 
@@ -250,4 +253,5 @@ def view_spec(relation: StoredRelation, root: Materialize | Sink) -> RelationSpe
         tuple(position[i] for i in root.properties.key),
         append_only=root.properties.append_only,
         kept=relation.kind != "stream",
+        paused=PAUSED in relation.options,
     )

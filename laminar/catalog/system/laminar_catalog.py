@@ -52,14 +52,18 @@ def _sinks(database: Database) -> Iterator[Row]:
 
 
 def _views(database: Database) -> Iterator[Row]:
+    from laminar.server.sources import PAUSED
+
     epoch = database.coordinator.read().epoch
     for r in database.catalog.relations.values():
         if r.kind in ("mview", "stream"):
             mode = r.emit.get("mode", "update")
             error = database.coordinator.failed.get(r.oid)
-            state = "running" if error is None else "failed"
+            paused = r.options.get(PAUSED)
+            state = "failed" if error is not None else "running" if paused is None else "paused"
+            at = epoch if paused is None else int(paused)
             rows = int(database.row_count(r.oid)) if r.kind == "mview" else None
-            yield r.schema, r.name, r.kind, state, rows, epoch, mode, r.query, error
+            yield r.schema, r.name, r.kind, state, rows, at, mode, r.query, error
         elif r.kind == "view":
             yield r.schema, r.name, r.kind, None, None, None, None, r.query, None
 

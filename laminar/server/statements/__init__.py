@@ -43,6 +43,7 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
         merge,
         modifying,
         notifications,
+        pausing,
         plainviews,
         prepared,
         roles,
@@ -118,6 +119,8 @@ def action_for(session: Session, statement: s.Statement, sql: str, param_types: 
             return grants.GrantAction(session, statement)
         case s.Alter(kind="schema"):
             return alter.AlterSchemaAction(session, statement)
+        case s.Alter(action="pause" | "resume"):
+            return pausing.PauseAction(session, statement)
         case s.Alter():
             return alter.AlterAction(session, statement)
         case s.Drop():
