@@ -302,3 +302,42 @@ def test_statements_about_lookup_tables(outside: Outside, new_laminar: Callable[
         assert rows(c, "SELECT id, n::text FROM v") == [(1, "2.50"), (2, None), (3, None)]
         c.execute("DROP LOOKUP TABLE d CASCADE")
         assert c.execute("SELECT count(*) FROM pg_class WHERE relname IN ('d', 'v', 'o')").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("reactors", ["1", "2"])
+def test_windows_wait_for_what_waits(
+    reactors: str, outside: Outside, new_laminar: Callable[..., LaminarServer]
+) -> None:
+    """Rows that wait hold the watermark, through a crash too: their windows close with them, none is late."""
+    outside.run("DROP TABLE IF EXISTS d", "CREATE TABLE d (k int PRIMARY KEY, name text)")
+    outside.run("INSERT INTO d SELECT i, 'n' || i % 2 FROM generate_series(1, 9) i")
+    server = new_laminar("--reactors", reactors)
+    c = server.connect()
+    c.execute("CREATE SOURCE s (k int, at timestamp, WATERMARK FOR at)")
+    lookup(c, outside, "d", "k int, name text, PRIMARY KEY (k)", cache_ttl="1h")
+    c.execute(
+        "CREATE MATERIALIZED VIEW closed AS SELECT window_start AS w, d.name, count(*) AS n"
+        " FROM TUMBLE(s, at, INTERVAL '1 minute') JOIN d USING (k) GROUP BY 1, 2 EMIT ON WINDOW CLOSE"
+    )
+    c.execute("INSERT INTO s VALUES (1, '2026-01-01 00:00:10'), (2, '2026-01-01 00:00:20')")
+    c.execute("FLUSH")
+    outside.kill()
+    for second in (30, 50):  # 1 and 2 are known, 3 and 4 wait
+        values = ", ".join(f"({k}, '2026-01-01 00:00:{second}')" for k in range(1, 5))
+        c.execute(f"INSERT INTO s VALUES {values}")
+    c.execute("INSERT INTO s VALUES (1, '2026-01-01 00:02:00')")
+    c.execute("CHECKPOINT")
+    c.execute("SET read_your_writes = off")  # which would wait
+    assert c.execute("SELECT * FROM closed").fetchall() == [] or reactors == "2"
+    server.kill()
+    server.start()
+    outside.revive()
+    c = server.connect()
+    c.execute("FLUSH")
+    c.execute("FLUSH")
+    assert rows(c, "SELECT w::text, name, n FROM closed") == [
+        ("2026-01-01 00:00:00", f"n{i}", 5) for i in (0, 1)
+    ]
+    lost = "SELECT count(*) FROM laminar_catalog.dropped_rows WHERE relation = 'closed' AND rows > 0"
+    assert c.execute(lost).fetchone() == (0,)
+    c.close()
