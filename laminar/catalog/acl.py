@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from laminar.errors import DEPENDENT_OBJECTS, PgError
+from laminar.errors import DEPENDENT_OBJECTS, INVALID_TEXT_REPRESENTATION, PgError
 
 if TYPE_CHECKING:
     from laminar.catalog.objects import Role
@@ -24,6 +25,13 @@ ALL: Final[dict[str, str]] = {
 #: what everybody may do with an object whose ACL is null
 PUBLIC_DEFAULT: Final[dict[str, str]] = {"database": "Tc", "function": "X", "type": "U"}
 _ORDER: Final = "arwdDxtXUCTcsA"
+_NAME: Final = r'((?:"(?:[^"]|"")*")|[^"=/]*)'
+_ITEM: Final = re.compile(rf"{_NAME}=((?:[{_ORDER}]\*?)*)/{_NAME}")
+_GRANTED: Final = re.compile(r"(\w)(\*?)")
+_NAMES: Final = {letter: name for name, letter in LETTERS.items() if name != "TEMP"} | {
+    "s": "SET",
+    "A": "ALTER SYSTEM",
+}
 #: the grantee of GRANT … TO PUBLIC
 PUBLIC: Final = ""
 
@@ -187,6 +195,19 @@ def with_owner(acl: Acl | None, old: str, new: str) -> Acl | None:
 
 def _without(letters: str, gone: str) -> str:
     return "".join(p for p in letters if p not in gone)
+
+
+def exploded(item: str) -> list[tuple[str, str, str, bool]]:
+    """An aclitem's text as (grantor, grantee, privilege, grantable), in the letters' order; 22P02."""
+    found = _ITEM.fullmatch(item)
+    if found is None:
+        raise PgError(INVALID_TEXT_REPRESENTATION, f"invalid aclitem: {item}")
+    grantee, granted, grantor = _unquoted(found[1]), found[2], _unquoted(found[3])
+    return [(grantor, grantee, _NAMES[letter], bool(star)) for letter, star in _GRANTED.findall(granted)]
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
 def _sorted(letters: Iterable[str]) -> str:

@@ -12,11 +12,11 @@ from laminar.catalog.objects import Role, Schema, StoredDatabase
 from laminar.catalog.sequences import Sequences
 from laminar.catalog.store import CatalogFile
 
-#: PostgreSQL gives user objects oids from here on
-FIRST_OID: Final = 16384
-#: PostgreSQL's oids of the first superuser and of the first database that is no template
+#: PostgreSQL's oid of the first superuser
 SUPERUSER_OID: Final = 10
-DATABASE_OID: Final = 5
+#: PostgreSQL gives user objects oids from here on; clients hide databases with lower ones, as the system's
+DATABASE_OID: Final = 16384
+FIRST_OID: Final = DATABASE_OID + 1
 DATABASE: Final = "laminar"
 
 

@@ -510,6 +510,24 @@ def _function_letters(session: Session, role: str, oid: int) -> tuple[str, str] 
     return acl.privileges(roles, role, "function", stored.owner, getattr(stored, "acl", None)), ""
 
 
+@answers("pg_blocking_pids")
+def _blocking_pids(session: Session, process_id: int) -> list[int]:
+    return session.database.instance.locks.blocking(process_id)
+
+
+@answers("aclexplode")
+def _acl_exploded(session: Session, items: list[str | None]) -> list[tuple[int, int, str, bool]]:
+    """(grantor, grantee or 0 for everybody, privilege, whether it may be granted on)."""
+    roles = session.database.catalog.roles
+    if any(item is None for item in items):
+        raise PgError("22004", "ACL arrays must not contain null values")
+    return [
+        (roles[grantor].oid, roles[grantee].oid if grantee else 0, privilege, grantable)
+        for item in items
+        for grantor, grantee, privilege, grantable in acl.exploded(item or "")
+    ]
+
+
 #: acldefault()'s letters
 _ACL_KINDS: Final = {
     "r": "table", "s": "sequence", "d": "database", "f": "function", "n": "schema", "T": "type",

@@ -275,6 +275,12 @@ class Locks:
         ahead = line[: line.index(waiter)] if waiter in line else []
         return self._blockers(waiter.resource, waiter.mode, waiter.holder, ahead)
 
+    def blocking(self, process_id: int) -> list[int]:
+        """Process ids of the sessions that one waits for."""
+        lines = list(self._lines.values())
+        waiters = [one for line in lines for one in line if one.holder.process_id == process_id]
+        return sorted({holder.process_id for waiter in waiters for holder in self._blocking(waiter)})
+
     def all(self) -> Iterator[tuple[Resource, Mode, Holder, bool]]:
         """Every lock that is held (True) or waited for (False)."""
         for resource, holders in self._held.items():

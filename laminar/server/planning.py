@@ -51,12 +51,12 @@ class PlannedQuery:
 def plan_query(
     query: ast.Query,
     catalog: CatalogView,
-    param_types: Sequence[int] = (),
+    param_types: Sequence[int] | None = None,
     *,
     locks: bool = False,
     modifies: bool = False,
 ) -> PlannedQuery:
-    """Bind, unnest and rewrite; raises PgError with position.
+    """Bind, unnest and rewrite; raises PgError with position. Without types it cannot have parameters.
 
     Args:
         locks: the query may lock rows (FOR UPDATE).

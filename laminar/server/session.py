@@ -17,6 +17,7 @@ from laminar.errors import (
     INSUFFICIENT_PRIVILEGE,
     INTERNAL_ERROR,
     QUERY_CANCELED,
+    UNDEFINED_PARAMETER,
     PgError,
     not_supported,
 )
@@ -32,6 +33,7 @@ from laminar.server.sequences import SessionSequences
 from laminar.server.transaction import Transaction
 from laminar.sql.evaluator import Env, rowtext
 from laminar.sql.evaluator.conversions import through_text
+from laminar.sql.lexer import tokenize
 from laminar.sql.parse import parse, split
 from laminar.sql.resolve.session import reading_literals
 from laminar.sql.statements import Commit, Rollback, RollbackTo, Statement
@@ -264,6 +266,8 @@ class Session:
     async def execute(self, prepared: Any, params: Sequence[pa.Scalar | None]) -> Result:
         self._refuse_in_failed(prepared.statement)
         prepared = await self.current(prepared)
+        if len(params) < len(prepared.param_types):
+            raise _no_parameter(prepared.sql)
         result: Result = await self._guard(self._execute(prepared.action, params))
         if result.rows is not None:
             result.rows = self.cancellable(result.rows)
@@ -545,6 +549,12 @@ class Session:
 
 async def _next(rows: AsyncIterator[pa.RecordBatch]) -> pa.RecordBatch | None:
     return await anext(rows, None)
+
+
+def _no_parameter(sql: str) -> PgError:
+    """A simple query with a parameter."""
+    token = next(token for token in tokenize(sql)[0] if token.kind == "PARAM")
+    return PgError(UNDEFINED_PARAMETER, f"there is no parameter ${token.value}", position=token.start + 1)
 
 
 def _now() -> int:

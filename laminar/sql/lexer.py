@@ -289,8 +289,6 @@ def split(script: str) -> list[str]:
     Raises 42601 for an unterminated quote, dollar quote or comment; of a text that is plainly one statement,
     parsing it does.
     """
-    if ";" not in script and "--" not in script and "/*" not in script and script.strip():
-        return [script]
     if len(script) <= _MAX_KEPT:
         return list(_split_short(script))
     return [text for _, text in split_offsets(script)]

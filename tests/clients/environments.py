@@ -13,6 +13,7 @@ PACKAGES = {
         *("psycopg2-binary", "pg8000", "sqlalchemy>=2", "pandas", "adbc-driver-postgresql", "pyarrow"),
         *("pgcli", "pexpect", "pyodbc"),
     ),
+    "pgadmin": ("pgadmin4",),
     # the parser's source package fetches its wheel from elsewhere
     "dbt": ("dbt-core<2", "dbt-postgres<2", "--only-binary=dbt-core-experimental-parser"),
 }

@@ -13,8 +13,8 @@ from tests.harness.server import LaminarServer
 
 HERE = Path(__file__).parent / "python"
 #: program -> its environment
-CLIENTS = {"psycopg2": "drivers", "pg8000": "drivers", "sqlalchemy": "drivers", "pandas": "drivers",
-           "adbc": "drivers", "pgcli": "drivers", "odbc": "drivers", "dbt": "dbt"}  # fmt: skip
+CLIENTS = dict.fromkeys(("psycopg2", "pg8000", "sqlalchemy", "pandas", "adbc", "pgcli", "odbc"), "drivers")
+CLIENTS |= {"dbt": "dbt", "pgadmin": "pgadmin"}
 
 
 def answers(program: Path, client: str, port: int) -> list[str]:
@@ -27,7 +27,10 @@ def answers(program: Path, client: str, port: int) -> list[str]:
 
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("python-clients")
-@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    "client",
+    [pytest.param(name, marks=() if of == "drivers" else pytest.mark.slow) for name, of in CLIENTS.items()],
+)
 def test_client(
     client: str, theirs: int, new_laminar: Callable[..., LaminarServer], request: pytest.FixtureRequest
 ) -> None:

@@ -70,11 +70,11 @@ class BoundQuery:
         return frozenset(access.relation for access in self.accesses)
 
 
-def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int] = ()) -> BoundQuery:
+def bind_query(query: ast.Query, catalog: CatalogView, param_types: Sequence[int] | None = ()) -> BoundQuery:
     """Bind a query.
 
     Args:
-        param_types: oids of $1, $2, … as the client gave them, 0 to infer.
+        param_types: oids of $1, $2, … as the client gave them, 0 to infer; None when it cannot have any.
 
     Raises:
         PgError: as PostgreSQL's analysis would, with position.

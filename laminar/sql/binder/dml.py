@@ -115,7 +115,7 @@ class BoundModifying:
 class DmlBinder(QueryBinder):
     """Statements that change rows."""
 
-    def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
+    def __init__(self, catalog: CatalogView, param_types: Sequence[int] | None = None) -> None:
         super().__init__(catalog, param_types)
         self._overriding: str | None = None
 

@@ -39,10 +39,13 @@ from laminar.types import (
     TIMESTAMP,
     TIMESTAMPTZ,
     UNKNOWN,
+    XID,
     PgType,
 )
 
 #: functions that SQL writes without parentheses -> name in pg_proc
+#: FrozenTransactionId
+_FROZEN: Final = 2
 _VALUE_FUNCTIONS: Final = {
     "current_user": "current_user",
     "current_role": "current_user",
@@ -124,8 +127,8 @@ class ExpressionBinder(State):
             found = scope.find_column(level, parts[0], pos)
             if found is not None:
                 return self.reference(found.column, found.depth, pos)
-            if parts[0] == "tableoid" and len(level.items) == 1 and level.items[0].relation is not None:
-                return p.Const(level.items[0].relation.oid, PgType(OID))
+            if len(level.items) == 1 and (system := _system_column(level.items[0], parts[0])) is not None:
+                return system
             row = records.whole_row(self, parts, pos, level)
             if row is None:
                 raise scope.missing_column(level, None, parts[0], pos)
@@ -141,8 +144,8 @@ class ExpressionBinder(State):
         if item is None:
             raise scope.missing_item(level, parts[-2], pos)
         column = scope.column_of(item[0], parts[-1], pos)
-        if column is None and parts[-1] == "tableoid" and item[0].relation is not None:
-            return p.Const(item[0].relation.oid, PgType(OID))
+        if column is None and (system := _system_column(item[0], parts[-1])) is not None:
+            return system
         if column is None:
             raise scope.missing_column(level, parts[-2], parts[-1], pos)
         return self.reference(column, item[1], pos)
@@ -547,6 +550,15 @@ class ExpressionBinder(State):
             plan = p.Project(plan, tuple(rights), columns)
         kind: Literal["any", "all"] = "any" if node.kind == "any" else "all"
         return p.Subquery(plan, kind, BOOLEAN, tuple(left_args), tuple(functions), node.pos)
+
+
+def _system_column(item: scope.Item, name: str) -> p.Const | None:
+    """tableoid of any relation; xmin of the catalogs', whose rows no transaction in progress has made."""
+    if item.relation is not None and name == "tableoid":
+        return p.Const(item.relation.oid, PgType(OID))
+    if item.relation is not None and name == "xmin" and item.relation.kind == "system":
+        return p.Const(_FROZEN, PgType(XID))
+    return None
 
 
 def _is_row(node: ast.Expr) -> bool:

@@ -21,7 +21,7 @@ from laminar.types import INTERVAL, TEXT, UNKNOWN, PgType
 class QueryBinder(SelectBinder):
     """SelectStmt."""
 
-    def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
+    def __init__(self, catalog: CatalogView, param_types: Sequence[int] | None = None) -> None:
         super().__init__(catalog, param_types)
         self._used: list[CteEntry] = []
         #: whether what is bound now is only a part of the statement

@@ -51,14 +51,15 @@ def location(node: object) -> int:
 
 
 class State:
-    """The binder's memory. One per statement."""
+    """The binder's memory. One per statement, which has no parameters if ``param_types`` is None."""
 
-    def __init__(self, catalog: CatalogView, param_types: Sequence[int] = ()) -> None:
+    def __init__(self, catalog: CatalogView, param_types: Sequence[int] | None = None) -> None:
         self.catalog = catalog
         self.columns: dict[int, p.Column] = {}
         self.accesses: set[Access] = set()
-        self.params: dict[int, PgType] = {n: PgType(oid) for n, oid in enumerate(param_types, 1) if oid}
-        self.declared = len(param_types)
+        self.params: dict[int, PgType] = {n: PgType(oid) for n, oid in enumerate(param_types or (), 1) if oid}
+        self.declared = len(param_types or ())
+        self._takes_parameters = param_types is not None
         #: position and spelling of column references, by identity (the list keeps them alive)
         self._where: dict[int, int] = {}
         self._kept: list[p.Expr] = []
@@ -121,7 +122,7 @@ class State:
     # --- parameters
 
     def parameter(self, node: ast.Parameter) -> p.Expr:
-        if node.index < 1 or node.index > 65535:
+        if not self._takes_parameters or not 1 <= node.index <= 65535:
             raise PgError(UNDEFINED_PARAMETER, f"there is no parameter ${node.index}", position=node.pos)
         self.declared = max(self.declared, node.index)
         expr = p.Param(node.index, self.params.get(node.index, PgType(UNKNOWN)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from laminar.errors import SYNTAX_ERROR, PgError, not_supported
 from laminar.sql import ast, facts
@@ -16,7 +16,7 @@ from laminar.sql.binder.naming import target_name
 from laminar.sql.binder.routines import output_columns, value_name
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import location, user_type
-from laminar.sql.catalog_view import Domain
+from laminar.sql.catalog_view import Domain, Relation
 from laminar.sql.kernels.registry import returns_set
 from laminar.sql.resolve import bind_args, make_operator
 from laminar.sql.resolve.rowtypes import field
@@ -24,6 +24,26 @@ from laminar.sql.trees import refs
 from laminar.types import INT8, RECORD, PgType
 
 _NUMBER = PgType(INT8)
+#: functions whose rows are those of a view of pg_catalog, which is defined by them in PostgreSQL
+_VIEWS: Final = {
+    "pg_available_extension_versions": "pg_available_extension_versions",
+    "pg_available_extensions": "pg_available_extensions",
+    "pg_config": "pg_config",
+    "pg_cursor": "pg_cursors",
+    "pg_get_backend_memory_contexts": "pg_backend_memory_contexts",
+    "pg_get_shmem_allocations": "pg_shmem_allocations",
+    "pg_hba_file_rules": "pg_hba_file_rules",
+    "pg_ident_file_mappings": "pg_ident_file_mappings",
+    "pg_lock_status": "pg_locks",
+    "pg_prepared_statement": "pg_prepared_statements",
+    "pg_show_all_file_settings": "pg_file_settings",
+    "pg_show_all_settings": "pg_settings",
+    "pg_show_replication_origin_status": "pg_replication_origin_status",
+    "pg_stat_get_recovery_prefetch": "pg_stat_recovery_prefetch",
+    "pg_stat_get_slru": "pg_stat_slru",
+    "pg_timezone_abbrevs": "pg_timezone_abbrevs",
+    "pg_timezone_names": "pg_timezone_names",
+}
 
 
 class FunctionBinder(CallBinder):
@@ -34,6 +54,7 @@ class FunctionBinder(CallBinder):
         def _named(
             self, name: str, columns: list[tuple[str, p.Column]], alias: ast.Alias | None, pos: int
         ) -> Item: ...
+        def scan(self, relation: Relation) -> tuple[p.Scan, dict[int, int]]: ...
 
     def from_function(self, node: ast.FunctionRef, level: Level) -> tuple[p.Plan, list[Item]]:
         """Plan and names of functions in FROM."""
@@ -71,6 +92,13 @@ class FunctionBinder(CallBinder):
             if ordinality:
                 raise not_supported("WITH ORDINALITY of SQL functions is not supported", position=pos)
             return rows, len(rows.columns) == 1
+        if not ordinality and (view := _view_of(call)) is not None:
+            relation = self.catalog.relation("pg_catalog", view)
+            assert relation is not None
+            below, _ = self.scan(relation)
+            wanted = _view_columns(target_name(call))
+            kept = tuple(column for column in below.columns if column.name in wanted)
+            return p.Project(below, refs(kept), kept), False
         bound = self.expr(call, inner)
         name = target_name(call)
         if isinstance(bound, p.Call) and bound.type.row is not None and not returns_set(bound.function):
@@ -169,6 +197,19 @@ class FunctionBinder(CallBinder):
         if node.ordinality:
             return plan
         return p.Project(plan, refs(tuple(values)), tuple(values))
+
+
+def _view_of(call: ast.Expr) -> str | None:
+    """The view that has a function's rows."""
+    if not isinstance(call, ast.FuncCall) or call.args or call.names[:-1] not in ((), ("pg_catalog",)):
+        return None
+    return _VIEWS.get(call.names[-1])
+
+
+def _view_columns(function: str) -> frozenset[str]:
+    """The columns that the function has of its view."""
+    (fact,) = facts.functions_named(function)
+    return frozenset(fact.all_names)
 
 
 def _unnests(call: ast.Expr) -> list[ast.Expr]:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from laminar.errors import NUMERIC_VALUE_OUT_OF_RANGE, PgError
 from laminar.sql.kernels.arithmetic import out_of_range
 from laminar.sql.kernels.comparison import trimmed
-from laminar.sql.kernels.registry import kernel
+from laminar.sql.kernels.registry import Run, Signature, builder, kernel
 
 
 def _widen(symbol: str, type_: pa.DataType) -> None:
@@ -23,7 +23,6 @@ def _widen(symbol: str, type_: pa.DataType) -> None:
 for _symbol, _type in {
     "int48": pa.int64(),
     "int28": pa.int64(),
-    "i2toi4": pa.int32(),
     "i2tof": pa.float32(),
     "i4tof": pa.float32(),
     "i8tof": pa.float32(),
@@ -34,6 +33,13 @@ for _symbol, _type in {
     "oidtoi8": pa.int64(),
 }.items():
     _widen(_symbol, _type)
+
+
+@builder("i2toi4", total=True)
+def _int2_wider(signature: Signature) -> Run:
+    """int4, and what has its 32 bits: oid and its kin."""
+    storage = signature.result.storage
+    return lambda _env, x: x.cast(storage, safe=False)
 
 
 def _narrow(symbol: str, type_: pa.DataType) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from laminar.errors import PgError
 from laminar.sql.kernels.registry import Kernel, Run, Signature, add, find_registered
 from laminar.sql.kernels.rowwise import apply
+from laminar.types import BOOL, OID, TEXT, PgType
 
 _PRIVILEGED: Final = {
     "table": 1,
@@ -39,7 +40,7 @@ SYMBOLS: Final = (
     "pg_indexes_size", "pg_database_size_oid", "pg_database_size_name", "pg_tablespace_size_oid",
     "pg_tablespace_size_name", "pg_tablespace_location", "pg_relation_filenode", "pg_relation_filepath",
     "PG_encoding_to_char", "PG_char_to_encoding", "pg_relation_is_publishable", "pg_relation_is_updatable",
-    "pg_is_other_temp_schema", "row_security_active", "pg_describe_object",
+    "pg_blocking_pids", "pg_is_other_temp_schema", "row_security_active", "pg_describe_object",
     "acldefault_sql", "pg_sequence_last_value",
     *(f"has_{of}_privilege_{who}{by}" for of in _PRIVILEGED for who in _WHO for by in ("name", "id")),
     *(f"has_column_privilege_{who}{by}_{column}" for who in _WHO for by in ("name", "id")
@@ -72,6 +73,23 @@ def _row_by_row(symbol: str) -> Kernel:
     return Kernel(build)
 
 
+def _rows_of(symbol: str, columns: list[tuple[str, PgType]]) -> Kernel:
+    """A function of one argument with any number of rows."""
+
+    def build(_signature: Signature) -> Run:
+        import pyarrow as pa
+
+        storage = pa.list_(pa.struct([(name, type_.storage) for name, type_ in columns]))
+
+        def run(env: Any, values: Any) -> Any:
+            answer = _catalog(env).answer
+            return apply(lambda value: answer(symbol, value), (values,), storage)
+
+        return run
+
+    return Kernel(build, sets=True)
+
+
 def _constant(symbol: str) -> Kernel:
     def build(signature: Signature) -> Run:
         import pyarrow as pa
@@ -88,3 +106,15 @@ for _symbol in SYMBOLS:
 for _symbol in CONSTANTS:
     if find_registered(_symbol) is None:
         add(_symbol, _constant(_symbol))
+add(
+    "aclexplode",
+    _rows_of(
+        "aclexplode",
+        [
+            ("grantor", PgType(OID)),
+            ("grantee", PgType(OID)),
+            ("privilege_type", PgType(TEXT)),
+            ("is_grantable", PgType(BOOL)),
+        ],
+    ),
+)
