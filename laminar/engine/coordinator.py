@@ -479,7 +479,11 @@ class Coordinator(EngineState):
     def _settle(self) -> None:
         if not self.checkpoints.stale:
             self._failures.settle()
-        if self.refused and self.checkpoints.failure is None:
+        if self.checkpoints.failure is not None:
+            # Nobody may commit in the meantime, and sinks wait for it.
+            pause = self.checkpoints.due_in(self.checkpoint_interval) or 0
+            asyncio.get_running_loop().call_later(pause, self.clock.urge)
+        elif self.refused:
             self.clock.urge()  # the reactors will say that they are rid of it
 
     # --- checkpoints ------------------------------------------------------------------------

@@ -105,3 +105,26 @@ def test_what_the_disk_refuses_is_bounded(tmp_path: Path, monkeypatch: pytest.Mo
             assert content(coordinator, 200) == expected_groups(history)
 
     asyncio.run(run())
+
+
+def test_a_failed_checkpoint_is_tried_again_though_nobody_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sinks wait for checkpoints: the last rows before a silence must reach them too."""
+    view, flow = grouped_view(200, TABLE)
+
+    async def run() -> None:
+        async with engine(tmp_path, [TABLE, view], [flow]):
+            pass  # from here on its checkpoint is there
+        monkeypatch.setenv("LAMINAR_FAILPOINTS", "state file: begun=full:3")
+        coordinator = Coordinator(tmp_path, EngineConfig(reactors=1, checkpoint_interval=0.1))
+        await coordinator.start([TABLE, view], [flow])
+        try:
+            epoch = await coordinator.commit([(100, rows([1], ["a"]))])
+            async with asyncio.timeout(60):
+                while coordinator.checkpoints.manifest.epoch < epoch:
+                    await asyncio.sleep(0.02)
+        finally:
+            await coordinator.stop()
+
+    asyncio.run(run())
