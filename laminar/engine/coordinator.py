@@ -149,9 +149,14 @@ class Coordinator(EngineState):
             await self.remove(gone)
         for oid in self.known.keys() - self.relations.keys():
             self.drop_relation(oid)
-        for spec in wanted.values():
-            if spec.id not in self.dataflows:
-                await self._install_again(spec)
+        missing = [spec for spec in wanted.values() if spec.id not in self.dataflows]
+        if missing and any(self.checkpoints.manifest.states):
+            # State files may have entries under these numbers, of an earlier plan or from before a failure:
+            # the next start would add them to those that come now.
+            self.checkpoints.void |= {spec.id for spec in missing}
+            await self.checkpoint()
+        for spec in missing:
+            await self._install_again(spec)
 
     async def _install_again(self, spec: DataflowSpec) -> None:
         """Install what no checkpoint has; what cannot be is in a failed state, the others run."""

@@ -181,6 +181,26 @@ def test_a_changed_plan_is_computed_anew(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_state_of_an_earlier_plan_is_gone_for_good(tmp_path: Path) -> None:
+    """What a view had kept before it was computed anew does not come back with the start after that."""
+
+    async def run() -> None:
+        async with engine(tmp_path, [TABLE, VIEW], [FLOW]) as coordinator:
+            await coordinator.commit([(100, rows([1, 2], ["a", "b"]))])
+        changed = replace(FLOW, fingerprint="other")
+        async with engine(tmp_path, [TABLE], []) as coordinator:
+            await coordinator.commit([(100, rows([1], ["a"], [-1]))])
+        for _ in range(2):
+            async with engine(tmp_path, [TABLE, VIEW], [changed]) as coordinator:
+                assert content(coordinator, 200) == [("b", 1, 2)]
+        async with engine(tmp_path, [TABLE, VIEW], [changed]) as coordinator:
+            await coordinator.commit([(100, rows([3], ["a"]))])
+            await coordinator.flush()
+            assert content(coordinator, 200) == [("a", 1, 3), ("b", 1, 2)]
+
+    asyncio.run(run())
+
+
 def test_dropped_while_stopped(tmp_path: Path) -> None:
     """A dataflow that the catalog no longer has goes at the start; its checkpointed state too."""
 
