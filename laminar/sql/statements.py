@@ -251,6 +251,19 @@ class Format:
 
 
 @dataclass(slots=True)
+class Like:
+    """``LIKE relation [INCLUDING …]``, before column ``place``."""
+
+    name: QName
+    place: int
+    including: set[str] = field(default_factory=set)
+
+    def has(self, what: str) -> bool:
+        """Whether this goes over to the new table."""
+        return what in self.including
+
+
+@dataclass(slots=True)
 class Elements:
     """What stands between the parentheses of CREATE TABLE or SOURCE."""
 
@@ -258,6 +271,7 @@ class Elements:
     constraints: list[TableConstraint] = field(default_factory=list)
     watermark: WatermarkDef | None = None
     includes: list[Include] = field(default_factory=list)
+    likes: list[Like] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -24,7 +24,7 @@ from laminar.server import privileges, sources, temporary
 from laminar.server.computed import computed_spec
 from laminar.server.definitions import defining
 from laminar.server.session import Session
-from laminar.server.statements import deadletters
+from laminar.server.statements import deadletters, like
 from laminar.server.statements.base import Action, already_exists
 from laminar.server.statements.indexes import attnums_of, new_index
 from laminar.server.statements.sequences import column_sequence, default_of
@@ -73,6 +73,7 @@ class CreateRelationAction(Action):
         if temp:
             temporary.make_schema(session)
         schema, name = session.catalog.creation_name(statement.name, temp)
+        statement = replace(statement, elements=like.expanded(session, statement.elements))
         uses: set[int] = set()
         columns, self.sequences = new_columns(session, statement.elements, schema, name, uses)
         primary = primary_key(statement.elements, columns, name)
@@ -116,15 +117,16 @@ class CreateRelationAction(Action):
                 for q in self.sequences
                 if q.owned_by is not None
             ]
-            indexes = [
-                replace(i, oid=catalog.new_oid()) for i in unique_indexes(catalog, relation, self.uniques)
-            ]
+            uniques = unique_indexes(catalog, relation, self.uniques)
+            others = like.indexes(self.session, relation, self.statement.elements.likes, uniques)
+            indexes = [replace(i, oid=catalog.new_oid()) for i in (*uniques, *others)]
             self.database.made(relation)
             if self.dead_letters is not None:
                 async with deadletters.taking(self.session, relation, self.dead_letters) as taker:
                     catalog.create(relation, taker)
                 return Result(tag)
             catalog.create(relation, *sequences, *indexes)
+            like.comment(self.session, relation, self.statement.elements.likes)
             self.database.coordinator.register_relation(computed_spec(self.database, relation))
         return Result(tag)
 

@@ -141,6 +141,12 @@ def _language(session: Session, statement: s.CreateFunction) -> Literal["sql", "
         raise PgError(INVALID_FUNCTION_DEFINITION, "no language specified")
     if language in ("plpython3u", "plpythonu", "python3"):
         language = "python"
+    if language == "plpgsql":
+        raise not_supported(
+            "functions in PL/pgSQL are not supported",
+            hint="Functions are written in sql or python.",
+            position=position,
+        )
     if language not in ("sql", "python"):
         raise PgError(
             "42704",

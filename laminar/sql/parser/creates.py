@@ -9,14 +9,18 @@ from laminar.sql import ast
 from laminar.sql import statements as s
 from laminar.sql.parser.databases import DatabaseParser
 
-_REFUSED = frozenset((
-    "trigger", "rule", "extension", "language", "operator", "cast", "collation", "conversion",
-    "event",
-    "foreign", "procedure", "publication", "server", "statistics", "subscription", "tablespace", "text",
-    "transform",
-    "policy", "access", "unlogged", "recursive",
-    "secret",
-    "connection",
+#: what is not there -> what to do instead
+_REFUSED = {
+    "trigger": "A materialized view or a sink INTO a table reacts to every change.",
+    "rule": "A materialized view or a sink INTO a table reacts to every change.",
+    "procedure": "Write a function, or send the statements from the client.",
+    "extension": "What Laminar has is built in.",
+    "language": "Functions are written in sql or python.",
+    "unlogged": "SET synchronous_commit = off makes commits cheap; temporary tables are not logged.",
+    "recursive": "Write CREATE VIEW … AS WITH RECURSIVE ….",
+} | dict.fromkeys((
+    "operator", "cast", "collation", "conversion", "event", "foreign", "publication", "server", "statistics",
+    "subscription", "tablespace", "text", "transform", "policy", "access", "secret", "connection",
 ))  # fmt: skip
 
 
@@ -68,7 +72,7 @@ class CreateParser(DatabaseParser):
         if word == "domain":
             return self.create_domain()
         if word in _REFUSED:
-            raise not_supported(f"CREATE {word.upper()} is not supported", position=pos)
+            raise not_supported(f"CREATE {word.upper()} is not supported", hint=_REFUSED[word], position=pos)
         raise self.unexpected()
 
     # --- relations with columns

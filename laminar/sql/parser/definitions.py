@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from laminar.errors import not_supported
+from laminar.errors import PgError, not_supported
 from laminar.sql import statements as s
 from laminar.sql.keywords import FUNCTION_NAMES
 from laminar.sql.parser.queries import QueryParser
@@ -14,6 +14,21 @@ _SERIALS = {
     "serial2": "int2",
 }  # fmt: skip
 _INCLUDES = ("offset", "partition", "key", "timestamp", "headers")
+
+
+#: what CREATE TABLE (LIKE …) can take over; of what the first three say Laminar has nothing
+_LIKE = frozenset(
+    {"compression", "storage", "statistics"}
+    | {"comments", "constraints", "defaults", "generated", "identity", "indexes"}
+)
+
+
+def _foreign_keys(pos: int) -> PgError:
+    return not_supported(
+        "foreign keys are not supported",
+        hint="Leave them out; a view with an anti join shows the rows that refer to nothing.",
+        position=pos,
+    )
 
 
 class DefinitionParser(QueryParser):
@@ -133,9 +148,22 @@ class DefinitionParser(QueryParser):
         ):
             result.constraints.append(self._table_constraint())
         elif self.kind == "like":
-            raise not_supported("CREATE TABLE LIKE is not supported", position=pos)
+            result.likes.append(self._like(len(result.columns)))
         else:
             result.columns.append(self.column_definition())
+
+    def _like(self, place: int) -> s.Like:
+        """``LIKE relation [{INCLUDING | EXCLUDING} what] …``; the last word on a thing counts."""
+        self.expect("like")
+        like = s.Like(self.qname(), place)
+        while self.word() in ("including", "excluding"):
+            including = self.advance().value == "including"
+            if self.word() != "all" and self.word() not in _LIKE:
+                raise self.unexpected()
+            what = _LIKE if self.word() == "all" else {self.word()}
+            self.advance()
+            like.including = like.including | what if including else like.including - what
+        return like
 
     def watermark(self) -> s.WatermarkDef:
         pos = self.pos
@@ -195,7 +223,7 @@ class DefinitionParser(QueryParser):
         elif self.kind == "check":
             column.checks.append(self._check(name))
         elif self.kind == "references":
-            raise not_supported("foreign keys are not supported", position=pos)
+            raise _foreign_keys(pos)
         elif self.kind == "as":
             self.advance()
             self._generated(column)
@@ -300,7 +328,7 @@ class DefinitionParser(QueryParser):
         if self.kind == "check":
             return s.TableConstraint("check", [], self._check(name), name, pos)
         if self.kind == "foreign":
-            raise not_supported("foreign keys are not supported", position=pos)
+            raise _foreign_keys(pos)
         if self.word() == "exclude":
             raise not_supported("exclusion constraints are not supported", position=pos)
         raise self.unexpected()
