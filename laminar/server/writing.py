@@ -78,8 +78,12 @@ def domains_of(database: Database, oid: int) -> list[Expr]:
 class CopyWriter:
     """pgwire's CopySink for a table or push source: all of the rows, or none."""
 
-    def __init__(self, session: Session, stored: StoredRelation, attnums: Sequence[int]) -> None:
+    def __init__(
+        self, session: Session, stored: StoredRelation, attnums: Sequence[int], condition: Expr | None = None
+    ) -> None:
+        """``condition``: rows that do not meet it are left out (column ids are attribute numbers)."""
         self._session = session
+        self._condition = condition
         self._stored = stored
         self._attnums = list(attnums)
         transaction = session.transaction
@@ -129,7 +133,7 @@ class CopyWriter:
     async def write(self, batch: pa.RecordBatch) -> None:
         overwrites = self._stored.on_conflict != "error"
         table = await open_table(self._session, self._stored.oid, wait=overwrites)
-        rows = self._complete(self._read(batch))
+        rows = self._wanted(self._complete(self._read(batch)))
         effect = dml.insert(table, rows, self._session.env())
         if effect.change is not None:
             self._transaction.add(self._stored.oid, effect.change)
@@ -158,6 +162,13 @@ class CopyWriter:
             for attnum, value in zip(self._generated, values, strict=True):
                 rows = rows.set_column(attnum - 1, str(attnum), value)
         return rows
+
+    def _wanted(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that meet the condition."""
+        if self._condition is None:
+            return rows
+        program = compile_exprs([self._condition], list(range(1, rows.num_columns + 1)))
+        return rows.filter(program(rows, self._session.env())[0])
 
     async def finish(self) -> str:
         await self._session.finish_statement()

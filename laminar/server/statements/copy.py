@@ -13,7 +13,6 @@ from laminar.errors import (
     UNDEFINED_COLUMN,
     WRONG_OBJECT_TYPE,
     PgError,
-    not_supported,
 )
 from laminar.pgwire.backend import Field, Result
 from laminar.server.planning import plan_query
@@ -26,7 +25,9 @@ from laminar.server.statements.subscribe import SubscribeAction
 from laminar.server.statements.views import quoted
 from laminar.server.writing import CopyWriter
 from laminar.sql import statements as s
+from laminar.sql.binder import bind_copy_condition
 from laminar.sql.parse import parse_query
+from laminar.sql.plan import Expr
 
 
 def copy_action(session: Session, statement: s.Copy) -> Action:
@@ -52,8 +53,10 @@ class CopyFromAction(Action):
         assert isinstance(statement.source, s.QName)
         self.relation = session.catalog.writable(statement.source, "copy to")
         session.check_access(self.relation, "INSERT")
+        self.condition: Expr | None = None
         if statement.where is not None:
-            raise not_supported("COPY FROM … WHERE is not supported yet", position=statement.pos or None)
+            described = session.catalog.describe(self.relation)
+            self.condition = bind_copy_condition(statement.where, described, session.catalog)
         self.attnums = _attnums(self.relation.columns, self.relation.name, statement.columns)
         computed = [a for a in self.attnums if self.relation.columns[a - 1].generated is not None]
         if computed and statement.columns:
@@ -67,7 +70,7 @@ class CopyFromAction(Action):
         self.options = parse_options(statement.options, names, "from")
 
     async def run(self, params: Sequence[pa.Scalar | None]) -> Result:
-        writer = CopyWriter(self.session, self.relation, self.attnums)
+        writer = CopyWriter(self.session, self.relation, self.attnums, self.condition)
         return Result("COPY", copy_in=writer, copy_options=self.options)
 
 

@@ -25,7 +25,7 @@ from laminar.sql.binder.locking import BoundLocking
 from laminar.sql.binder.scope import Item, Level
 from laminar.sql.binder.state import bind_type, location
 from laminar.sql.catalog_view import Access, Attribute, CatalogView, Relation
-from laminar.sql.expressions import substitute, walk
+from laminar.sql.expressions import columns_of, substitute, walk
 from laminar.sql.resolve import type_name
 from laminar.sql.trees import has_subquery
 from laminar.types import PgType
@@ -40,6 +40,7 @@ __all__ = [
     "bind_argument",
     "bind_assignment",
     "bind_check",
+    "bind_copy_condition",
     "bind_default",
     "bind_delete",
     "bind_emit",
@@ -199,6 +200,26 @@ def bind_assignment(
         ) from None
     types = {a.attnum: a.type for a in relation.columns}
     places: dict[int, p.Expr] = {i: p.ColumnRef(a, types[a]) for i, a in numbers.items()}
+    return substitute(expr, places)
+
+
+def bind_copy_condition(node: ast.Expr, relation: Relation, catalog: CatalogView) -> p.Expr:
+    """WHERE of COPY FROM, over the row that is to come (column ids are attribute numbers)."""
+    binder = DmlBinder(catalog)
+    level, numbers = _relation_level(binder, relation, "COPY FROM WHERE")
+    expr = binder.boolean(binder.expr(node, level), node, "WHERE")
+    if has_subquery(expr):
+        message = "cannot use subquery in COPY FROM WHERE condition"
+        raise PgError("0A000", message, position=location(node) or None)
+    columns = {a.attnum: a for a in relation.columns}
+    for used in (columns[numbers[i]] for i in columns_of(expr)):
+        if used.generated is not None:
+            raise PgError(
+                "42P10",
+                "generated columns are not supported in COPY FROM WHERE conditions",
+                detail=f'Column "{used.name}" is a generated column.',
+            )
+    places: dict[int, p.Expr] = {i: p.ColumnRef(a, columns[a].type) for i, a in numbers.items()}
     return substitute(expr, places)
 
 

@@ -55,7 +55,7 @@ def phrase(clause: str) -> str:
         return "functions in FROM"
     if clause in ("DEFAULT", "column generation"):
         return f"{clause} expressions"
-    return {"check": "check constraints"}.get(clause, clause)
+    return {"check": "check constraints", "COPY FROM WHERE": "COPY FROM WHERE conditions"}.get(clause, clause)
 
 
 class CallBinder(ExpressionBinder):
