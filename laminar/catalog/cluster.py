@@ -10,7 +10,7 @@ from laminar.catalog.acl import PUBLIC, AclItem
 from laminar.catalog.catalog import PUBLIC_OID, SUPERUSER, Catalog, allows
 from laminar.catalog.objects import Role, Schema, StoredDatabase
 from laminar.catalog.sequences import Sequences
-from laminar.catalog.store import CatalogFile
+from laminar.catalog.store import ONLY_OID, CatalogFile
 
 #: PostgreSQL's oid of the first superuser
 SUPERUSER_OID: Final = 10
@@ -38,7 +38,7 @@ class Cluster:
             self.catalogs.setdefault(oid, Catalog(self, oid, self._file.store(oid)))
 
     def _bootstrap(self, *, new: bool) -> None:
-        first = StoredDatabase(DATABASE_OID, DATABASE, SUPERUSER)
+        first = StoredDatabase(DATABASE_OID if new else ONLY_OID, DATABASE, SUPERUSER)
         store = self._file.create(first, self._schemas() if new else (), self.next_oid)
         self.databases[first.oid] = first
         catalog = self.catalogs[first.oid] = Catalog(self, first.oid, store)

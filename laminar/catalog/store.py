@@ -38,8 +38,8 @@ _MAP_SIZE = 1 << 30
 #: maps of a database, and how many databases there may be
 _MAPS = ("relations", "schemas", "functions", "types", "notes")
 _MAX_DATABASES = 400
-#: the database whose maps have no number in their names
-_FIRST = 5
+#: the only database of versions that knew no others; its maps have no number in their names
+ONLY_OID = 5
 
 
 class CatalogFile:
@@ -85,7 +85,7 @@ class CatalogFile:
         return CatalogStore(self, self._maps(database))
 
     def _maps(self, database: int, txn: lmdb.Transaction | None = None) -> dict[str, Any]:
-        suffix = "" if database == _FIRST else f" {database}"
+        suffix = "" if database == ONLY_OID else f" {database}"
         return {name: self.env.open_db(f"{name}{suffix}".encode(), txn=txn) for name in _MAPS}
 
     def create(self, database: StoredDatabase, schemas: tuple[Schema, ...], next_oid: int) -> CatalogStore:

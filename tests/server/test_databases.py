@@ -155,3 +155,23 @@ def test_a_database_in_use_is_not_dropped(laminar: LaminarServer) -> None:
             db.execute("DROP DATABASE laminar")
         with pytest.raises(psycopg.errors.ActiveSqlTransaction):
             db.execute("BEGIN; CREATE DATABASE inside")
+
+
+def test_laminar_catalog_shows_what_is_in_the_database(new_laminar: Any) -> None:
+    """The engine knows the relations of all databases."""
+    server: LaminarServer = new_laminar()
+    with server.connect() as db:
+        db.execute("CREATE DATABASE other")
+    with connect(server, "other") as db:
+        db.execute("CREATE SOURCE s (a int, ts timestamptz, WATERMARK FOR ts)")
+        db.execute("CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM s")
+        db.execute("INSERT INTO s VALUES (1, now())")
+        db.execute("FLUSH")
+        shown = {
+            name: db.execute(f"SELECT count(*) > 0 FROM laminar_catalog.{name}").fetchone()  # type: ignore[call-overload]
+            for name in ("sources", "operators", "watermarks")
+        }
+        assert set(shown.values()) == {(True,)}, shown
+    with server.connect() as db:
+        for name in shown:
+            assert db.execute(f"SELECT * FROM laminar_catalog.{name}").fetchall() == []  # type: ignore[call-overload]

@@ -41,6 +41,10 @@ NOT_COMPARABLE |= {
 }
 # sql_tests/portable/functions/random_and_sleep.test has these
 NOT_COMPARABLE |= {s for s in kernels.registered() if s.startswith("pg_sleep")} | {"setseed"}
+#: what they do is a session's: tests/server/test_locks.py
+NOT_COMPARABLE |= {s for s in kernels.registered() if "advisory" in s}
+#: types of system columns: sql_tests/portable/types/xid.test
+NOT_COMPARABLE |= {"cideq", "tideq", "tidne", "xideq", "xidneq"}
 NOT_COMPARABLE |= {"pg_notify", "pg_cancel_backend", "pg_terminate_backend"}
 # of oidvectors: sql_tests/portable/catalog/vectors.test
 NOT_COMPARABLE |= {"oidvectoreq", "oidvectorne"}

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 SCHEMA = "laminar_catalog"
 
 
+def _is_here(database: Database, oid: int) -> bool:
+    """Whether a relation is not another database's; the engine knows those of all."""
+    others = database.catalog.cluster.catalogs.values()
+    return oid in database.catalog.relations or not any(oid in other.relations for other in others)
+
+
 def _name(database: Database, oid: int) -> str:
     stored = database.catalog.relations.get(oid)
     return stored.name if stored is not None else str(oid)
@@ -22,7 +28,9 @@ def _name(database: Database, oid: int) -> str:
 
 def _sources(database: Database) -> Iterator[Row]:
     for s in statistics.sources(database.coordinator):
-        stored = database.catalog.relations[s.oid]
+        stored = database.catalog.relations.get(s.oid)
+        if stored is None:
+            continue
         connector = stored.connector or "push"
         yield (
             stored.schema,
@@ -70,6 +78,8 @@ def _views(database: Database) -> Iterator[Row]:
 
 def _operators(database: Database) -> Iterator[Row]:
     for o in statistics.operators(database.coordinator):
+        if not _is_here(database, o.dataflow):
+            continue
         yield (
             _name(database, o.dataflow),
             o.node,
@@ -85,6 +95,8 @@ def _operators(database: Database) -> Iterator[Row]:
 
 def _watermarks(database: Database) -> Iterator[Row]:
     for w in statistics.watermarks(database.coordinator):
+        if not _is_here(database, w.relation):
+            continue
         yield _name(database, w.relation), w.partition, w.watermark
 
 
@@ -103,6 +115,8 @@ def _checkpoints(database: Database) -> Iterator[Row]:
 
 def _dropped_rows(database: Database) -> Iterator[Row]:
     for d in statistics.dropped_rows(database.coordinator):
+        if not _is_here(database, d.oid):
+            continue
         yield _name(database, d.oid), d.node, d.reason, d.count
 
 
@@ -113,6 +127,8 @@ def _reactors(database: Database) -> Iterator[Row]:
 
 def _subscriptions(database: Database) -> Iterator[Row]:
     for s in statistics.subscriptions(database.coordinator):
+        if not _is_here(database, s.relation):
+            continue
         yield _name(database, s.relation), s.epoch, s.buffered
 
 
