@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,8 +21,10 @@ OPTIONS: Final[Mapping[str, Option]] = {
     "sslmode": Option(),
     "table": Option(required=True),
     "schema": Option(),
+    # superusers' to say; of others' objects it is true, as of postgres_fdw's user mappings
+    "password_required": Option("bool", False),
 }
-_CONNECTION: Final = ("host", "port", "dbname", "user", "password", "sslmode")
+_CONNECTION: Final = ("host", "port", "dbname", "user", "password", "sslmode", "password_required")
 _CONNECT_SECONDS: Final = 10
 _SETTINGS: Final = (
     "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC"
@@ -51,11 +54,15 @@ def connect(
         seconds: to wait for it.
 
     Raises:
-        PgError: 08006.
+        PgError: 08006; 2F003 when a password is required and there is none, or the server wants none.
     """
+    required = where.get("password_required", False)
+    if required and not where.get("password"):
+        raise _password_required(what)
     try:
-        return psycopg.connect(
-            **where,
+        connection = psycopg.connect(
+            **{name: value for name, value in where.items() if name != "password_required"},
+            passfile=os.devnull,
             connect_timeout=max(2, round(seconds)),  # libpq takes 1 for 2
             application_name="laminar",
             options=f"{_SETTINGS} {settings}",
@@ -64,3 +71,17 @@ def connect(
     except psycopg.OperationalError as error:
         told = str(error).strip()
         raise PgError(CONNECTION_FAILURE, f"could not connect to {what}'s server: {told}") from error
+    if required and not connection.pgconn.used_password:
+        connection.close()
+        raise _password_required(what)
+    return connection
+
+
+def _password_required(what: str) -> PgError:
+    """Else whom the server outside trusts for the sake of this machine, anybody here could be."""
+    return PgError(
+        "2F003",
+        "password is required",
+        detail=f"Of non-superusers, {what}'s server must have asked for a password, and got one.",
+        hint="Give the option password; or let a superuser create it.",
+    )

@@ -24,6 +24,7 @@ from laminar.sql.parse import parse
 
 if TYPE_CHECKING:
     from laminar.server.database import Database
+    from laminar.server.session import Session
 
 #: in the catalog's options: what names the sink outside, and the oid of the table that it fills
 ID, INTO = "laminar.id", "laminar.into"
@@ -52,6 +53,13 @@ def connector_options(statement: s.CreateSink) -> tuple[str, dict[str, str]]:
     except PgError as error:
         raise error.at(statement.name.pos or None) from None
     return name, options
+
+
+def guarded(session: Session, connector: str, options: dict[str, str]) -> dict[str, str]:
+    """The options, with which only superusers reach servers outside without a password of theirs."""
+    if connector == "postgres" and not session.role.superuser:
+        return options | {"password_required": "true"}
+    return options
 
 
 def without_secrets(relation: StoredRelation) -> str:

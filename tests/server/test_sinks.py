@@ -241,3 +241,44 @@ def test_another_number_of_reactors_is_refused(new_laminar: Any, tmp_path: Path)
     server.start()
     with server.connect() as db:
         assert rows(db, "SELECT k FROM s") == [(0,), (1,)]
+
+
+def test_others_need_a_password_outside(laminar: LaminarServer, postgres: Postgres) -> None:
+    """Whom the server outside trusts for the sake of the machine, users of this one cannot be."""
+    with postgres.connect() as outside:
+        outside.execute("DROP TABLE IF EXISTS guarded; CREATE TABLE guarded (k int PRIMARY KEY, v text)")
+        outside.execute("DROP ROLE IF EXISTS asked; CREATE ROLE asked LOGIN SUPERUSER PASSWORD 'secret'")
+        found = outside.execute("SHOW hba_file").fetchone()
+        assert found is not None
+        hba = Path(found[0])
+        before = hba.read_text()
+    with laminar.connect() as db:
+        db.execute("CREATE ROLE joe LOGIN; GRANT CREATE ON SCHEMA public TO joe")
+    try:
+        hba.write_text("host all asked 127.0.0.1/32 scram-sha-256\n" + before)
+        with postgres.connect() as outside:
+            outside.execute("SELECT pg_reload_conf()")
+        with laminar.connect(user="joe") as db:
+            db.execute("CREATE TABLE public.mine (k int PRIMARY KEY, v text)")
+            for options in (
+                postgres_options(postgres, table="guarded"),
+                postgres_options(postgres, table="guarded", password="any"),
+                postgres_options(postgres, table="guarded", password_required="off"),
+            ):
+                with pytest.raises(psycopg.Error, match="password is required"):
+                    db.execute(f"CREATE SINK public.k FROM mine WITH ({options})")
+                lookup = options.replace(", commit_interval = '50ms'", "")
+                with pytest.raises(psycopg.Error, match="password is required"):
+                    db.execute(f"CREATE LOOKUP TABLE public.l (k int PRIMARY KEY, v text) WITH ({lookup})")
+            options = postgres_options(postgres, table="guarded", user="asked", password="secret")
+            db.execute(f"CREATE SINK public.k FROM mine WITH ({options})")
+            db.execute("INSERT INTO mine VALUES (1, 'x')")
+            with postgres.connect() as outside:
+                wait_for(lambda: rows(outside, "SELECT * FROM guarded"), [(1, "x")])
+            db.execute("DROP SINK public.k; DROP TABLE public.mine")
+    finally:
+        hba.write_text(before)
+        with postgres.connect() as outside:
+            outside.execute("SELECT pg_reload_conf()")
+    with laminar.connect() as db:
+        db.execute("REVOKE CREATE ON SCHEMA public FROM joe; DROP ROLE joe")

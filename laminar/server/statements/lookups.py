@@ -14,7 +14,7 @@ from laminar.connectors.base import LookupSpec, lookup_connector
 from laminar.connectors.options import bad_option
 from laminar.errors import PgError, not_supported
 from laminar.pgwire.backend import Result
-from laminar.server import sources
+from laminar.server import sinks, sources
 from laminar.server.definitions import defining
 from laminar.server.session import Session
 from laminar.server.statements.base import Action, already_exists
@@ -64,6 +64,7 @@ class CreateLookupTableAction(Action):
             raise bad_option(
                 "a lookup table needs a connector", hint="Add WITH (connector = 'postgres')."
             ).at(position)
+        options = sinks.guarded(session, options["connector"], options)
         self.relation = StoredRelation(
             oid=0,
             schema=schema,

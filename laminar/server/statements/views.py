@@ -202,6 +202,7 @@ class CreateSinkAction(CreateDataflowAction):
             dependencies = tuple(sorted({*dependencies, table.oid}))
         else:
             connector, options = sinks.connector_options(statement)
+            options = sinks.guarded(session, connector, options)
             _check_server_files(session, connector, statement.name)
             options[sinks.ID] = uuid4().hex
         emit = bind_emit(statement.emit, session.catalog)
