@@ -173,3 +173,12 @@ def true_rows(mask: pa.Array) -> npt.NDArray[np.bool_]:
         mask = pc.fill_null(mask, False)
     rows: npt.NDArray[np.bool_] = mask.to_numpy(zero_copy_only=False)
     return rows
+
+
+def one_by_one(change: Change) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    """The change as rows of weight +1 or -1, one of weight 3 being three, and these weights."""
+    if change.weights is None:
+        return change.batch, np.ones(len(change), np.int64)
+    times = np.abs(change.weights)
+    rows = np.repeat(np.arange(len(change)), times)
+    return change.batch.take(pa.array(rows)), np.repeat(np.sign(change.weights), times)

@@ -19,7 +19,7 @@ from laminar._native.checkpointed import ENTRIES
 from laminar.connectors.rejected import MAX_RAW, row_as_json
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import FailedRows
-from laminar.engine.operators.columns import Expressions, Weights, storage_schema
+from laminar.engine.operators.columns import Expressions, Weights, one_by_one, storage_schema
 from laminar.errors import PgError
 
 #: what is known of a failed row: the columns of changes that come into the operator
@@ -121,11 +121,7 @@ class FailedRowsOperator:
         return [self._rows(change, barrier.now) for change in pending], Watermarks()
 
     def _rows(self, change: Change, now: int) -> Change:
-        batch, signs = change.batch, np.ones(len(change), np.int64)
-        if change.weights is not None:
-            times = np.abs(change.weights)
-            batch = batch.take(pa.array(np.repeat(np.arange(len(change)), times)))
-            signs = np.repeat(np.sign(change.weights), times)
+        batch, signs = one_by_one(change)
         known = {
             "source": lambda: pa.repeat(self.node.source, len(signs)),
             "arrived_at": lambda: pa.array(np.full(len(signs), now)),

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from laminar.engine.change import Barrier, Change, Watermarks
 from laminar.engine.nodes import LateRows
-from laminar.engine.operators.columns import Weights, positions, storage_schema
+from laminar.engine.operators.columns import Weights, one_by_one, positions, storage_schema
 from laminar.types import INTERVAL_STORAGE
 
 
@@ -75,11 +75,7 @@ class LateRowsOperator:
         return [self._rows(change, barrier.now) for change in pending], Watermarks()
 
     def _rows(self, change: Change, now: int) -> Change:
-        batch, signs = change.batch, np.ones(len(change), np.int64)
-        if change.weights is not None:
-            times = np.abs(change.weights)
-            batch = batch.take(pa.array(np.repeat(np.arange(len(change)), times)))
-            signs = np.repeat(np.sign(change.weights), times)
+        batch, signs = one_by_one(change)
         self.rows += len(signs)
         arrays: list[pa.Array] = []
         for pick, field in zip(self._picks, self._schema, strict=True):
