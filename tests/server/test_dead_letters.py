@@ -187,6 +187,7 @@ def db(shared_laminar: LaminarServer) -> Iterator[psycopg.Connection[Any]]:
         connection.execute("CREATE TABLE unknown (raw text, why text)")
         connection.execute("CREATE TABLE mistyped (raw int)")
         yield connection
+        connection.execute("DROP SCHEMA dead_letters CASCADE")
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def db(shared_laminar: LaminarServer) -> Iterator[psycopg.Connection[Any]]:
         connection.execute("CREATE SCHEMA source_columns")
         connection.execute("SET search_path = source_columns")
         yield connection
+        connection.execute("DROP SCHEMA source_columns CASCADE")
 
 
 def test_failing_rows_do_not_depend_on_who_reads_them(db: psycopg.Connection[Any], tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def db(shared_laminar: LaminarServer) -> Iterator[psycopg.Connection[Any]]:
         connection.execute("CREATE SCHEMA upsert_sources")
         connection.execute("SET search_path = upsert_sources")
         yield connection
+        connection.execute("DROP SCHEMA upsert_sources CASCADE")
 
 
 def test_windows_follow_replaced_rows(db: psycopg.Connection[Any], tmp_path: Path) -> None:
