@@ -98,6 +98,12 @@ def main() -> int:
     lines = HEAD.splitlines()
     with both() as servers, tempfile.TemporaryDirectory(prefix="laminar-bench-") as folder:
         file = Path(folder) / "rows"
+        resting = ""
+        if options.idle and "idle".startswith(chosen):
+            # First, while nothing that was loaded is being given back.
+            theirs, ours = (idle.bytes_per_connection(s, options.idle) / 1000 for s in servers)
+            resting = f"{options.idle:,} idle connections take {ours:.0f} kB each (< 100),"
+            resting += f" {theirs:.0f} kB in PostgreSQL."
         for server in servers:
             transactions.prepare(server)
             transfers.prepare(server, options.rows)
@@ -106,14 +112,9 @@ def main() -> int:
             if case.name.startswith(chosen):
                 lines.append(compare(case, servers, options.rounds).row)
                 print(lines[-1], flush=True)
-        if options.idle and "idle".startswith(chosen):
-            theirs, ours = (idle.bytes_per_connection(s, options.idle) / 1000 for s in servers)
-            lines.append("")
-            lines.append(
-                f"{options.idle:,} idle connections take {ours:.0f} kB each (< 100),"
-                f" {theirs:.0f} kB in PostgreSQL."
-            )
-            print(lines[-1], flush=True)
+        if resting:
+            lines += ["", resting]
+            print(resting, flush=True)
     if options.record:
         record(lines, "python -m benchmarks.clients.run " + shlex.join(sys.argv[1:]))
     return 0
