@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from laminar.engine import statistics
 from laminar.engine.deliveries import SinkProgress
@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from laminar.server.database import Database
 
 SCHEMA = "laminar_catalog"
+T = TypeVar("T")
 
 
-def _is_here(database: Database, oid: int) -> bool:
-    """Whether a relation is not another database's; the engine knows those of all."""
-    others = database.catalog.cluster.catalogs.values()
-    return oid in database.catalog.relations or not any(oid in other.relations for other in others)
+def _here(database: Database, found: Iterable[T], of: Callable[[T], int]) -> Iterator[T]:
+    """Those about relations that are not another database's; the engine knows those of all.
+
+    Args:
+        of: the relation's oid.
+    """
+    mine = database.catalog.relations
+    others = [c.relations for c in database.catalog.cluster.catalogs.values() if c is not database.catalog]
+    return (one for one in found if of(one) in mine or not any(of(one) in other for other in others))
 
 
 def _name(database: Database, oid: int) -> str:
@@ -77,9 +83,7 @@ def _views(database: Database) -> Iterator[Row]:
 
 
 def _operators(database: Database) -> Iterator[Row]:
-    for o in statistics.operators(database.coordinator):
-        if not _is_here(database, o.dataflow):
-            continue
+    for o in _here(database, statistics.operators(database.coordinator), lambda o: o.dataflow):
         yield (
             _name(database, o.dataflow),
             o.node,
@@ -94,9 +98,7 @@ def _operators(database: Database) -> Iterator[Row]:
 
 
 def _watermarks(database: Database) -> Iterator[Row]:
-    for w in statistics.watermarks(database.coordinator):
-        if not _is_here(database, w.relation):
-            continue
+    for w in _here(database, statistics.watermarks(database.coordinator), lambda w: w.relation):
         yield _name(database, w.relation), w.partition, w.watermark
 
 
@@ -114,9 +116,7 @@ def _checkpoints(database: Database) -> Iterator[Row]:
 
 
 def _dropped_rows(database: Database) -> Iterator[Row]:
-    for d in statistics.dropped_rows(database.coordinator):
-        if not _is_here(database, d.oid):
-            continue
+    for d in _here(database, statistics.dropped_rows(database.coordinator), lambda d: d.oid):
         yield _name(database, d.oid), d.node, d.reason, d.count
 
 
@@ -126,9 +126,7 @@ def _reactors(database: Database) -> Iterator[Row]:
 
 
 def _subscriptions(database: Database) -> Iterator[Row]:
-    for s in statistics.subscriptions(database.coordinator):
-        if not _is_here(database, s.relation):
-            continue
+    for s in _here(database, statistics.subscriptions(database.coordinator), lambda s: s.relation):
         yield _name(database, s.relation), s.epoch, s.buffered
 
 

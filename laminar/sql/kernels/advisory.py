@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
 from laminar.errors import PgError
 from laminar.sql.kernels.registry import kernel
 from laminar.sql.kernels.rowwise import rows_of
+
+#: those that wait for a lock
+WAITING: Final = frozenset(
+    f"pg_advisory{level}_lock{mode}_{keys}"
+    for level in ("", "_xact")
+    for mode in ("", "_shared")
+    for keys in ("int8", "int4")
+)
 
 
 def _kernel(name: str, gives: pa.DataType) -> Callable[..., Any]:
@@ -25,12 +33,11 @@ def _kernel(name: str, gives: pa.DataType) -> Callable[..., Any]:
     return run
 
 
-for _level in ("", "_xact"):
-    for _mode in ("", "_shared"):
-        for _keys in ("int8", "int4"):
-            _name = f"advisory{_level}_lock{_mode}"
-            kernel(f"pg_{_name}_{_keys}", rows=True)(_kernel(f"pg_{_name}", pa.string()))
-            kernel(f"pg_try_{_name}_{_keys}", rows=True)(_kernel(f"pg_try_{_name}", pa.bool_()))
+for _symbol in sorted(WAITING):
+    _name = _symbol.rpartition("_")[0]
+    _trying = _name.replace("pg_", "pg_try_", 1)
+    kernel(_symbol, rows=True)(_kernel(_name, pa.string()))
+    kernel(_symbol.replace("pg_", "pg_try_", 1), rows=True)(_kernel(_trying, pa.bool_()))
 for _mode in ("", "_shared"):
     for _keys in ("int8", "int4"):
         _name = f"pg_advisory_unlock{_mode}"

@@ -8,20 +8,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from laminar.errors import QUERY_CANCELED, PgError
+from laminar.sql.kernels.advisory import WAITING
 from laminar.sql.kernels.registry import Run, Signature, bind, builder, kernel
 from laminar.sql.plan import Function
 from laminar.types import INTERVAL, TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY, TIMESTAMPTZ, PgType
 
 #: functions that wait rather than compute
-SYMBOLS: Final = frozenset(
-    {"pg_sleep", "pg_sleep_for(interval)", "pg_sleep_until(timestamptz)"}
-    | {
-        f"pg_advisory{level}_lock{mode}_{keys}"
-        for level in ("", "_xact")
-        for mode in ("", "_shared")
-        for keys in ("int8", "int4")
-    }
-)
+SYMBOLS: Final = WAITING | {"pg_sleep", "pg_sleep_for(interval)", "pg_sleep_until(timestamptz)"}
 _TIMESTAMPTZ: Final = pa.timestamp("us", tz="UTC")
 #: a longer wait is cut, as threading has a limit; nobody will see it
 _LONGEST: Final = 1e6
